@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// Format says which tool's layout an image follows.
+type Format string
+
+// The formats the reader knows.
+const (
+	FormatBpfimg    Format = "bpfimg"
+	FormatBpfman    Format = "bpfman"
+	FormatBpfmanOld Format = "bpfman (old labels)"
+	FormatELF       Format = "plain ELF layer"
+)
+
+// Image is one platform's image as it came from a source, whole and in memory.
+// Sizes and digests have been checked along the way; nothing else has.
+type Image struct {
+	// Reference as asked for, with its tag; Root is what it resolved to (an
+	// index, or the same as Manifest), resolved once.
+	Reference image.Reference
+	Root      image.Manifest
+	// Manifest is the image manifest of the chosen platform.
+	Manifest image.Manifest
+	// Config is the raw config blob, Labels its labels.
+	Config []byte
+	Labels map[string]string
+	Format Format
+	// Objects are the ELF files in load order.
+	Objects []Object
+	// Described is the Description from the labels: a claim, shown to people
+	// and used for attach defaults, never for a decision. Nil when absent.
+	Described *schemas.Description
+	// Candidates are possible signatures of Root and of Manifest, from
+	// referrers, fallback tag and legacy tag.
+	Candidates []Candidate
+}
+
+// Object is one ELF file of an image.
+type Object struct {
+	// File is its base name; Bytes its content, Digest "sha256:<hex>" of it.
+	File   string
+	Digest string
+	Bytes  []byte
+}
+
+// Candidate is something that may be a signature. It is hostile until verified.
+type Candidate struct {
+	// Kind is the form it was found in.
+	Kind CandidateKind
+	// Subject is the digest it was attached to, Manifest the digest of the
+	// manifest it came in.
+	Subject, Manifest string
+	// Bundle is the raw Sigstore bundle (Kind bundle).
+	Bundle []byte
+	// Payload is the simple-signing payload and Annotations those of its layer
+	// descriptor (Kind legacy).
+	Payload     []byte
+	Annotations map[string]string
+	// Err says why it could not be fetched, nil if it could. A bad candidate
+	// never hides a good one.
+	Err error
+}
+
+// CandidateKind is the form of a [Candidate].
+type CandidateKind string
+
+// The kinds of candidates.
+const (
+	KindBundle CandidateKind = "bundle"
+	KindLegacy CandidateKind = "legacy"
+)
+
+// Options of [Fetch].
+type Options struct {
+	// Platform is "os/arch[/variant]"; default: linux and this machine's
+	// architecture.
+	Platform string
+	// SkipCandidates leaves signatures unfetched (pull without verification).
+	SkipCandidates bool
+}
+
+// Fetch resolves ref at src once and returns the image of the platform with all
+// its signature candidates.
+func Fetch(ctx context.Context, src image.Source, ref image.Reference, opts Options) (*Image, error) {
+	return nil, errors.New("not implemented")
+}

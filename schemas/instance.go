@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package schemas
+
+import "time"
+
+// InstanceVersion is the version of the [Instance] record this package writes.
+const InstanceVersion = 1
+
+// Instance records where a running program came from. The kernel and bpffs
+// hold the truth about what runs; `bpfimg ps` compares the two.
+type Instance struct {
+	SchemaVersion int    `json:"schemaVersion"`
+	Name          string `json:"name"`
+	// State is "starting" from before the first pin until everything is
+	// attached, then "running". A record left at "starting" means a run was
+	// killed half-way and is to be undone.
+	State string `json:"state"`
+	// Reference as the person typed it; Digest of the image manifest that was
+	// loaded.
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	// Signers says who was proven to have signed Digest; empty only when
+	// verification was skipped on purpose (Unverified).
+	Signers    []Signer `json:"signers,omitempty"`
+	Unverified bool     `json:"unverified,omitempty"`
+	// Started is when run finished, UTC. BootID is the kernel's boot id
+	// (random(4), /proc/sys/kernel/random/boot_id) at that time: pins of another
+	// boot are gone.
+	Started time.Time `json:"started"`
+	BootID  string    `json:"bootId"`
+	// PinPath is the bpffs folder that holds this instance's pins.
+	PinPath string `json:"pinPath"`
+	// Programs, Maps and Links in load order.
+	Programs []InstanceProgram `json:"programs"`
+	Maps     []InstanceMap     `json:"maps"`
+	Links    []InstanceLink    `json:"links"`
+}
+
+// Signer is one proven signature.
+type Signer struct {
+	// Kind is "key".
+	Kind string `json:"kind"`
+	// KeyID is "sha256:<hex>" of the public key in PKIX DER form.
+	KeyID string `json:"keyId,omitempty"`
+	// KeyFile is the path the key was read from, as the person gave it.
+	KeyFile string `json:"keyFile,omitempty"`
+	// Format is "bundle" or "legacy", Digest that of the referrer manifest.
+	Format string `json:"format"`
+	Digest string `json:"digest,omitempty"`
+}
+
+// InstanceProgram is one loaded program.
+type InstanceProgram struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// ID is the kernel's program id, Tag the kernel's tag: 16 hex digits.
+	ID  uint32 `json:"id"`
+	Tag string `json:"tag,omitempty"`
+	Pin string `json:"pin,omitempty"`
+}
+
+// InstanceMap is one created map.
+type InstanceMap struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	ID   uint32 `json:"id"`
+	Pin  string `json:"pin,omitempty"`
+}
+
+// InstanceLink is one attachment.
+type InstanceLink struct {
+	Program string `json:"program"`
+	Hook    string `json:"hook"`
+	Target  string `json:"target,omitempty"`
+	// Options in effect, including what was chosen for the person
+	// ("mode=generic").
+	Options map[string]string `json:"options,omitempty"`
+	// Via says how the kernel holds it: "link" (a pinned bpf_link) or "netlink"
+	// (a tc filter, which needs no pin).
+	Via string `json:"via"`
+	// ID is the kernel's link id for Via "link".
+	ID  uint32 `json:"id,omitempty"`
+	Pin string `json:"pin,omitempty"`
+	// Notices are sentences for the person ("eth0 has no native XDP, …").
+	Notices []string `json:"notices,omitempty"`
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package schemas
+
+// Media types of bpfimg's own content.
+const (
+	// ArtifactType is the artifactType of every bpfimg image manifest, so that
+	// artifact-aware tools can list bytecode by kind.
+	ArtifactType = "application/vnd.bpfimg.bytecode.v1"
+)
+
+// Media types of Sigstore and cosign content.
+const (
+	// MediaTypeBundle is a Sigstore bundle v0.3
+	// (sigstore/protobuf-specs, sigstore_bundle.proto).
+	MediaTypeBundle = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	// MediaTypeSimpleSigning is the payload layer of a cosign 2 signature
+	// (sigstore/cosign, specs/SIGNATURE_SPEC.md).
+	MediaTypeSimpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
+	// PredicateCosignSign marks an in-toto statement as an image signature, the
+	// only predicate type that counts as one (sigstore/cosign, pkg/types).
+	PredicateCosignSign = "https://sigstore.dev/cosign/sign/v1"
+	// AnnotationCosignSignature carries the base64 signature of a cosign 2
+	// payload layer (sigstore/cosign, specs/SIGNATURE_SPEC.md).
+	AnnotationCosignSignature = "dev.cosignproject.cosign/signature"
+)
+
+// Keys of the eBPF bytecode image specification, which bpfman reads. Both are
+// always present, "{}" when there is nothing to say.
+const (
+	// LabelPrograms is a JSON object: program name → type.
+	LabelPrograms = "io.ebpf.programs"
+	// LabelMaps is a JSON object: map name → type.
+	LabelMaps = "io.ebpf.maps"
+)
+
+// Keys of the older bytecode image labels: one program an image.
+const (
+	LabelOldProgramType = "io.ebpf.program_type"
+	LabelOldProgramName = "io.ebpf.program_name"
+	LabelOldFilename    = "io.ebpf.filename"
+	LabelOldSectionName = "io.ebpf.section_name"
+)
+
+// bpfimg's own keys, used as config labels and manifest annotations alike.
+const (
+	// LabelDescription is the whole [Description] as compact JSON.
+	LabelDescription = "dev.bpfimg.description"
+	// LabelHooks is a JSON object: program name → [ProgramHook].
+	LabelHooks = "dev.bpfimg.programs"
+)
+
+// ProgramHook is what [LabelHooks] says of one program.
+type ProgramHook struct {
+	Type    string `json:"type"`
+	Section string `json:"section"`
+	Hook    string `json:"hook,omitempty"`
+	Target  string `json:"target,omitempty"`
+}
