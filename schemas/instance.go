@@ -14,8 +14,9 @@ type Instance struct {
 	SchemaVersion int    `json:"schemaVersion"`
 	Name          string `json:"name"`
 	// State is "starting" from before the first pin until everything is
-	// attached, then "running". A record left at "starting" means a run was
-	// killed half-way and is to be undone.
+	// attached, then "running", and "stopping" from the first step of a stop. A
+	// record left at "starting" or "stopping" means that the command was killed
+	// half-way and the rest is to be undone.
 	State string `json:"state"`
 	// Reference as the person typed it; Digest of the image manifest that was
 	// loaded.
@@ -25,6 +26,8 @@ type Instance struct {
 	// verification was skipped on purpose (Unverified).
 	Signers    []Signer `json:"signers,omitempty"`
 	Unverified bool     `json:"unverified,omitempty"`
+	// Foreground marks a run that pins nothing and ends with its process.
+	Foreground bool `json:"foreground,omitempty"`
 	// Started is when run finished, UTC. BootID is the kernel's boot id
 	// (random(4), /proc/sys/kernel/random/boot_id) at that time: pins of another
 	// boot are gone.
@@ -80,6 +83,13 @@ type InstanceLink struct {
 	// Via says how the kernel holds it: "link" (a pinned bpf_link) or "netlink"
 	// (a tc filter, which needs no pin).
 	Via string `json:"via"`
+	// Ifindex is the interface's index for network hooks, and Netns the inode of
+	// the network namespace it counts in (stat of /proc/self/ns/net).
+	Ifindex uint32 `json:"ifindex,omitempty"`
+	Netns   uint64 `json:"netns,omitempty"`
+	// CreatedQdisc says that the clsact qdisc of the interface is ours to remove
+	// once no filter uses it.
+	CreatedQdisc bool `json:"createdQdisc,omitempty"`
 	// ID is the kernel's link id for Via "link".
 	ID  uint32 `json:"id,omitempty"`
 	Pin string `json:"pin,omitempty"`

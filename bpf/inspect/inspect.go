@@ -4,19 +4,118 @@
 package inspect
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
-// MaxObject is the largest object accepted, in bytes. The largest known BPF
-// objects (Cilium's datapath) are below 4 MiB.
-const MaxObject = 32 << 20
+// Errors a caller decides on; every error of [Object] and [Load] wraps one of
+// them and says the rest in the same sentence. Test with [errors.Is].
+var (
+	// ErrNotBPF: the bytes are not a BPF ELF object; the message says what they
+	// are.
+	ErrNotBPF = errors.New("not a BPF object")
+	// ErrUnreadable: a BPF object that is cut short, damaged, or uses what the
+	// loader does not know.
+	ErrUnreadable = errors.New("unreadable BPF object")
+	// ErrTooLarge: over [MaxObject] or one of the limits on what a small object
+	// may expand to.
+	ErrTooLarge = errors.New("BPF object over the limit")
+	// ErrNoPrograms: a BPF object without any program.
+	ErrNoPrograms = errors.New("no programs in the BPF object")
+)
 
-// ErrNotBPF: the bytes are not a BPF ELF object; the message says what they are.
-var ErrNotBPF = errors.New("not a BPF object")
-
-// Object describes the ELF file in data; name is its base name.
+// Object describes the ELF file in data; name is its base name. The error wraps
+// one of [ErrNotBPF], [ErrUnreadable], [ErrTooLarge] and [ErrNoPrograms].
 func Object(name string, data []byte) (schemas.Object, error) {
-	return schemas.Object{}, errors.New("not implemented")
+	obj, err := object(name, data)
+	if err != nil {
+		return schemas.Object{}, fmt.Errorf("object %q: %w", name, err)
+	}
+	return obj, nil
+}
+
+// object is [Object] without the name in its errors.
+func object(name string, data []byte) (obj schemas.Object, err error) {
+	defer recoverParser(&err)
+	elf, spec, err := load(data)
+	if err != nil {
+		return schemas.Object{}, err
+	}
+	digest := sha256.Sum256(data)
+	obj = schemas.Object{
+		File:       name,
+		Digest:     "sha256:" + hex.EncodeToString(digest[:]),
+		Size:       int64(len(data)),
+		Endianness: endianness(spec.ByteOrder),
+		Arch:       arch(name, spec),
+		License:    license(spec),
+		BTF:        spec.Types != nil,
+		CORE:       hasCORE(spec),
+		Compiler:   compiler(elf),
+		Programs:   describePrograms(spec),
+		Maps:       describeMaps(spec),
+		Variables:  describeVariables(spec),
+	}
+	return obj, nil
+}
+
+// Load reads the ELF file in data for loading, with the same checks and errors
+// as [Object]. It does not touch the kernel.
+func Load(data []byte) (spec *ebpf.CollectionSpec, err error) {
+	defer recoverParser(&err)
+	_, spec, err = load(data)
+	return spec, err
+}
+
+// load checks data against the limits and parses it.
+func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
+	f, err := check(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	if len(spec.Programs) == 0 {
+		return nil, nil, fmt.Errorf("%w: a program is a function with a SEC(\"…\") of its own", ErrNoPrograms)
+	}
+	if len(spec.Programs) > maxPrograms || len(spec.Maps) > maxMaps {
+		return nil, nil, fmt.Errorf("%w: more than %d programs or %d maps", ErrTooLarge, maxPrograms, maxMaps)
+	}
+	return f, spec, nil
+}
+
+// recoverParser turns a panic into an error. debug/elf has known panics on
+// hostile files, and the ELF and BTF readers of cilium/ebpf index tables and
+// assert types by what the file says; one bad object must not take down a
+// process that looks at many.
+func recoverParser(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: the parser gave up on it: %v", ErrUnreadable, r)
+	}
+}
+
+// endianness in the words of [schemas.Object].
+func endianness(order binary.ByteOrder) string {
+	if order == binary.ByteOrder(binary.BigEndian) {
+		return "big"
+	}
+	return "little"
+}
+
+// license is what the kernel will see: one section, the same for all programs.
+func license(spec *ebpf.CollectionSpec) string {
+	for _, p := range spec.Programs {
+		return p.License
+	}
+	return ""
 }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package inspect
+
+import (
+	"slices"
+	"strings"
+)
+
+// HookInfo is one hook: a place in the kernel that programs are attached to.
+type HookInfo struct {
+	// Name as `--attach` spells it: "xdp".
+	Name string
+	// Programs are the program types that go there, in libbpf's spelling.
+	Programs []string
+	// Sections are the names of SEC("…") that mean this hook. An upper-case
+	// part stands for the target; without one, longer names that start the same
+	// mean it too, as in libbpf.
+	Sections []string
+	// Target says what the target is, "" when there is none.
+	Target string
+	// Options it takes, in the order of their importance.
+	Options []OptionInfo
+	// Delivered says whether this version attaches to it; a hook that is not is
+	// named, so that inspection shows what an object wants.
+	Delivered bool
+}
+
+// OptionInfo is one option of a hook: `--attach PROGRAM=HOOK:TARGET,NAME=VALUE`.
+type OptionInfo struct {
+	Name string
+	// Values are all it can be; nil when Help says what it can.
+	Values []string
+	// Help in a few words.
+	Help string
+	// Default when it is not given; "" when it must be or Help says what
+	// happens.
+	Default string
+}
+
+// optionDirection is the one option that a section can set.
+const optionDirection = "direction"
+
+// Hooks lists every hook bpfimg knows the name of, the delivered ones first. The
+// caller may keep and change the list.
+func Hooks() []HookInfo {
+	return slices.Concat(deliveredHooks(), networkHooks(), tracingHooks(), cgroupHooks())
+}
+
+// HookOf says where a program goes by what its section says: the hook's name, ""
+// when unknown; the target, "" when the section leaves it open; and options, nil
+// when it sets none. progType and attachType are in libbpf's spelling.
+func HookOf(progType, attachType, section string) (hook, target string, options map[string]string) {
+	// A question mark keeps a program from being loaded by default (libbpf).
+	section = strings.TrimPrefix(section, "?")
+	var best HookInfo
+	longest := 0
+	for _, h := range Hooks() {
+		if !slices.Contains(h.Programs, progType) {
+			continue
+		}
+		for _, pattern := range h.Sections {
+			// "xdp/devmap" is more than an "xdp" with something behind it.
+			if t, n := matchSection(section, pattern); n > longest {
+				best, target, longest = h, t, n
+			}
+		}
+	}
+	return best.Name, target, sectionOptions(best, attachType, section)
+}
+
+// matchSection compares a section with a pattern of [HookInfo.Sections] and
+// gives the target the section names, and how many bytes of it the pattern
+// explains, 0 when it does not match.
+func matchSection(section, pattern string) (target string, matched int) {
+	head, placeholder, found := strings.Cut(pattern, "/")
+	if found && placeholder != "" && strings.ToUpper(placeholder) == placeholder {
+		if have, target, _ := strings.Cut(section, "/"); have == head {
+			return target, len(head)
+		}
+		return "", 0
+	}
+	if strings.HasPrefix(section, pattern) {
+		return "", len(pattern)
+	}
+	return "", 0
+}
+
+// sectionOptions reads a direction from "tc/ingress" or "classifier/egress", or
+// the attach type such a section gave the program.
+func sectionOptions(h HookInfo, attachType, section string) map[string]string {
+	takes := slices.ContainsFunc(h.Options, func(o OptionInfo) bool { return o.Name == optionDirection })
+	if !takes {
+		return nil
+	}
+	_, tail, _ := strings.Cut(section, "/")
+	for _, direction := range []string{"ingress", "egress"} {
+		if tail == direction || strings.HasSuffix(attachType, "_"+direction) {
+			return map[string]string{optionDirection: direction}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package inspect
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// flagSleepable is BPF_F_SLEEPABLE of linux/bpf.h.
+const flagSleepable = 1 << 4
+
+// describePrograms describes every program, sorted by name.
+func describePrograms(spec *ebpf.CollectionSpec) []schemas.Program {
+	out := make([]schemas.Program, 0, len(spec.Programs))
+	for _, p := range spec.Programs {
+		out = append(out, describeProgram(p))
+	}
+	slices.SortFunc(out, func(a, b schemas.Program) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func describeProgram(p *ebpf.ProgramSpec) schemas.Program {
+	out := schemas.Program{
+		Name:         p.Name,
+		Type:         programType(p.Type),
+		AttachType:   attachType(p),
+		Section:      p.SectionName,
+		Instructions: instructions(p.Instructions),
+		License:      p.License,
+		Sleepable:    p.Flags&flagSleepable != 0,
+	}
+	out.Hook, out.Target, out.Options = HookOf(out.Type, out.AttachType, out.Section)
+	out.Helpers, out.Kfuncs = calls(p.Instructions)
+	return out
+}
+
+// attachType is libbpf's name of the program's attach type, "" when its section
+// names none. The kernel's number 0 is also a real attach type, of one section.
+func attachType(p *ebpf.ProgramSpec) string {
+	if p.AttachType == 0 && !strings.HasPrefix(strings.TrimPrefix(p.SectionName, "?"), "cgroup_skb/ingress") {
+		return ""
+	}
+	return attachTypeName(p.AttachType)
+}
+
+// instructions counts the 8-byte instructions of the program's own function; the
+// parser has appended the subprograms it calls, each starting with a symbol.
+func instructions(insns asm.Instructions) int {
+	n := 0
+	for i := range insns {
+		if i > 0 && insns[i].Symbol() != "" {
+			break
+		}
+		n += int(insns[i].Width())
+	}
+	return n
+}
+
+// calls lists the helpers and kfuncs a program and its subprograms call, sorted
+// and once each.
+func calls(insns asm.Instructions) (helpers, kfuncs []string) {
+	for i := range insns {
+		switch ins := &insns[i]; {
+		case ins.IsBuiltinCall():
+			helpers = append(helpers, helperName(ins.Constant))
+		case ins.IsKfuncCall():
+			kfuncs = append(kfuncs, ins.Reference())
+		}
+	}
+	slices.Sort(helpers)
+	slices.Sort(kfuncs)
+	return slices.Compact(helpers), slices.Compact(kfuncs)
+}
+
+// hasCORE says whether any instruction is to be adjusted to the kernel's types.
+func hasCORE(spec *ebpf.CollectionSpec) bool {
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if btf.CORERelocationMetadata(&p.Instructions[i]) != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
