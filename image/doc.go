@@ -8,4 +8,9 @@
 // Doors: [ParseReference], [NewRegistry], [OpenStore], [Copy]. Both transports
 // are a [Source] and a [Sink]; everything else in bpfimg reads and writes
 // images through those two interfaces alone.
+//
+// Nothing that comes in is believed: every manifest and blob is hashed by
+// whoever returns it, and sizes, counts, pages, redirects and requests have
+// limits. Credentials go to the registry they belong to and to the token server
+// it names, never along a redirect and never into an error.
 package image

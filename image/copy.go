@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+// copyJobs is how many blobs or manifests are copied at a time.
+const copyJobs = 4
+
+// CopyOptions of [Copy]; the zero value copies the image alone.
+type CopyOptions struct {
+	// Referrers copies what is attached to the image and its children too:
+	// referrers, and the signatures and attestations of cosign 2, which are found
+	// by their tags.
+	Referrers bool
+	// Have, if set, is asked about every child of an index and every referrer;
+	// those it denies are left out. It is for sources that hold part of an image.
+	Have func(desc ocispec.Descriptor) bool
+	// Progress, if set, hears of every manifest and blob that arrived, and of
+	// referrers that were skipped. It must be safe for concurrent use. Bytes on
+	// their way are reported by [RegistryOptions.Progress].
+	Progress func(Event)
+}
+
+// Copy copies the image or index srcRef names, with everything below it, and
+// stores it as dstRef. It returns what srcRef resolved to. Digests never change.
+// What dst has is not transferred again; blobs move within one registry without
+// passing through here.
+//
+// Foreign layers (those with URLs) are refused, as are images over the limits of
+// this package. A referrer that cannot be read at its source, because it is
+// missing, damaged or too large, is skipped: anyone can attach one, and a bad one
+// must not keep the image from being copied.
+func Copy(ctx context.Context, dst Sink, dstRef Reference, src Source, srcRef Reference, opts CopyOptions) (ocispec.Descriptor, error) {
+	c := newCopier(dst, dstRef, src, srcRef, opts)
+	root, err := src.Manifest(ctx, srcRef)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if _, err := checkManifest(dstRef, root); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	images, err := c.copyTree(ctx, root, dstRef)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if opts.Referrers {
+		if err := c.copyAttached(ctx, images); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+	}
+	return root.Descriptor, nil
+}
+
+// lazySink is a [Sink] that asks for a blob's content only when it needs it.
+type lazySink interface {
+	putBlob(ctx context.Context, ref Reference, desc ocispec.Descriptor, mountFrom string, data blobReader) error
+}
+
+// childSink is a [Sink] that stores the children of an index apart from images
+// with a name of their own.
+type childSink interface {
+	putChild(ctx context.Context, ref Reference, m Manifest) error
+}
+
+var (
+	_ lazySink  = (*Registry)(nil)
+	_ lazySink  = (*Store)(nil)
+	_ childSink = (*Store)(nil)
+)
+
+// copier is one call of [Copy].
+type copier struct {
+	dst            Sink
+	src            Source
+	dstRef, srcRef Reference
+	have           func(ocispec.Descriptor) bool
+	progress       reporter
+	mounts         func(digest.Digest) string
+
+	mu     sync.Mutex
+	copied map[digest.Digest]bool
+}
+
+func newCopier(dst Sink, dstRef Reference, src Source, srcRef Reference, opts CopyOptions) *copier {
+	return &copier{
+		dst: dst, src: src, dstRef: dstRef, srcRef: srcRef,
+		have: opts.Have, progress: opts.Progress,
+		mounts: mountLookup(dst, dstRef, src, srcRef),
+		copied: map[digest.Digest]bool{},
+	}
+}
+
+// mountLookup guesses which repository of the destination's registry has a blob.
+func mountLookup(dst Sink, dstRef Reference, src Source, srcRef Reference) func(digest.Digest) string {
+	if _, ok := dst.(*Registry); ok {
+		switch from := src.(type) {
+		case *Registry:
+			if srcRef.registry == dstRef.registry {
+				return func(digest.Digest) string { return srcRef.repository }
+			}
+		case *Store:
+			sources := from.mountSources(dstRef)
+			return func(d digest.Digest) string { return sources[d] }
+		}
+	}
+	return func(digest.Digest) string { return "" }
+}
+
+// copyTree copies root and all below it and returns the manifests it copied.
+// dstRef names the root.
+func (c *copier) copyTree(ctx context.Context, root Manifest, dstRef Reference) ([]Manifest, error) {
+	nodes, err := c.plan(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	return c.copyNodes(ctx, nodes, dstRef)
+}
+
+func (c *copier) plan(ctx context.Context, root Manifest) ([]planNode, error) {
+	p := planner{src: c.src, ref: c.srcRef, have: c.have, seen: map[digest.Digest]bool{root.Descriptor.Digest: true}}
+	if err := p.add(ctx, root, 0); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.srcRef.WithDigest(root.Descriptor.Digest.String()), err)
+	}
+	return p.nodes, nil
+}
+
+// copyNodes copies all blobs and then the manifests, the last of which is the
+// root and gets the name dstRef.
+func (c *copier) copyNodes(ctx context.Context, nodes []planNode, dstRef Reference) ([]Manifest, error) {
+	if err := c.copyBlobs(ctx, nodes); err != nil {
+		return nil, err
+	}
+	var manifests []Manifest
+	for i, node := range nodes {
+		at, put := dstRef, c.dst.PutManifest
+		if i < len(nodes)-1 {
+			at = c.dstRef.WithDigest(node.manifest.Descriptor.Digest.String())
+			if child, ok := c.dst.(childSink); ok {
+				put = child.putChild
+			}
+		}
+		if err := c.putManifest(ctx, at, node, put); err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, node.manifest)
+	}
+	return manifests, nil
+}
+
+// putRounds is how often blobs are copied again that were removed from the
+// destination before their manifest arrived.
+const putRounds = 3
+
+func (c *copier) putManifest(ctx context.Context, at Reference, node planNode, put func(context.Context, Reference, Manifest) error) error {
+	for round := 1; ; round++ {
+		err := put(ctx, at, node.manifest)
+		if err == nil {
+			c.progress.report(node.manifest.Descriptor, node.manifest.Descriptor.Size, EventDone)
+			return nil
+		}
+		if !errors.Is(err, errMissingBlob) || round == putRounds {
+			return err
+		}
+		c.forget(node)
+		if err := c.copyBlobs(ctx, []planNode{node}); err != nil {
+			return err
+		}
+	}
+}
+
+// copyBlobs copies the blobs of all nodes, several at a time, each once.
+func (c *copier) copyBlobs(ctx context.Context, nodes []planNode) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(copyJobs)
+	for _, node := range nodes {
+		for _, blob := range node.blobs {
+			if c.begin(blob.desc.Digest) {
+				g.Go(func() error { return c.copyBlob(ctx, blob) })
+			}
+		}
+	}
+	return g.Wait()
+}
+
+func (c *copier) copyBlob(ctx context.Context, blob planBlob) error {
+	read := func(ctx context.Context) ([]byte, error) {
+		data, err := c.src.Blob(ctx, c.srcRef, blob.desc, blob.limit)
+		if err != nil {
+			return nil, &sourceError{err}
+		}
+		return data, nil
+	}
+	var err error
+	if lazy, ok := c.dst.(lazySink); ok {
+		err = lazy.putBlob(ctx, c.dstRef, blob.desc, c.mounts(blob.desc.Digest), read)
+	} else {
+		var data []byte
+		if data, err = read(ctx); err == nil {
+			err = c.dst.PutBlob(ctx, c.dstRef, blob.desc, data, c.mounts(blob.desc.Digest))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.progress.report(blob.desc, blob.desc.Size, EventDone)
+	return nil
+}
+
+// begin says whether the blob is still to be copied, once.
+func (c *copier) begin(d digest.Digest) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.copied[d] {
+		return false
+	}
+	c.copied[d] = true
+	return true
+}
+
+func (c *copier) forget(node planNode) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, blob := range node.blobs {
+		delete(c.copied, blob.desc.Digest)
+	}
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// putIndex stores an index of two images with a signature on the index and on a
+// child, and a cosign 2 signature of the index.
+func putIndex(t *testing.T, s side, ref Reference) (index Manifest, children, attached []testImage) {
+	t.Helper()
+	children = []testImage{newImage(t, "amd64", nil), newImage(t, "arm64", nil)}
+	for _, child := range children {
+		child.put(t, s, ref.WithDigest(child.manifest.Descriptor.Digest.String()))
+	}
+	index = newIndex(t, children[0].manifest, children[1].manifest)
+	if err := s.PutManifest(t.Context(), ref, index); err != nil {
+		t.Fatal(err)
+	}
+	attached = []testImage{referrerOf(t, index, "on the index"), referrerOf(t, children[1].manifest, "on a child")}
+	attached = append(attached, referrerOf(t, attached[0].manifest, "on the signature"))
+	for _, sig := range attached {
+		sig.put(t, s, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
+	}
+	legacy := newImage(t, "legacy", nil)
+	legacy.put(t, s, fallbackTag(ref.WithDigest(index.Descriptor.Digest.String())).withSuffix(".sig"))
+	return index, children, attached
+}
+
+func (r Reference) withSuffix(suffix string) Reference { return r.WithTag(r.tag + suffix) }
+
+func TestCopyBetweenAllPlaces(t *testing.T) {
+	places := map[string]func(t *testing.T) (side, string){
+		"registry": func(t *testing.T) (side, string) {
+			host, _ := newRegistryServer(t, true)
+			return testClient(t, RegistryOptions{}), host
+		},
+		"old registry": func(t *testing.T) (side, string) {
+			host, _ := newRegistryServer(t, false)
+			return testClient(t, RegistryOptions{}), host
+		},
+		"store":           func(t *testing.T) (side, string) { return newStore(t), "localhost:5000" },
+		"docker-registry": func(t *testing.T) (side, string) { return testClient(t, RegistryOptions{}), dockerRegistryServer(t) },
+	}
+	for from, openSrc := range places {
+		for to, openDst := range places {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				src, srcHost := openSrc(t)
+				dst, dstHost := openDst(t)
+				checkCopy(t, src, mustParse(t, srcHost+"/src:v1"), dst, mustParse(t, dstHost+"/dst:v2"))
+			})
+		}
+	}
+}
+
+func checkCopy(t *testing.T, src side, srcRef Reference, dst side, dstRef Reference) {
+	index, children, attached := putIndex(t, src, srcRef)
+	for range 2 { // the second time all is there
+		desc, err := Copy(t.Context(), dst, dstRef, src, srcRef, CopyOptions{Referrers: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if desc.Digest != index.Descriptor.Digest {
+			t.Errorf("got %s, want %s", desc.Digest, index.Descriptor.Digest)
+		}
+	}
+	if m, err := dst.Manifest(t.Context(), dstRef); err != nil || m.Descriptor.Digest != index.Descriptor.Digest {
+		t.Errorf("index: got %s, %v", m.Descriptor.Digest, err)
+	}
+	for _, im := range append(children, attached...) {
+		im.check(t, dst, dstRef.WithDigest(im.manifest.Descriptor.Digest.String()))
+	}
+	subjects := []digest.Digest{index.Descriptor.Digest, children[1].manifest.Descriptor.Digest, attached[0].manifest.Descriptor.Digest}
+	for i, subject := range subjects {
+		list, err := dst.Referrers(t.Context(), dstRef.WithDigest(subject.String()))
+		if err != nil || len(list) != 1 || list[0].Digest != attached[i].manifest.Descriptor.Digest {
+			t.Errorf("referrers of %s: got %v, %v", subject, list, err)
+		}
+	}
+	legacy := newImage(t, "legacy", nil)
+	legacy.check(t, dst, fallbackTag(dstRef.WithDigest(index.Descriptor.Digest.String())).withSuffix(".sig"))
+}
+
+func TestCopyMounts(t *testing.T) {
+	host, rec := newRegistryServer(t, true)
+	r := testClient(t, RegistryOptions{})
+	im := newImage(t, "mount", nil)
+	src := mustParse(t, host+"/src:v1")
+	im.put(t, r, src)
+	rec.reset()
+	if _, err := Copy(t.Context(), r, mustParse(t, host+"/dst:v1"), r, src, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	im.check(t, r, mustParse(t, host+"/dst:v1"))
+	if got := rec.requests("PATCH"); len(got) != 0 {
+		t.Errorf("blobs were uploaded: %v", got)
+	}
+
+	s := newStore(t)
+	im.put(t, s, src)
+	dst := mustParse(t, host+"/renamed:v1")
+	if err := s.Tag(t.Context(), src, dst); err != nil {
+		t.Fatal(err)
+	}
+	rec.reset()
+	if _, err := Copy(t.Context(), r, dst, s, dst, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := rec.requests("PATCH"); len(got) != 0 {
+		t.Errorf("blobs another repository has were uploaded: %v", got)
+	}
+}
+
+// TestCopyTransfersOnce: what is there is neither downloaded nor uploaded.
+func TestCopyTransfersOnce(t *testing.T) {
+	host, rec := newRegistryServer(t, true)
+	r := testClient(t, RegistryOptions{})
+	s := newStore(t)
+	im := newImage(t, "once", nil)
+	ref := mustParse(t, host+"/a:v1")
+	im.put(t, r, ref)
+	for _, want := range []int{2, 0} {
+		rec.reset()
+		if _, err := Copy(t.Context(), s, ref, r, ref, CopyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := rec.requests("GET /v2/a/blobs/"); len(got) != want {
+			t.Errorf("got downloads %v, want %d", got, want)
+		}
+	}
+	rec.reset()
+	if _, err := Copy(t.Context(), r, ref, s, ref, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := append(append(rec.requests("POST"), rec.requests("PATCH")...), rec.requests("PUT")...); len(got) != 0 {
+		t.Errorf("what is there was uploaded: %v", got)
+	}
+}
+
+func TestCopyHave(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	index, children, attached := putIndex(t, src, ref)
+	have := func(desc ocispec.Descriptor) bool {
+		return desc.Digest == children[0].manifest.Descriptor.Digest || desc.Digest == attached[0].manifest.Descriptor.Digest
+	}
+	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true, Have: have}); err != nil {
+		t.Fatal(err)
+	}
+	children[0].check(t, dst, ref.WithDigest(children[0].manifest.Descriptor.Digest.String()))
+	if _, err := dst.Manifest(t.Context(), ref.WithDigest(children[1].manifest.Descriptor.Digest.String())); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+	if list, err := dst.Referrers(t.Context(), ref.WithDigest(index.Descriptor.Digest.String())); err != nil || len(list) != 1 {
+		t.Errorf("got %v, %v", list, err)
+	}
+	if err := dst.Remove(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if got := blobFiles(t, dst); len(got) != 0 {
+		t.Errorf("removing left %v", got)
+	}
+}
+
+func TestCopyRefuses(t *testing.T) {
+	im := newImage(t, "base", nil)
+	edited := func(edit func(*ocispec.Manifest)) Manifest { return newImage(t, "base", edit).manifest }
+	nested := im.manifest
+	var crowd []Manifest
+	for range maxIndexDepth + 1 {
+		nested = newIndex(t, nested)
+		crowd = append(crowd, nested)
+	}
+	nests := len(crowd)
+	for i := range maxManifests + 1 {
+		crowd = append(crowd, newImage(t, fmt.Sprint(i), nil).manifest)
+	}
+	tests := []struct {
+		name string
+		root Manifest
+		text string
+	}{
+		{"layer with URLs", edited(func(m *ocispec.Manifest) { m.Layers[0].URLs = []string{"https://x.example"} }), "foreign layer"},
+		{"foreign layer type", edited(func(m *ocispec.Manifest) {
+			m.Layers[0].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+		}), "foreign layer"},
+		{"too many layers", edited(func(m *ocispec.Manifest) {
+			for range maxLayers {
+				m.Layers = append(m.Layers, m.Layers[0])
+			}
+		}), "layers"},
+		{"layer too large", edited(func(m *ocispec.Manifest) { m.Layers[0].Size = MaxLayer + 1 }), "at most"},
+		{"negative size", edited(func(m *ocispec.Manifest) { m.Layers[0].Size = -1 }), "negative"},
+		{"config too large", edited(func(m *ocispec.Manifest) { m.Config.Size = MaxConfig + 1 }), "at most"},
+		{"digest that is a path", edited(func(m *ocispec.Manifest) { m.Layers[0].Digest = "sha256:../../../etc/passwd" }), "64 lower-case hex"},
+		{"indexes in indexes", nested, "nested"},
+		{"too many manifests", newIndex(t, crowd[nests:]...), "more than 64 manifests"},
+		{"child of another size", func() Manifest {
+			child := im.manifest
+			child.Descriptor.Size++
+			return newIndex(t, child)
+		}(), "announced as"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			src := fakeSource{im.manifest.Descriptor.Digest: im.manifest}
+			for _, m := range append(crowd, tt.root) {
+				src[m.Descriptor.Digest] = m
+			}
+			dst := newStore(t)
+			ref := mustParse(t, "localhost/a:v1")
+			_, err := Copy(t.Context(), dst, ref, src, ref.WithDigest(tt.root.Descriptor.Digest.String()), CopyOptions{})
+			if err == nil || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want %q", err, tt.text)
+			}
+			if _, err := os.Stat(dst.dir); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("something was written: %v", err)
+			}
+		})
+	}
+}
+
+// TestCopySkipsBadReferrers: junk anyone can attach does not stop a copy, and a
+// signature behind it arrives.
+func TestCopySkipsBadReferrers(t *testing.T) {
+	src := newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref)
+	var bad, good []testImage
+	for i := range 4 {
+		sig := referrerOf(t, im.manifest, fmt.Sprint(i))
+		sig.put(t, src, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
+		if i%2 == 0 {
+			bad = append(bad, sig)
+		} else {
+			good = append(good, sig)
+		}
+	}
+	for _, sig := range bad {
+		if err := os.WriteFile(src.blobPath(sig.descs[1].Digest), []byte("junk"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foreign := newImage(t, "foreign", func(m *ocispec.Manifest) {
+		desc := im.manifest.Descriptor
+		m.Subject = &desc
+		m.Layers[0].URLs = []string{"https://x.example"}
+	})
+	foreign.put(t, src, ref.WithDigest(foreign.manifest.Descriptor.Digest.String()))
+
+	var mu sync.Mutex
+	skipped := 0
+	dst := newStore(t)
+	_, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true, Progress: func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.State == EventSkipped {
+			skipped++
+		}
+	}})
+	if err != nil || skipped != len(bad)+1 {
+		t.Errorf("got %v and %d skipped, want %d", err, skipped, len(bad)+1)
+	}
+	for _, sig := range good {
+		sig.check(t, dst, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
+	}
+
+	// A destination that fails is another matter.
+	dst = newStore(t)
+	broken := errors.New("broken disk")
+	im.put(t, dst, ref)
+	dst.step = func(string) error { return broken }
+	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true}); !errors.Is(err, broken) {
+		t.Errorf("got %v, want the disk's error", err)
+	}
+}
+
+// TestCopyKeepsLegacySignatures: a push with older signatures than the
+// destination has does not take the newer ones away.
+func TestCopyKeepsLegacySignatures(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref)
+	tag := fallbackTag(ref.WithDigest(im.manifest.Descriptor.Digest.String())).withSuffix(".sig")
+	older := newImage(t, "older", nil)
+	newer := newImage(t, "newer", func(m *ocispec.Manifest) { m.Layers = append(m.Layers, older.descs[1]) })
+	older.put(t, src, tag)
+	older.put(t, dst, tag.WithTag("x"))
+	newer.put(t, dst, tag)
+	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true}); err != nil {
+		t.Fatal(err)
+	}
+	newer.check(t, dst, tag)
+	if _, err := Copy(t.Context(), src, ref, dst, ref, CopyOptions{Referrers: true}); err != nil {
+		t.Fatal(err)
+	}
+	newer.check(t, src, tag)
+}
+
+// TestCopyAfterConcurrentRemove: blobs that vanish before their manifest arrives
+// are copied again.
+func TestCopyAfterConcurrentRemove(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref)
+	thief := &thievingSink{Store: dst, path: dst.blobPath(im.descs[1].Digest)}
+	if _, err := Copy(t.Context(), thief, ref, src, ref, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	im.check(t, dst, ref)
+}
+
+// thievingSink removes a blob once, just before the manifest is stored.
+type thievingSink struct {
+	*Store
+	path string
+	once sync.Once
+}
+
+func (s *thievingSink) PutManifest(ctx context.Context, ref Reference, m Manifest) error {
+	var err error
+	s.once.Do(func() { err = os.Remove(s.path) })
+	return errors.Join(err, s.Store.PutManifest(ctx, ref, m))
+}
+
+// fakeSource serves manifests that no honest sink would take.
+type fakeSource map[digest.Digest]Manifest
+
+func (s fakeSource) Manifest(_ context.Context, ref Reference) (Manifest, error) {
+	m, ok := s[digest.Digest(ref.Digest())]
+	if !ok {
+		return m, fmt.Errorf("%s: %w", ref, ErrNotFound)
+	}
+	m.Descriptor = describe(m.Descriptor.MediaType, m.Bytes)
+	return m, nil
+}
+
+func (s fakeSource) Blob(context.Context, Reference, ocispec.Descriptor, int64) ([]byte, error) {
+	return nil, ErrNotFound
+}
+
+func (s fakeSource) Referrers(context.Context, Reference) ([]ocispec.Descriptor, error) {
+	return nil, nil
+}

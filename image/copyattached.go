@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// legacySuffixes are the tags cosign 2 attaches signatures and attestations by:
+// sha256-<hex> of the subject and one of these (sigstore/cosign,
+// specs/SIGNATURE_SPEC.md).
+var legacySuffixes = []string{".sig", ".att"}
+
+// copyAttached copies what refers to the images, and what refers to that.
+func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
+	seen := map[digest.Digest]bool{}
+	for _, m := range images {
+		seen[m.Descriptor.Digest] = true
+	}
+	for len(images) > 0 {
+		subject := c.srcRef.WithDigest(images[0].Descriptor.Digest.String())
+		images = images[1:]
+		list, err := c.src.Referrers(ctx, subject)
+		if err != nil {
+			return err
+		}
+		for _, desc := range list {
+			if seen[desc.Digest] || c.have != nil && !c.have(desc) {
+				continue
+			}
+			if seen[desc.Digest] = true; len(seen) > maxManifests+MaxReferrers {
+				return fmt.Errorf("%s has more than %d referrers: %w", c.srcRef, MaxReferrers, ErrTooLarge)
+			}
+			found, err := c.copyReferrer(ctx, desc)
+			if err != nil {
+				return err
+			}
+			images = append(images, found...)
+		}
+		if err := c.copyLegacy(ctx, subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) copyReferrer(ctx context.Context, desc ocispec.Descriptor) ([]Manifest, error) {
+	m, err := fetchManifest(ctx, c.src, c.srcRef, desc)
+	if err != nil {
+		return nil, c.skip(ctx, desc, &sourceError{err})
+	}
+	return c.copyAttachment(ctx, m, c.dstRef.WithDigest(desc.Digest.String()))
+}
+
+// copyAttachment copies one referrer or legacy manifest, if it can be read.
+func (c *copier) copyAttachment(ctx context.Context, m Manifest, dstRef Reference) ([]Manifest, error) {
+	nodes, err := c.plan(ctx, m)
+	if err != nil {
+		return nil, c.skip(ctx, m.Descriptor, &sourceError{err})
+	}
+	found, err := c.copyNodes(ctx, nodes, dstRef)
+	return found, c.skip(ctx, m.Descriptor, err)
+}
+
+// skip reports and forgives what is wrong with a referrer itself at its source.
+// A destination that cannot be written, or a source that does not answer, is an
+// error like any other.
+func (c *copier) skip(ctx context.Context, desc ocispec.Descriptor, err error) error {
+	var source *sourceError
+	if err == nil || ctx.Err() != nil || !errors.As(err, &source) {
+		return err
+	}
+	var (
+		answer *RegistryError
+		format *formatError
+	)
+	bad := errors.Is(err, ErrNotFound) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrDigestMismatch) || errors.As(err, &format)
+	if errors.As(err, &answer) && !bad {
+		return err
+	}
+	c.skipped(desc, err)
+	return nil
+}
+
+func (c *copier) skipped(desc ocispec.Descriptor, err error) {
+	if c.progress != nil {
+		c.progress(Event{Descriptor: desc, Total: desc.Size, State: EventSkipped, Err: err})
+	}
+}
+
+// copyLegacy copies the manifests cosign 2 attached to subject by tag.
+func (c *copier) copyLegacy(ctx context.Context, subject Reference) error {
+	for _, suffix := range legacySuffixes {
+		tag := fallbackTag(subject).tag + suffix
+		m, err := c.src.Manifest(ctx, c.srcRef.WithTag(tag))
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			err = c.skip(ctx, m.Descriptor, &sourceError{err})
+		case c.have != nil && !c.have(m.Descriptor):
+			continue
+		default:
+			if lost := c.wouldLose(ctx, tag, m); lost != nil {
+				c.skipped(m.Descriptor, lost)
+				continue
+			}
+			_, err = c.copyAttachment(ctx, m, c.dstRef.WithTag(tag))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wouldLose says why the destination's manifest is not to be replaced: a legacy
+// tag holds all signatures as layers of one manifest, and the destination may
+// have some that the source lacks.
+func (c *copier) wouldLose(ctx context.Context, tag string, m Manifest) error {
+	dst, ok := c.dst.(Source)
+	if !ok {
+		return nil
+	}
+	old, err := dst.Manifest(ctx, c.dstRef.WithTag(tag))
+	if err != nil {
+		return nil // nothing readable there that could be lost
+	}
+	oldBlobs, oldErr := blobsOf(old)
+	newBlobs, err := blobsOf(m)
+	if oldErr != nil || err != nil {
+		return nil // the one is no signature, the other is refused later
+	}
+	for _, blob := range oldBlobs[1:] { // the first is the config
+		same := func(b planBlob) bool { return b.desc.Digest == blob.desc.Digest }
+		if !slices.ContainsFunc(newBlobs, same) {
+			return fmt.Errorf("tag %s: the destination has signatures the source lacks, so it is left as it is", tag)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+// RegistryOptions configure [NewRegistry]; the zero value is ready for use.
+type RegistryOptions struct {
+	// Keychain finds credentials. Default: docker's and podman's login files and
+	// credential helpers, DOCKER_CONFIG and REGISTRY_AUTH_FILE.
+	Keychain authn.Keychain
+	// PlainHTTP allows http, without encryption, to registries that do not
+	// answer https. Loopback registries need no permission.
+	PlainHTTP bool
+	// Transport carries the requests. Default: a new [http.Transport] with the
+	// system's proxy and trust settings.
+	Transport http.RoundTripper
+	// UserAgent is sent with every request; "" for the library's own.
+	UserAgent string
+	// Retry says how often and how patiently transient failures are retried.
+	Retry Retry
+	// Progress, if set, is called as blobs are transferred. It must be safe for
+	// concurrent use and quick.
+	Progress func(Event)
+}
+
+// Registry reads from and writes to OCI registries, whichever the reference
+// names. It remembers the handshake with each repository, so that one value
+// should serve a whole command. It is safe for concurrent use. Its errors are
+// [*RegistryError] where a registry is to blame.
+type Registry struct {
+	transport http.RoundTripper
+	keychain  authn.Keychain
+	plainHTTP bool
+	userAgent string
+	retry     Retry
+	progress  reporter
+
+	mu       sync.Mutex
+	sessions map[sessionKey]*sessionSlot
+	// referrerLocks serialise the updates of one fallback tag.
+	referrerLocks map[Reference]*sync.Mutex
+}
+
+var (
+	_ Source = (*Registry)(nil)
+	_ Sink   = (*Registry)(nil)
+)
+
+// NewRegistry makes a client. It opens no connection.
+func NewRegistry(opts RegistryOptions) (*Registry, error) {
+	if opts.Retry.Attempts < 0 || opts.Retry.Delay < 0 || opts.Retry.MaxDelay < 0 {
+		return nil, fmt.Errorf("registry options: negative retry settings %+v", opts.Retry)
+	}
+	r := &Registry{
+		transport:     opts.Transport,
+		keychain:      opts.Keychain,
+		plainHTTP:     opts.PlainHTTP,
+		userAgent:     opts.UserAgent,
+		retry:         opts.Retry.withDefaults(),
+		progress:      opts.Progress,
+		sessions:      map[sessionKey]*sessionSlot{},
+		referrerLocks: map[Reference]*sync.Mutex{},
+	}
+	if r.transport == nil {
+		r.transport = newTransport()
+	}
+	if r.keychain == nil {
+		r.keychain = authn.DefaultKeychain
+	}
+	return r, nil
+}
+
+// newTransport is like Go's default one, with two differences: bodies arrive as
+// the registry stored them (no transparent decompression, which would change
+// their digest), and a registry gets less memory for headers and less time
+// before its first byte.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConns:           32,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        30 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  60 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Defaults of [Retry].
+const (
+	defaultAttempts = 4
+	defaultDelay    = 500 * time.Millisecond
+	defaultMaxDelay = 20 * time.Second
+)
+
+// Retry says how transient failures are retried: 408, 429, 500, 502, 503 and
+// 504, connections cut or timed out, and bodies that end early. A refused
+// connection is not retried. Zero fields mean the default.
+type Retry struct {
+	// Attempts counts all attempts of one operation, the first included.
+	// Default: 4.
+	Attempts int
+	// Delay before the second attempt; it doubles with each further one, with up
+	// to a quarter of jitter. Default: 500 ms.
+	Delay time.Duration
+	// MaxDelay bounds one wait, also one the registry asked for with
+	// Retry-After. Default: 20 s.
+	MaxDelay time.Duration
+}
+
+func (r Retry) withDefaults() Retry {
+	if r.Attempts <= 0 {
+		r.Attempts = defaultAttempts
+	}
+	if r.Delay <= 0 {
+		r.Delay = defaultDelay
+	}
+	if r.MaxDelay <= 0 {
+		r.MaxDelay = defaultMaxDelay
+	}
+	return r
+}
+
+// wait is the pause after failed attempt n (from 1) when the registry asked for
+// asked (0: it did not).
+func (r Retry) wait(n int, asked time.Duration) time.Duration {
+	d := r.MaxDelay
+	if shift := n - 1; shift < 16 {
+		d = r.Delay << shift
+	}
+	d += time.Duration(rand.Int64N(int64(d)/4 + 1))
+	return min(max(d, asked), r.MaxDelay)
+}
+
+// transientStatus are the answers worth another attempt.
+var transientStatus = []int{
+	http.StatusRequestTimeout,
+	http.StatusTooManyRequests,
+	http.StatusInternalServerError,
+	http.StatusBadGateway,
+	http.StatusServiceUnavailable,
+	http.StatusGatewayTimeout,
+}
+
+func isTransient(err error) bool {
+	var answer *transport.Error
+	if errors.As(err, &answer) {
+		return slices.Contains(transientStatus, answer.StatusCode)
+	}
+	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
+		if errors.Is(err, cut) {
+			return true
+		}
+	}
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// attempt runs one operation until it succeeds, fails for good, or the context
+// or the attempts end. bodyLimit bounds every response, in bytes.
+func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f func(context.Context) error) error {
+	for n := 1; ; n++ {
+		x := &exchange{bodyLimit: bodyLimit}
+		err := f(withExchange(ctx, x))
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return op.failed(context.Cause(ctx), nil, n)
+		}
+		asked, lastErr := x.outcome()
+		pause := r.retry.wait(n, asked)
+		if n == r.retry.Attempts || !isTransient(err) || endsWithin(ctx, pause) {
+			return op.failed(err, lastErr, n)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return op.failed(err, lastErr, n)
+		}
+	}
+}
+
+// endsWithin: waiting would only turn the registry's answer into "too late".
+func endsWithin(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < d
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// annotationSubject marks an entry of index.json as a referrer and holds the
+// digest of its subject. OCI image layouts have no other place for it that
+// would spare reading every manifest.
+const annotationSubject = "dev.bpfimg.referrer.subject"
+
+// Store holds images in a folder: an OCI image layout, which skopeo, crane and
+// others read, with a lock file and a folder for unfinished writes beside it.
+//
+//	oci-layout, index.json, blobs/sha256/<hex>   the OCI image layout
+//	.lock                                        held while index.json changes
+//	tmp/                                         files being written
+//
+// An image's entry in index.json carries its whole name in the annotation
+// org.opencontainers.image.ref.name ("localhost:5000/xdp-counter:v1", or with
+// @sha256:… for one pulled by digest); a referrer's carries its subject in
+// dev.bpfimg.referrer.subject instead. An index may be stored without all of
+// its children: only the platforms that were pulled are there.
+//
+// Every file is written in tmp/ and renamed to its place, and blobs are synced
+// before the manifest that needs them gets a name. A crash or a full disk
+// therefore leaves the old or the new image and at worst a file in tmp/, which a
+// later write removes after an hour. Content is hashed whenever it is
+// read; writing replaces content that no longer matches its name.
+//
+// A Store is safe for concurrent use, also by several processes. Removing an
+// image while another process stores one that shares blobs with it can make
+// that PutManifest fail with [ErrNotFound]; it never leaves an image without
+// its blobs. [Copy] then copies them again.
+type Store struct {
+	dir string
+	// step, in tests, is told of every step of a write and may make it fail.
+	step func(name string) error
+	now  func() time.Time
+}
+
+var (
+	_ Source = (*Store)(nil)
+	_ Sink   = (*Store)(nil)
+)
+
+// OpenStore opens the store in dir. The first write creates it.
+func OpenStore(dir string) (*Store, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("opening the local store: %w", err)
+	case !info.IsDir():
+		return nil, fmt.Errorf("opening the local store: %s is not a folder; set BPFIMG_ROOT to another place", dir)
+	}
+	s := &Store{dir: dir, now: time.Now}
+	if err := s.checkLayout(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Manifest implements [Source]. A digest is found whatever repository its
+// manifest was stored for, because it names the same bytes everywhere.
+func (s *Store) Manifest(ctx context.Context, ref Reference) (Manifest, error) {
+	m, err := s.manifest(ctx, ref)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("reading %s from the local store: %w", ref, err)
+	}
+	return m, nil
+}
+
+func (s *Store) manifest(ctx context.Context, ref Reference) (Manifest, error) {
+	if err := errors.Join(ctx.Err(), ref.check()); err != nil {
+		return Manifest{}, err
+	}
+	if ref.digest != "" {
+		return s.manifestAt(digest.Digest(ref.digest))
+	}
+	index, err := s.loadIndex()
+	if err != nil {
+		return Manifest{}, err
+	}
+	for _, entry := range index.Manifests {
+		if entry.Annotations[ocispec.AnnotationRefName] == ref.String() {
+			return s.manifestAt(entry.Digest)
+		}
+	}
+	return Manifest{}, fmt.Errorf("no such image: %w", ErrNotFound)
+}
+
+// manifestAt reads the manifest with a digest. Its type is the one it carries.
+func (s *Store) manifestAt(d digest.Digest) (Manifest, error) {
+	data, err := s.readBlob(d, MaxManifest)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return newManifest(data, "")
+}
+
+// Blob implements [Source]. Like digests of manifests, blobs are found whatever
+// repository they were stored for.
+func (s *Store) Blob(ctx context.Context, ref Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	data, err := s.blob(ctx, desc, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading a blob of %s from the local store: %w", ref, err)
+	}
+	return data, nil
+}
+
+func (s *Store) blob(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if err := errors.Join(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
+		return nil, err
+	}
+	data, err := s.readBlob(desc.Digest, desc.Size)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, fmt.Errorf("%s is longer than %d bytes: %w", desc.Digest, desc.Size, ErrDigestMismatch)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data, checkContent(data, desc)
+}
+
+// Referrers implements [Source]. Damaged or missing referrers are left out.
+func (s *Store) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {
+	index, err := s.loadIndex()
+	if err := errors.Join(ctx.Err(), ref.check(), err); err != nil {
+		return nil, fmt.Errorf("listing the referrers of %s in the local store: %w", ref, err)
+	}
+	if ref.digest == "" {
+		return nil, fmt.Errorf("listing the referrers of %s in the local store: %w: it has no digest", ref, ErrReference)
+	}
+	var list []ocispec.Descriptor
+	for _, entry := range index.Manifests {
+		if entry.Annotations[annotationSubject] != ref.digest {
+			continue
+		}
+		if desc, ok := s.referrer(entry.Digest); ok {
+			list = append(list, desc)
+		}
+	}
+	return saneReferrers(list), nil
+}
+
+// referrer describes a stored referrer as a registry's list does. Its
+// annotations are read from the manifest: in index.json, one a stranger chose
+// could pass for an image's name.
+func (s *Store) referrer(d digest.Digest) (ocispec.Descriptor, bool) {
+	m, err := s.manifestAt(d)
+	if err != nil {
+		return ocispec.Descriptor{}, false
+	}
+	head, err := parseHead(m.Bytes)
+	if err != nil {
+		return ocispec.Descriptor{}, false
+	}
+	m.Descriptor.ArtifactType = head.artifactKind()
+	m.Descriptor.Annotations = head.Annotations
+	return m.Descriptor, true
+}
+
+func (s *Store) blobPath(d digest.Digest) string {
+	return filepath.Join(s.dir, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// Images can be private, so only their owner gets into the folder.
+	folderMode = 0o700
+	fileMode   = 0o644
+	// tempFolder is on the same file system as the blobs, or renaming would copy.
+	tempFolder = "tmp"
+	// leftoverAge is when an unfinished file or an unreferenced blob is taken for
+	// abandoned. Writes take seconds, a whole copy minutes.
+	leftoverAge = time.Hour
+)
+
+// checkLayout refuses a folder that is a layout of another version.
+func (s *Store) checkLayout() error {
+	path := filepath.Join(s.dir, ocispec.ImageLayoutFile)
+	data, err := readFile(path, MaxConfig)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("opening the local store: %w", err)
+	}
+	var layout ocispec.ImageLayout
+	if err := json.Unmarshal(data, &layout); err != nil || layout.Version != ocispec.ImageLayoutVersion {
+		return fmt.Errorf("opening the local store: %s does not say imageLayoutVersion %s; move %s away or set BPFIMG_ROOT to another place",
+			path, ocispec.ImageLayoutVersion, s.dir)
+	}
+	return nil
+}
+
+// prepare creates what is missing of the layout.
+func (s *Store) prepare() error {
+	for _, dir := range []string{filepath.Join(s.dir, ocispec.ImageBlobsDir, digest.SHA256.String()), filepath.Join(s.dir, tempFolder)} {
+		if err := os.MkdirAll(dir, folderMode); err != nil {
+			return s.cannotWrite(err)
+		}
+	}
+	path := filepath.Join(s.dir, ocispec.ImageLayoutFile)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	data, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", ocispec.ImageLayoutFile, err)
+	}
+	return s.writeDurably(path, data)
+}
+
+// writeDurably puts data at path so that it survives a power cut.
+func (s *Store) writeDurably(path string, data []byte) error {
+	if err := s.writeFile(path, data, (*os.File).Sync); err != nil {
+		return err
+	}
+	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return s.cannotWrite(err)
+	}
+	return nil
+}
+
+// syncBlobs makes blobs, and that they are there, survive a power cut. They are
+// not synced one by one as they are written, because a file system makes all of
+// them durable in the time it needs for one.
+func (s *Store) syncBlobs(blobs []digest.Digest) error {
+	for _, d := range blobs {
+		f, err := os.OpenFile(s.blobPath(d), os.O_RDWR, 0) // some systems sync only what can be written
+		if err != nil {
+			return s.cannotWrite(err)
+		}
+		if err := errors.Join(f.Sync(), f.Close(), s.did("sync")); err != nil {
+			return s.cannotWrite(err)
+		}
+	}
+	if err := syncFolder(filepath.Dir(s.blobPath(digest.FromString("")))); err != nil {
+		return s.cannotWrite(err)
+	}
+	return nil
+}
+
+// writeFile puts data at path, whole or not at all. finish is called with the
+// file before it gets its name.
+func (s *Store) writeFile(path string, data []byte, finish func(*os.File) error) error {
+	f, err := os.CreateTemp(filepath.Join(s.dir, tempFolder), "write-*")
+	if err != nil {
+		return s.cannotWrite(err)
+	}
+	if err := errors.Join(s.fill(f, data, finish), f.Close()); err != nil {
+		return s.cannotWrite(errors.Join(err, os.Remove(f.Name())))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return s.cannotWrite(errors.Join(err, os.Remove(f.Name())))
+	}
+	if err := s.did("rename"); err != nil {
+		return s.cannotWrite(err)
+	}
+	return nil
+}
+
+func (s *Store) fill(f *os.File, data []byte, finish func(*os.File) error) error {
+	if err := s.did("create"); err != nil {
+		return err
+	}
+	half := len(data) / 2
+	for _, part := range [][]byte{data[:half], data[half:]} {
+		if _, err := f.Write(part); err != nil {
+			return err
+		}
+		if err := s.did("write"); err != nil {
+			return err
+		}
+	}
+	if err := f.Chmod(fileMode); err != nil {
+		return err
+	}
+	if err := finish(f); err != nil {
+		return err
+	}
+	return s.did("finish")
+}
+
+func (s *Store) did(step string) error {
+	if s.step == nil {
+		return nil
+	}
+	return s.step(step)
+}
+
+// syncFolder makes a rename in dir last through a power cut, where the system
+// lets folders be synced.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// cannotWrite says what to do about the usual reasons.
+func (s *Store) cannotWrite(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("the local store %s is not writable; set BPFIMG_ROOT to a folder that is: %w", s.dir, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("the local store %s: the disk is full; `bpfimg rm` frees space: %w", s.dir, err)
+	}
+	return fmt.Errorf("writing to the local store %s: %w", s.dir, err)
+}
+
+// readBlob reads a blob of at most limit bytes and hashes it.
+func (s *Store) readBlob(d digest.Digest, limit int64) ([]byte, error) {
+	if err := checkDigest(d.String()); err != nil {
+		return nil, err
+	}
+	data, err := readFile(s.blobPath(d), limit)
+	if err != nil {
+		return nil, err
+	}
+	if digest.FromBytes(data) != d {
+		return nil, fmt.Errorf("%s is damaged: %w", s.blobPath(d), ErrDigestMismatch)
+	}
+	return data, nil
+}
+
+// readFile reads a regular file of at most limit bytes.
+func readFile(path string, limit int64) (data []byte, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s is %d bytes, at most %d are allowed: %w", path, info.Size(), limit, ErrTooLarge)
+	}
+	data = make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return data, nil
+}
+
+// removeLeftovers deletes unfinished writes of processes that are gone. It is
+// housekeeping: what cannot be deleted now is tried again at the next write.
+func (s *Store) removeLeftovers() {
+	entries, err := os.ReadDir(filepath.Join(s.dir, tempFolder))
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && s.abandoned(info) {
+			_ = os.Remove(filepath.Join(s.dir, tempFolder, entry.Name())) // see above
+		}
+	}
+}
+
+func (s *Store) abandoned(info fs.FileInfo) bool {
+	return info.Mode().IsRegular() && s.now().Sub(info.ModTime()) > leftoverAge
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+)
+
+// errLocked is what tryLock answers while someone else holds the lock.
+var errLocked = errors.New("locked")
+
+// Waiting for a lock polls, because no system lets a blocking lock be cancelled.
+const (
+	lockPoll    = 2 * time.Millisecond
+	lockPollMax = 50 * time.Millisecond
+)
+
+// lockFile takes an exclusive lock on path, which it creates. It is held by the
+// open file, so that it ends with the process, however that ends. It excludes
+// other goroutines too.
+func lockFile(ctx context.Context, path string) (unlock func() error, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	for pause := lockPoll; ; pause = min(2*pause, lockPollMax) {
+		err := tryLock(f)
+		if err == nil {
+			return f.Close, nil
+		}
+		if !errors.Is(err, errLocked) {
+			return nil, errors.Join(err, f.Close())
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errors.Join(ctx.Err(), f.Close())
+		}
+	}
+}
