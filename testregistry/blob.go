@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package testregistry
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+)
+
+func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, rt route) *apiError {
+	d := digest.Digest(rt.target)
+	switch {
+	case !isRead(req.Method) && req.Method != http.MethodDelete:
+		return errMethod(req)
+	case !r.store.hasBlob(rt.name, d):
+		return unknownBlob(rt.name, d)
+	case req.Method == http.MethodDelete:
+		// Only this repository forgets it; another one may have it too.
+		if _, err := r.store.unlinkBlob(rt.name, d); err != nil {
+			return internal(err)
+		}
+		w.WriteHeader(http.StatusAccepted)
+		return nil
+	}
+	fitted, err := r.fitRange(req)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	r.blobs.ServeHTTP(w, fitted)
+	return nil
+}
+
+func unknownBlob(name string, d digest.Digest) *apiError {
+	return refuse(http.StatusNotFound, "BLOB_UNKNOWN", "%s has no blob %s", name, d)
+}
+
+var byteRange = regexp.MustCompile(`^bytes=(\d{1,18})-(\d{0,18})$`)
+
+// fitRange makes the range fit the blob: clients resume a download with an open
+// end ("bytes=5-"), which go-containerregistry does not take. Ranges of other
+// forms are dropped, as RFC 9110 allows (14.2).
+func (r *Registry) fitRange(req *http.Request) (*http.Request, *apiError) {
+	m := byteRange.FindStringSubmatch(req.Header.Get("Range"))
+	fitted := req.Clone(req.Context())
+	fitted.Header.Del("Range")
+	if m == nil {
+		return fitted, nil
+	}
+	head := fitted.Clone(req.Context())
+	head.Method = http.MethodHead
+	answer := newCapture()
+	r.blobs.ServeHTTP(answer, head)
+	size, err := strconv.ParseInt(answer.header.Get("Content-Length"), 10, 64)
+	if err != nil {
+		return fitted, nil // damaged; let the answer say so
+	}
+	start, _ := strconv.ParseInt(m[1], 10, 64) // 18 digits always fit
+	end, err := strconv.ParseInt(m[2], 10, 64)
+	if err != nil || end >= size {
+		end = size - 1
+	}
+	if start > end {
+		return nil, refuse(http.StatusRequestedRangeNotSatisfiable, "BLOB_UNKNOWN", "the blob has %d bytes", size)
+	}
+	fitted.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", start, end))
+	return fitted, nil
+}
+
+// putBlob checks data against d and stores it in the repository.
+func (r *Registry) putBlob(w http.ResponseWriter, req *http.Request, name string, d digest.Digest, data []byte) *apiError {
+	if got := digest.FromBytes(data); got != d {
+		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "the blob's digest is %s", got)
+	}
+	put, err := http.NewRequestWithContext(req.Context(), http.MethodPost,
+		"/v2/"+name+"/blobs/uploads/?digest="+d.String(), bytes.NewReader(data))
+	if err != nil {
+		return internal(err)
+	}
+	answer := newCapture()
+	r.blobs.ServeHTTP(answer, put)
+	if answer.status != http.StatusCreated {
+		return refuse(http.StatusInternalServerError, "BLOB_UPLOAD_INVALID", "storing the blob: %s", answer.body.Bytes())
+	}
+	return r.blobIsThere(w, name, d)
+}
+
+// blobIsThere links a stored blob into the repository and says so.
+func (r *Registry) blobIsThere(w http.ResponseWriter, name string, d digest.Digest) *apiError {
+	if err := r.store.linkBlob(name, d); err != nil {
+		return internal(fmt.Errorf("storing the blob: %w", err))
+	}
+	w.Header().Set("Location", "/v2/"+name+"/blobs/"+d.String())
+	w.Header().Set("Docker-Content-Digest", d.String())
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}

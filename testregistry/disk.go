@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package testregistry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// disk is the folder of a registry:
+//
+//	blobs/sha256/<hex>       written and read by go-containerregistry
+//	manifests/sha256/<hex>   the bytes of each manifest
+//	links/<hex>              what a repository has: one small JSON document each
+//
+// File names are digests: those of the content, or for a link of what it says.
+// Nothing that came over the network is ever part of a path.
+type disk struct {
+	dir string
+}
+
+// linkKind is what a link makes visible in its repository.
+type linkKind string
+
+const (
+	linkBlob     linkKind = "blob"
+	linkManifest linkKind = "manifest"
+	linkTag      linkKind = "tag"
+)
+
+// link is one document in links/.
+type link struct {
+	Kind       linkKind      `json:"kind"`
+	Repository string        `json:"repository"`
+	Tag        string        `json:"tag,omitempty"`
+	MediaType  string        `json:"mediaType,omitempty"`
+	Digest     digest.Digest `json:"digest"`
+}
+
+// maxLink bounds a link on disk, in bytes; the longest is about 700.
+const maxLink = 4 << 10
+
+// file is the link's name: it depends on what is linked where, not on what a
+// tag points to, so that moving a tag replaces its file.
+func (l link) file() string {
+	what := l.Tag
+	if l.Kind != linkTag {
+		what = l.Digest.String()
+	}
+	return digest.FromString(string(l.Kind) + "\n" + l.Repository + "\n" + what).Encoded()
+}
+
+func openDisk(dir string) (*disk, error) {
+	d := &disk{dir: dir}
+	for _, sub := range []string{"links", "manifests", filepath.Join("manifests", "sha256")} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *disk) manifestPath(dgst digest.Digest) string {
+	return filepath.Join(d.dir, "manifests", "sha256", dgst.Encoded())
+}
+
+func (d *disk) putManifest(m *storedManifest) error {
+	return writeFile(d.manifestPath(m.digest), m.data)
+}
+
+// manifest reads a manifest back and compares it with its name.
+func (d *disk) manifest(dgst digest.Digest) ([]byte, error) {
+	if !wholeDigest.MatchString(dgst.String()) {
+		return nil, fmt.Errorf("%q is not a digest", dgst)
+	}
+	data, err := readFile(d.manifestPath(dgst), maxStoredManifest)
+	if err != nil {
+		return nil, err
+	}
+	if got := digest.FromBytes(data); got != dgst {
+		return nil, fmt.Errorf("the file holds %s", got)
+	}
+	return data, nil
+}
+
+// maxStoredManifest bounds a manifest on disk, whatever Options.MaxManifest was
+// when it was accepted.
+const maxStoredManifest = 64 << 20
+
+func (d *disk) putLink(l link) error {
+	data, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(d.dir, "links", l.file()), data)
+}
+
+func (d *disk) deleteLink(l link) error {
+	err := os.Remove(filepath.Join(d.dir, "links", l.file()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// links reads all links; damaged ones are logged and left out.
+func (d *disk) links(log *slog.Logger) ([]link, error) {
+	entries, err := os.ReadDir(filepath.Join(d.dir, "links"))
+	if err != nil {
+		return nil, err
+	}
+	var all []link
+	for _, e := range entries {
+		var l link
+		data, err := readFile(filepath.Join(d.dir, "links", e.Name()), maxLink)
+		if err == nil {
+			err = json.Unmarshal(data, &l)
+		}
+		if err == nil && l.file() != e.Name() {
+			err = errors.New("its content does not fit its name")
+		}
+		if err != nil {
+			log.Warn("a link is damaged and left out", "file", e.Name(), "error", err)
+			continue
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // read only
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("it is over %d bytes", limit)
+	}
+	return data, err
+}
+
+// writeFile puts data at path at once or not at all, also when power fails.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the first error counts
+	}
+	return err
+}
