@@ -4,9 +4,6 @@
 package pull
 
 import (
-	"context"
-	"errors"
-
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -58,7 +55,7 @@ type Candidate struct {
 	// Kind is the form it was found in.
 	Kind CandidateKind
 	// Subject is the digest it was attached to, Manifest the digest of the
-	// manifest it came in.
+	// manifest it came in; "" when Err says that there was no finding out.
 	Subject, Manifest string
 	// Bundle is the raw Sigstore bundle (Kind bundle).
 	Bundle []byte
@@ -79,18 +76,3 @@ const (
 	KindBundle CandidateKind = "bundle"
 	KindLegacy CandidateKind = "legacy"
 )
-
-// Options of [Fetch].
-type Options struct {
-	// Platform is "os/arch[/variant]"; default: linux and this machine's
-	// architecture.
-	Platform string
-	// SkipCandidates leaves signatures unfetched (pull without verification).
-	SkipCandidates bool
-}
-
-// Fetch resolves ref at src once and returns the image of the platform with all
-// its signature candidates.
-func Fetch(ctx context.Context, src image.Source, ref image.Reference, opts Options) (*Image, error) {
-	return nil, errors.New("not implemented")
-}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bpfimg/bpfimg/image"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Cached is an [image.Source] that reads from Local what a digest names and is
+// there, and everything else from Remote: tags, which may have moved, and lists
+// of referrers, which may have grown. It writes nothing.
+type Cached struct {
+	// Local is asked first. It re-hashes what it returns, as every source must;
+	// content that was altered since it was stored is fetched again.
+	Local image.Source
+	// Remote is asked for the rest. It is not used when Offline is set.
+	Remote image.Source
+	// Offline takes tags and referrers from Local too; what is missing there is
+	// [image.ErrNotFound].
+	Offline bool
+}
+
+var _ image.Source = (*Cached)(nil)
+
+// Manifest implements [image.Source].
+func (c *Cached) Manifest(ctx context.Context, ref image.Reference) (image.Manifest, error) {
+	if c.Offline {
+		return c.Local.Manifest(ctx, ref)
+	}
+	if ref.Digest() != "" {
+		m, err := c.Local.Manifest(ctx, ref)
+		if !fetchAgain(err) {
+			return m, err
+		}
+	}
+	return c.Remote.Manifest(ctx, ref)
+}
+
+// Blob implements [image.Source].
+func (c *Cached) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	data, err := c.Local.Blob(ctx, ref, desc, limit)
+	if c.Offline || !fetchAgain(err) {
+		return data, err
+	}
+	return c.Remote.Blob(ctx, ref, desc, limit)
+}
+
+// Referrers implements [image.Source].
+func (c *Cached) Referrers(ctx context.Context, ref image.Reference) ([]ocispec.Descriptor, error) {
+	if c.Offline {
+		return c.Local.Referrers(ctx, ref)
+	}
+	return c.Remote.Referrers(ctx, ref)
+}
+
+// fetchAgain says whether the local answer leaves something to ask the remote.
+func fetchAgain(err error) bool {
+	return errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrDigestMismatch)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// parseDescription reads the Description label; nil when there is none. In an
+// image of another format it is nobody's promise: a broken one is left out.
+func parseDescription(labels map[string]string, format Format) (*schemas.Description, error) {
+	text, ok := labels[schemas.LabelDescription]
+	if !ok || format != FormatBpfimg {
+		return nil, nil
+	}
+	desc, err := decodeDescription(text)
+	if err != nil {
+		return nil, fmt.Errorf("label %s: %w", schemas.LabelDescription, err)
+	}
+	return desc, nil
+}
+
+// decodeDescription ignores keys it does not know, so that a later bpfimg can
+// add some without a new schema version.
+func decodeDescription(text string) (*schemas.Description, error) {
+	if len(text) > maxDescription {
+		return nil, bad("it is %d bytes, at most %d are read", len(text), maxDescription)
+	}
+	data := []byte(text)
+	if err := checkJSON(data); err != nil {
+		return nil, bad("it %w", err)
+	}
+	// The version first: what follows may have another shape in a newer one.
+	var head struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, bad("it is not a description: %w", err)
+	}
+	switch {
+	case head.SchemaVersion > schemas.DescriptionVersion:
+		return nil, fmt.Errorf("%w: the image has schema version %d, this one reads up to %d",
+			ErrNewer, head.SchemaVersion, schemas.DescriptionVersion)
+	case head.SchemaVersion < 1:
+		return nil, bad("its schema version is %d", head.SchemaVersion)
+	}
+	var desc schemas.Description
+	if err := json.Unmarshal(data, &desc); err != nil {
+		return nil, bad("it is not a description: %w", err)
+	}
+	if len(desc.Objects) > maxEntries {
+		return nil, bad("it describes %d objects, at most %d are read", len(desc.Objects), maxEntries)
+	}
+	return &desc, nil
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// recogniser knows one [Format].
+type recogniser struct {
+	format Format
+	// is says whether the image is of this format.
+	is func(contents) bool
+	// objects takes the objects out.
+	objects func(contents) ([]Object, error)
+}
+
+// recognisers in the order they are asked: what says more about itself comes
+// first. A new format is a row here.
+var recognisers = []recogniser{
+	{FormatBpfimg, isBpfimg, func(c contents) ([]Object, error) { return unpack(c, strictRules) }},
+	{FormatBpfman, hasLabel(schemas.LabelPrograms, schemas.LabelMaps), func(c contents) ([]Object, error) {
+		return unpack(c, looseRules)
+	}},
+	{FormatBpfmanOld, hasLabel(schemas.LabelOldProgramType, schemas.LabelOldProgramName, schemas.LabelOldFilename, schemas.LabelOldSectionName), unpackOld},
+	{FormatELF, isPlainELF, plainELF},
+}
+
+func recognise(manifest ocispec.Manifest, config config, layers [][]byte) (recogniser, error) {
+	c := contents{manifest, config, layers}
+	for _, r := range recognisers {
+		if r.is(c) {
+			return r, nil
+		}
+	}
+	kind := manifest.ArtifactType
+	if kind == "" {
+		kind = manifest.Config.MediaType
+	}
+	return recogniser{}, fmt.Errorf("%w: it is a %q without eBPF labels, and its layer is no ELF file", ErrUnknownFormat, clip(kind))
+}
+
+// ownPrefix begins every label of ours.
+const ownPrefix = "dev.bpfimg."
+
+// isBpfimg: either mark is enough, because registries and tools that copy images
+// may drop the one or the other.
+func isBpfimg(c contents) bool {
+	if c.manifest.ArtifactType == schemas.ArtifactType {
+		return true
+	}
+	for label := range c.config.labels {
+		if strings.HasPrefix(label, ownPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasLabel(labels ...string) func(contents) bool {
+	return func(c contents) bool {
+		for _, l := range labels {
+			if _, ok := c.config.labels[l]; ok {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// unpackOld takes the one file the label names, or all objects without it.
+func unpackOld(c contents) ([]Object, error) {
+	rules := looseRules
+	rules.only = c.config.labels[schemas.LabelOldFilename]
+	if rules.only != "" {
+		if err := checkFileName(rules.only); err != nil {
+			return nil, bad("label %s: %w", schemas.LabelOldFilename, err)
+		}
+	}
+	return unpack(c, rules)
+}
+
+const elfMagic = "\x7fELF"
+
+// isPlainELF goes by the bytes: generic tools write whatever media type they
+// are told.
+func isPlainELF(c contents) bool {
+	return len(c.layers) == 1 && bytes.HasPrefix(c.layers[0], []byte(elfMagic))
+}
+
+// defaultObjectName is an object's name in an image that gives none.
+const defaultObjectName = "program.o"
+
+// plainELF names the object as the tool that pushed the file did.
+func plainELF(c contents) ([]Object, error) {
+	name := c.manifest.Layers[0].Annotations[ocispec.AnnotationTitle]
+	if name == "" {
+		name = defaultObjectName
+	}
+	if err := checkFileName(name); err != nil {
+		return nil, bad("the layer's title: %w", err)
+	}
+	return []Object{newObject(name, c.layers[0])}, nil
+}
+
+func newObject(name string, data []byte) Object {
+	return Object{File: name, Digest: digest.FromBytes(data).String(), Bytes: data}
+}

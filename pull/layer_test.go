@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/testregistry"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// layerOf is an image whose one layer is content, packed as raw.
+func layerOf(content, raw []byte, mediaType string) contents {
+	return contents{
+		manifest: ocispec.Manifest{Layers: []ocispec.Descriptor{descriptor(mediaType, raw)}},
+		config:   config{diffIDs: []digest.Digest{digest.FromBytes(content)}},
+		layers:   [][]byte{raw},
+	}
+}
+
+// good is a file every format accepts.
+var good = file{name: "good.o", content: "x"}
+
+// Layers that are refused, by the rules for our own images and by those for
+// others'.
+func TestHostileLayers(t *testing.T) {
+	many := make([]file, 2000)
+	for i := range many {
+		many[i] = file{name: fmt.Sprintf("%d.o", i)}
+	}
+	link := func(kind byte) file { return file{name: "x.o", kind: kind, link: "/etc/passwd"} }
+	for name, row := range map[string]struct {
+		files []file
+		// looseToo: refused in images of other tools as well.
+		looseToo bool
+		text     string
+	}{
+		"two thousand entries":         {many, true, "1024 entries"},
+		"parent folder":                {[]file{{name: "../x.o"}}, true, "leaves"},
+		"parent folder below":          {[]file{{name: "a/../../x.o"}}, true, "leaves"},
+		"parent folder after ./":       {[]file{{name: "./../x.o"}}, true, "leaves"},
+		"absolute":                     {[]file{{name: "/etc/x.o"}}, true, "absolute"},
+		"absolute for another system":  {[]file{{name: `C:\x.o`}}, true, "absolute"},
+		"empty part":                   {[]file{{name: "a//x.o"}}, true, "leaves"},
+		"twice":                        {[]file{good, good}, true, "twice"},
+		"twice, spelled differently":   {[]file{good, {name: "./good.o"}}, true, ""},
+		"symbolic link":                {[]file{link(tar.TypeSymlink)}, true, "link"},
+		"hard link":                    {[]file{link(tar.TypeLink)}, true, "link"},
+		"character device":             {[]file{link(tar.TypeChar)}, true, "type"},
+		"block device":                 {[]file{link(tar.TypeBlock)}, true, "type"},
+		"fifo":                         {[]file{link(tar.TypeFifo)}, true, "type"},
+		"global header":                {[]file{{name: "g", kind: tar.TypeXGlobalHeader, pax: map[string]string{"path": "x.o"}}}, true, "type"},
+		"deleted file":                 {[]file{{name: ".wh.x.o"}, good}, true, "deleted"},
+		"terminal escape in the name":  {[]file{{name: "\x1b[31mx.o"}}, true, "printed"},
+		"text direction in the name":   {[]file{{name: "o.exe\u202e.o"}}, true, "printed"},
+		"name that is not UTF-8":       {[]file{{name: "\xff.o"}}, true, "printed"},
+		"long name":                    {[]file{{name: strings.Repeat("x", 300) + ".o"}}, true, ""},
+		"nothing":                      {nil, true, "no file ending"},
+		"no object":                    {[]file{{name: "README"}}, true, ""},
+		"folder":                       {[]file{{name: "etc/", kind: tar.TypeDir}, good}, false, "folder"},
+		"object in a folder":           {[]file{{name: "etc/x.o"}, good}, false, "root"},
+		"another file":                 {[]file{{name: "README"}, good}, false, "not an object"},
+		"dot slash":                    {[]file{{name: "./good.o"}}, false, "plain"},
+		"extended header":              {[]file{{name: "x.o", pax: map[string]string{"comment": "hidden"}}}, false, "extended"},
+		"name from an extended header": {[]file{{name: "ünïcode.o", pax: map[string]string{"path": "ünïcode.o"}}}, false, "extended"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			content := archive(t, row.files...)
+			c := layerOf(content, zipped(t, content), ocispec.MediaTypeImageLayerGzip)
+			_, err := unpack(c, strictRules)
+			if !errors.Is(err, ErrBadImage) || !strings.Contains(err.Error(), row.text) {
+				t.Errorf("in our image: got %v, want %q", err, row.text)
+			}
+			_, err = unpack(c, looseRules)
+			if row.looseToo != errors.Is(err, ErrBadImage) {
+				t.Errorf("in another's image: got %v", err)
+			}
+		})
+	}
+}
+
+// Archives the tar writer would not write.
+func TestHostileArchives(t *testing.T) {
+	content := archive(t, good)
+	sparse := bytes.Clone(content)
+	sparse[156] = tar.TypeGNUSparse
+	fixChecksum(sparse)
+	huge := bytes.Clone(content)
+	copy(huge[124:136], "77777777777\x00") // the size field: 8 GiB - 1
+	fixChecksum(huge)
+	lies := bytes.Clone(content)
+	copy(lies[124:136], "00000010000\x00") // 4 KiB, which are not there
+	fixChecksum(lies)
+	for name, data := range map[string][]byte{
+		"not a tar":            []byte(strings.Repeat("nonsense", 200)),
+		"empty":                {},
+		"cut in a header":      content[:100],
+		"cut in the content":   content[:513],
+		"hidden after the end": append(bytes.Clone(content), "evil"...),
+		"a second archive":     append(bytes.Clone(content), content...),
+		"sparse":               sparse,
+		"a size of 8 GiB":      huge,
+		"a size that lies":     lies,
+		"pax sparse":           archivePAXSparse(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, r := range []rules{strictRules, looseRules} {
+				c := layerOf(data, zipped(t, data), ocispec.MediaTypeImageLayerGzip)
+				if objects, err := unpack(c, r); !errors.Is(err, ErrBadImage) {
+					t.Errorf("got %v, %v", objects, err)
+				}
+			}
+		})
+	}
+}
+
+// fixChecksum makes the first header of an archive valid again: the checksum is
+// the sum of its bytes with eight spaces in the field's place (POSIX, pax,
+// "ustar Interchange Format").
+func fixChecksum(header []byte) {
+	copy(header[148:156], "        ")
+	sum := 0
+	for _, b := range header[:512] {
+		sum += int(b)
+	}
+	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
+}
+
+// archivePAXSparse is a sparse file of the 0.1 format, which the tar writer
+// refuses to write: the key is patched in afterwards.
+func archivePAXSparse(t *testing.T) []byte {
+	t.Helper()
+	data := archive(t, file{name: "x.o", content: "x", pax: map[string]string{
+		"ZZZ.sparse.map": "0,1", "ZZZ.sparse.size": "1", "ZZZ.sparse.numblocks": "1",
+	}})
+	return bytes.ReplaceAll(data, []byte("ZZZ.sparse"), []byte("GNU.sparse"))
+}
+
+func TestHostileCompression(t *testing.T) {
+	content := archive(t, good)
+	packed := zipped(t, content)
+	broken := bytes.Clone(packed)
+	broken[len(broken)-5] ^= 1 // in the checksum
+	for name, row := range map[string]struct {
+		raw       []byte
+		mediaType string
+		text      string
+	}{
+		"a second member":    {append(bytes.Clone(packed), zipped(t, []byte("evil"))...), ocispec.MediaTypeImageLayerGzip, "follow"},
+		"trailing data":      {append(bytes.Clone(packed), 0), ocispec.MediaTypeImageLayerGzip, "1 bytes follow"},
+		"truncated":          {packed[:len(packed)-9], ocispec.MediaTypeImageLayerGzip, "unpacked"},
+		"wrong checksum":     {broken, ocispec.MediaTypeImageLayerGzip, "checksum"},
+		"not compressed":     {content, ocispec.MediaTypeImageLayerGzip, "not gzip"},
+		"compressed unsaid":  {packed, ocispec.MediaTypeImageLayer, "tar"},
+		"zstd":               {packed, ocispec.MediaTypeImageLayerZstd, "not supported yet"},
+		"unknown media type": {packed, "application/x-\x1b[31m", `\x1b`},
+		"empty":              {nil, ocispec.MediaTypeImageLayerGzip, "not gzip"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := unpack(layerOf(content, row.raw, row.mediaType), looseRules)
+			if !errors.Is(err, ErrBadImage) || !strings.Contains(err.Error(), row.text) {
+				t.Errorf("got %v, want %q", err, row.text)
+			}
+		})
+	}
+}
+
+func TestDiffIDs(t *testing.T) {
+	content := archive(t, good)
+	c := layerOf(content, zipped(t, content), ocispec.MediaTypeImageLayerGzip)
+	if _, err := unpack(c, strictRules); err != nil {
+		t.Fatal(err)
+	}
+	c.config.diffIDs[0] = digest.FromString("other")
+	if _, err := unpack(c, strictRules); !errors.Is(err, ErrBadImage) || !errors.Is(err, image.ErrDigestMismatch) {
+		t.Errorf("wrong one: got %v", err)
+	}
+	c.config.diffIDs = nil
+	if _, err := unpack(c, strictRules); !errors.Is(err, ErrBadImage) {
+		t.Errorf("none: got %v", err)
+	}
+	two := contents{
+		manifest: ocispec.Manifest{Layers: append(c.manifest.Layers, c.manifest.Layers...)},
+		config:   config{diffIDs: []digest.Digest{digest.FromBytes(content), digest.FromBytes(content)}},
+		layers:   append(c.layers, c.layers...),
+	}
+	if _, err := unpack(two, strictRules); !errors.Is(err, ErrBadImage) {
+		t.Errorf("two layers in our image: got %v", err)
+	}
+}
+
+// zeros is an endless file of which it counts what was read.
+type zeros struct{ read int64 }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	clear(p)
+	z.read += int64(len(p))
+	return len(p), nil
+}
+
+// A bomb is stopped at the budget: not a block more is unpacked than that, and
+// content is not held that does not count.
+func TestBombs(t *testing.T) {
+	header := archive(t, file{name: "bomb.o", content: ""})[:512]
+	setSize := func(size int64) []byte {
+		h := bytes.Clone(header)
+		copy(h[124:136], fmt.Sprintf("%011o\x00", size))
+		fixChecksum(h)
+		return h
+	}
+	const slack = 64 << 10 // buffers on the way
+	t.Run("one file over the limit is not begun", func(t *testing.T) {
+		in := &zeros{}
+		left := &budget{bytes: maxUnpacked, entries: maxEntries}
+		err := newFiles(strictRules).readTar(&budgetReader{io.MultiReader(bytes.NewReader(setSize(maxUnpacked+1)), in), left}, left)
+		if !errors.Is(err, ErrBadImage) || !errors.Is(err, image.ErrTooLarge) || in.read > slack {
+			t.Errorf("got %v after %d bytes", err, in.read)
+		}
+	})
+	t.Run("ignored files count", func(t *testing.T) {
+		in := &zeros{}
+		left := &budget{bytes: maxUnpacked, entries: maxEntries}
+		ignored := bytes.Clone(setSize(8<<30 - 512))
+		copy(ignored, "README\x00")
+		fixChecksum(ignored)
+		err := newFiles(looseRules).readTar(&budgetReader{io.MultiReader(bytes.NewReader(ignored), in), left}, left)
+		if !errors.Is(err, image.ErrTooLarge) || in.read > maxUnpacked+slack {
+			t.Errorf("got %v after %d bytes", err, in.read)
+		}
+	})
+	t.Run("zeros after the end", func(t *testing.T) {
+		in := &zeros{}
+		left := &budget{bytes: maxUnpacked, entries: maxEntries}
+		if err := onlyZeros(&budgetReader{in, left}); !errors.Is(err, image.ErrTooLarge) || in.read > maxUnpacked+slack {
+			t.Errorf("got %v after %d bytes", err, in.read)
+		}
+	})
+	t.Run("from a registry", func(t *testing.T) {
+		// 256 MiB that come as 256 KiB.
+		var bomb bytes.Buffer
+		w := gzip.NewWriter(&bomb)
+		if _, err := io.Copy(w, io.MultiReader(bytes.NewReader(setSize(60<<20)), io.LimitReader(&zeros{}, 256<<20))); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		k := newKit(t, testregistry.Options{})
+		k.image(pushed{
+			tag: "v1", artifactType: schemas.ArtifactType, layers: [][]byte{{}}, raw: [][]byte{bomb.Bytes()},
+		})
+		if _, err := k.fetch(Options{}); !errors.Is(err, ErrBadImage) || !errors.Is(err, image.ErrTooLarge) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("over two layers together", func(t *testing.T) {
+		half := archive(t, file{name: "a.o", content: strings.Repeat("\x00", maxUnpacked/2)})
+		second := archive(t, file{name: "b.o", content: strings.Repeat("\x00", maxUnpacked/2)})
+		c := layerOf(half, zipped(t, half), ocispec.MediaTypeImageLayerGzip)
+		if _, err := unpack(c, looseRules); err != nil {
+			t.Fatal(err)
+		}
+		other := layerOf(second, zipped(t, second), ocispec.MediaTypeImageLayerGzip)
+		c.layers = append(c.layers, other.layers...)
+		c.manifest.Layers = append(c.manifest.Layers, other.manifest.Layers...)
+		c.config.diffIDs = append(c.config.diffIDs, other.config.diffIDs...)
+		if _, err := unpack(c, looseRules); !errors.Is(err, image.ErrTooLarge) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestNamesFromLabels(t *testing.T) {
+	content := archive(t, good)
+	for _, name := range []string{"../good.o", "/good.o", "a/good.o", "\x1b.o", "missing.o", strings.Repeat("x", 256), ".wh.x"} {
+		c := layerOf(content, zipped(t, content), ocispec.MediaTypeImageLayerGzip)
+		c.config.labels = map[string]string{schemas.LabelOldFilename: name}
+		if _, err := unpackOld(c); !errors.Is(err, ErrBadImage) {
+			t.Errorf("label %q: got %v", name, err)
+		}
+		elf := layerOf(nil, []byte(elfMagic), "application/x-elf")
+		elf.manifest.Layers[0].Annotations = map[string]string{ocispec.AnnotationTitle: name}
+		if _, err := plainELF(elf); name != "missing.o" && !errors.Is(err, ErrBadImage) {
+			t.Errorf("title %q: got %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import "github.com/bpfimg/bpfimg/image"
+
+// Limits on one image, all far above what an honest one needs.
+const (
+	// maxLayers bounds the layers of an image: bpfimg and bpfman write one.
+	maxLayers = 16
+	// maxCompressed bounds all layers together as they are fetched, in bytes.
+	maxCompressed = image.MaxLayer
+	// maxUnpacked bounds all layers together as they are unpacked, in bytes.
+	maxUnpacked = 64 << 20
+	// maxEntries bounds the entries of all layers. It is just above what package
+	// build writes (build.MaxObjects).
+	maxEntries = 1024
+	// maxFileName bounds the name of an entry, in bytes (NAME_MAX of Linux).
+	maxFileName = 255
+	// maxIndexEntries bounds an index. Real ones have one entry a platform and
+	// one attestation each.
+	maxIndexEntries = 1024
+	// maxDescription bounds the Description label in bytes: two thousand
+	// programs of 500 bytes.
+	maxDescription = 1 << 20
+	// maxNesting bounds how deep JSON documents nest.
+	maxNesting = 64
+)
+
+// Limits on the candidates of one subject.
+const (
+	// maxReferrerManifest bounds a referrer's manifest in bytes; cosign's are
+	// below 1 KiB.
+	maxReferrerManifest = 256 << 10
+	// maxBundle bounds a bundle in bytes; one by a key is about 1 KiB, with
+	// certificates and log entries below 20 KiB, with a large statement more.
+	maxBundle = 1 << 20
+	// smallBundle is the size, in bytes, up to which a bundle is always fetched;
+	// larger ones share maxLargeBundles, so that they cannot crowd out a
+	// signature.
+	smallBundle     = 64 << 10
+	maxLargeBundles = 4 << 20
+	// maxLegacy bounds the legacy signatures, maxPayload the payload of each in
+	// bytes; one is about 250.
+	maxLegacy  = 64
+	maxPayload = 64 << 10
+	// maxAnnotations bounds the annotations of a legacy signature in bytes:
+	// signature, certificate, chain and log entry.
+	maxAnnotations = 64 << 10
+	// maxParallel bounds the requests for one subject's candidates that are
+	// under way together.
+	maxParallel = 16
+)

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"context"
+	"sync"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Memo is an [image.Source] that remembers everything read through it, so that
+// what was fetched and verified can be kept in a store without fetching it
+// again. It holds all of it in memory: use one per image. Two concurrent first
+// reads of the same thing may both reach the source below.
+type Memo struct {
+	src image.Source
+
+	mu        sync.Mutex
+	manifests map[image.Reference]image.Manifest
+	blobs     map[digest.Digest][]byte
+	referrers map[string][]ocispec.Descriptor
+	seen      map[digest.Digest]bool
+}
+
+var _ image.Source = (*Memo)(nil)
+
+// NewMemo returns an empty Memo over src.
+func NewMemo(src image.Source) *Memo {
+	return &Memo{
+		src:       src,
+		manifests: map[image.Reference]image.Manifest{},
+		blobs:     map[digest.Digest][]byte{},
+		referrers: map[string][]ocispec.Descriptor{},
+		seen:      map[digest.Digest]bool{},
+	}
+}
+
+// Has says whether the manifest or blob desc names was read, as the Have of
+// [image.CopyOptions] asks.
+func (m *Memo) Has(desc ocispec.Descriptor) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen[desc.Digest]
+}
+
+// Manifest implements [image.Source].
+func (m *Memo) Manifest(ctx context.Context, ref image.Reference) (image.Manifest, error) {
+	m.mu.Lock()
+	man, ok := m.manifests[ref]
+	m.mu.Unlock()
+	if ok {
+		return man, nil
+	}
+	man, err := m.src.Manifest(ctx, ref)
+	if err != nil {
+		return man, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.manifests[ref] = man
+	m.manifests[ref.WithDigest(man.Descriptor.Digest.String())] = man
+	m.seen[man.Descriptor.Digest] = true
+	return man, nil
+}
+
+// Blob implements [image.Source].
+func (m *Memo) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	m.mu.Lock()
+	data, ok := m.blobs[desc.Digest]
+	m.mu.Unlock()
+	if ok && int64(len(data)) == desc.Size && desc.Size <= limit {
+		return data, nil
+	}
+	data, err := m.src.Blob(ctx, ref, desc, limit)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.blobs[desc.Digest] = data
+	m.seen[desc.Digest] = true
+	return data, nil
+}
+
+// Referrers implements [image.Source].
+func (m *Memo) Referrers(ctx context.Context, ref image.Reference) ([]ocispec.Descriptor, error) {
+	m.mu.Lock()
+	list, ok := m.referrers[ref.Digest()]
+	m.mu.Unlock()
+	if ok {
+		return list, nil
+	}
+	list, err := m.src.Referrers(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.referrers[ref.Digest()] = list
+	return list, nil
+}
