@@ -6,7 +6,9 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
@@ -20,10 +22,12 @@ var ErrNotTrusted = errors.New("not trusted")
 // Verified is an image whose bytes may be loaded. Only [Check] and [Skip] make
 // one; it holds its own copy-free view of the bytes that were verified.
 type Verified struct {
-	img     *pull.Image
-	desc    schemas.Description
-	signers []schemas.Signer
-	skipped bool
+	img      *pull.Image
+	desc     schemas.Description
+	signers  []schemas.Signer
+	attempts []Attempt
+	warnings []string
+	skipped  bool
 }
 
 // Reference is what was asked for, Digest the image manifest that was verified.
@@ -33,17 +37,21 @@ func (v *Verified) Reference() image.Reference { return v.img.Reference }
 func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.String() }
 
 // Objects are the verified ELF files in load order.
-func (v *Verified) Objects() []pull.Object { return v.img.Objects }
+func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
 
 // Description is read from the verified bytes, not from labels; attach defaults
 // of the (signed) labels are carried over for programs that really exist.
 func (v *Verified) Description() schemas.Description { return v.desc }
 
 // Signers lists the signatures that were proven; empty after [Skip].
-func (v *Verified) Signers() []schemas.Signer { return v.signers }
+func (v *Verified) Signers() []schemas.Signer { return slices.Clone(v.signers) }
 
 // Skipped says that verification was skipped on purpose.
 func (v *Verified) Skipped() bool { return v.skipped }
+
+// Warnings are sentences about labels that do not agree with the objects; such
+// labels were ignored.
+func (v *Verified) Warnings() []string { return slices.Clone(v.warnings) }
 
 // Trust decides which keys may sign for a repository. [Keys] and [Policy]
 // implement it.
@@ -53,23 +61,49 @@ type Trust interface {
 	KeysFor(repository string) ([]Key, error)
 }
 
-// Key is a trusted public key.
-type Key struct {
-	// ID is "sha256:<hex>" of its PKIX DER form, File where it was read from.
-	ID, File string
-	// PEM holds the key in PKIX PEM form.
-	PEM []byte
-}
+var (
+	_ Trust = Keys(nil)
+	_ Trust = (*Policy)(nil)
+)
 
 // Check verifies img against trust: at least one candidate must be a signature
-// of the image (or of the index it was chosen from) by a trusted key. The error
-// wraps [ErrNotTrusted] and lists why each candidate failed.
+// of the image (or of the index it was chosen from) by a trusted key. A refusal
+// is a [NotTrustedError] that lists why each candidate failed, or what trust
+// said; both wrap [ErrNotTrusted]. Only then are the objects parsed; an error
+// there wraps what package inspect says of them.
 func Check(ctx context.Context, img *pull.Image, trust Trust) (*Verified, error) {
-	return nil, errors.New("not implemented")
+	name, digest := img.Reference.Name(), img.Manifest.Descriptor.Digest.String()
+	keys, err := trust.KeysFor(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s@%s: %w", name, digest, err)
+	}
+	verifiers, err := newVerifiers(keys)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := intact(img)
+	if err != nil {
+		return nil, &NotTrustedError{Reference: name, Digest: digest, Err: err}
+	}
+	c := &checker{targets: targets, keys: verifiers}
+	if err := c.run(ctx, img.Candidates); err != nil {
+		return nil, fmt.Errorf("verifying %s@%s: %w", name, digest, err)
+	}
+	if len(c.signers) == 0 {
+		return nil, &NotTrustedError{Reference: name, Digest: digest, Attempts: c.attempts}
+	}
+	return describe(&Verified{img: img, signers: c.signers, attempts: c.attempts})
 }
 
 // Skip makes a Verified of an image nobody verified. It logs a warning that
-// names the image; there is no other way around [Check].
+// names the image; there is no other way around [Check]. What came from the
+// source must still match its digests.
 func Skip(img *pull.Image, log *slog.Logger) (*Verified, error) {
-	return nil, errors.New("not implemented")
+	name, digest := img.Reference.Name(), img.Manifest.Descriptor.Digest.String()
+	log.Warn("verification skipped on purpose: nobody has proven who made these programs",
+		"reference", name, "digest", digest)
+	if _, err := intact(img); err != nil {
+		return nil, fmt.Errorf("%s@%s: %w", name, digest, err)
+	}
+	return describe(&Verified{img: img, skipped: true})
 }

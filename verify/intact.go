@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// intact hashes every byte of img that is used, again and here, and returns the
+// digests a signature may be for: the image manifest's and, when it was chosen
+// from an index that really lists it, that index's. An error wraps
+// [image.ErrDigestMismatch] where bytes are not what their digest names.
+func intact(img *pull.Image) ([]digest.Digest, error) {
+	want := img.Manifest.Descriptor.Digest
+	if err := rehash("the image manifest", img.Manifest.Bytes, want); err != nil {
+		return nil, err
+	}
+	var manifest ocispec.Manifest
+	if err := json.Unmarshal(img.Manifest.Bytes, &manifest); err != nil {
+		return nil, fmt.Errorf("the image manifest is not JSON: %w", err)
+	}
+	if err := rehash("the image config", img.Config, manifest.Config.Digest); err != nil {
+		return nil, err
+	}
+	for _, o := range img.Objects {
+		if err := rehash(fmt.Sprintf("object %q", o.File), o.Bytes, digest.Digest(o.Digest)); err != nil {
+			return nil, err
+		}
+	}
+	root := img.Root.Descriptor.Digest
+	if root == want {
+		return []digest.Digest{want}, nil
+	}
+	if err := lists(img.Root, want); err != nil {
+		return nil, err
+	}
+	return []digest.Digest{want, root}, nil
+}
+
+// lists returns nil when the index root names child.
+func lists(root image.Manifest, child digest.Digest) error {
+	if err := rehash("the index", root.Bytes, root.Descriptor.Digest); err != nil {
+		return err
+	}
+	var index ocispec.Index
+	if err := json.Unmarshal(root.Bytes, &index); err != nil {
+		return fmt.Errorf("the index is not JSON: %w", err)
+	}
+	for _, m := range index.Manifests {
+		if m.Digest == child {
+			return nil
+		}
+	}
+	return fmt.Errorf("the index %s does not list this image", root.Descriptor.Digest)
+}
+
+// rehash compares data with want, which must be a SHA-256 digest: the only kind
+// signatures are made over.
+func rehash(what string, data []byte, want digest.Digest) error {
+	if err := want.Validate(); err != nil || want.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("%s has the digest %q: want sha256:<hex>", what, want)
+	}
+	if got := digest.FromBytes(data); got != want {
+		return fmt.Errorf("%s: %w: is %s, should be %s", what, image.ErrDigestMismatch, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package verify
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// MaxKey bounds a public key file, in bytes. The largest accepted key (RSA of
+// 8192 bits) is below 2 KiB in PEM.
+const MaxKey = 64 << 10
+
+// RSA sizes accepted, in bits. The lower bound is what NIST SP 800-131A allows,
+// the upper one keeps a hostile key from costing time.
+const (
+	minRSA = 2048
+	maxRSA = 8192
+)
+
+// pemPublicKey is the PEM type of a PKIX public key (RFC 7468, section 13).
+const pemPublicKey = "PUBLIC KEY"
+
+// Key is a trusted public key. Make one with [ParseKey] or [LoadKeyFile].
+type Key struct {
+	// ID is "sha256:<hex>" of its PKIX DER form, File where it was read from.
+	ID, File string
+	// PEM holds the key in PKIX PEM form.
+	PEM []byte
+}
+
+// Keys trusts each of its keys for every repository: the [Trust] of `--key`.
+type Keys []Key
+
+// KeysFor returns all keys, whatever the repository. No keys at all is an error
+// wrapping [ErrNotTrusted].
+func (k Keys) KeysFor(string) ([]Key, error) {
+	if len(k) == 0 {
+		return nil, fmt.Errorf("%w: no key to verify with: give --key or --policy", ErrNotTrusted)
+	}
+	return k, nil
+}
+
+// LoadKeys reads public key files.
+func LoadKeys(files ...string) (Keys, error) {
+	keys := make(Keys, 0, len(files))
+	for _, file := range files {
+		key, err := LoadKeyFile(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// LoadKeyFile reads a public key file of at most [MaxKey] bytes; see [ParseKey].
+func LoadKeyFile(path string) (Key, error) {
+	data, err := readLimited(path, MaxKey)
+	if err != nil {
+		return Key{}, fmt.Errorf("public key: %w", err)
+	}
+	return ParseKey(data, path)
+}
+
+// ParseKey parses one public key in PKIX PEM form: ECDSA on P-256, P-384 or
+// P-521, Ed25519, or RSA of 2048 to 8192 bits. name, a file name, is for errors
+// and becomes the key's File.
+func ParseKey(data []byte, name string) (Key, error) {
+	public, err := parsePublic(data)
+	if err != nil {
+		return Key{}, fmt.Errorf("public key %q: %w", name, err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return Key{}, fmt.Errorf("public key %q: %w", name, err)
+	}
+	sum := sha256.Sum256(der)
+	return Key{
+		ID:   "sha256:" + hex.EncodeToString(sum[:]),
+		File: name,
+		PEM:  pem.EncodeToMemory(&pem.Block{Type: pemPublicKey, Bytes: der}),
+	}, nil
+}
+
+func parsePublic(data []byte) (crypto.PublicKey, error) {
+	if len(data) > MaxKey {
+		return nil, fmt.Errorf("over the limit of %d bytes", MaxKey)
+	}
+	block, rest := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("no PEM block: want the file cosign.pub that `bpfimg generate-key-pair` writes")
+	}
+	switch {
+	case block.Type == pemPublicKey:
+	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return nil, errors.New("this is a private key: verify with the public one (cosign.pub), and keep this one off the node")
+	case block.Type == "CERTIFICATE":
+		return nil, errors.New("this is a certificate: take its key out with `openssl x509 -noout -pubkey`")
+	default:
+		return nil, fmt.Errorf("PEM type %q: want %q", block.Type, pemPublicKey)
+	}
+	// Which of two keys is meant must not be a matter of order.
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("more follows the first key: one key a file")
+	}
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	return public, checkStrength(public)
+}
+
+func checkStrength(public crypto.PublicKey) error {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() && k.Curve != elliptic.P521() {
+			return fmt.Errorf("ECDSA curve %s: want P-256, P-384 or P-521", k.Curve.Params().Name)
+		}
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < minRSA || bits > maxRSA {
+			return fmt.Errorf("RSA key of %d bits: want %d to %d", bits, minRSA, maxRSA)
+		}
+	case ed25519.PublicKey:
+	default:
+		return fmt.Errorf("key kind %T: want ECDSA, Ed25519 or RSA", public)
+	}
+	return nil
+}
+
+// verifier checks signatures by one trusted key.
+type verifier struct {
+	key Key
+	// forms are the ways cosign has signed with such a key, the present one
+	// first. They cannot be mistaken for one another: the hash or the domain
+	// separation differs.
+	forms []signature.Verifier
+}
+
+// newVerifier parses key anew, so that one made by hand is held to the same
+// rules, and its ID is what it says.
+func newVerifier(key Key) (verifier, error) {
+	parsed, err := ParseKey(key.PEM, key.File)
+	if err != nil {
+		return verifier{}, err
+	}
+	public, err := parsePublic(parsed.PEM)
+	if err != nil {
+		return verifier{}, err
+	}
+	v := verifier{key: parsed}
+	for _, load := range formsOf(public) {
+		form, err := load()
+		if err != nil {
+			return verifier{}, fmt.Errorf("public key %q: %w", key.File, err)
+		}
+		v.forms = append(v.forms, form)
+	}
+	return v, nil
+}
+
+func newVerifiers(keys []Key) ([]verifier, error) {
+	all := make([]verifier, 0, len(keys))
+	for _, key := range keys {
+		v, err := newVerifier(key)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// formsOf lists the signature schemes for a kind of key. Older cosign hashed
+// with SHA-256 whatever the curve; Ed25519 is pre-hashed (RFC 8032, section 5.1)
+// in most of what cosign writes and pure in the rest.
+func formsOf(public crypto.PublicKey) []func() (signature.Verifier, error) {
+	hashed := func(h crypto.Hash) func() (signature.Verifier, error) {
+		return func() (signature.Verifier, error) { return signature.LoadVerifier(public, h) }
+	}
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		switch k.Curve {
+		case elliptic.P384():
+			return []func() (signature.Verifier, error){hashed(crypto.SHA384), hashed(crypto.SHA256)}
+		case elliptic.P521():
+			return []func() (signature.Verifier, error){hashed(crypto.SHA512), hashed(crypto.SHA256)}
+		}
+	case ed25519.PublicKey:
+		return []func() (signature.Verifier, error){
+			func() (signature.Verifier, error) { return signature.LoadED25519phVerifier(k) },
+			func() (signature.Verifier, error) { return signature.LoadED25519Verifier(k) },
+		}
+	}
+	return []func() (signature.Verifier, error){hashed(crypto.SHA256)}
+}
+
+// readLimited reads a file unless it is over limit bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: over the limit of %d bytes", path, limit)
+	}
+	return data, nil
+}

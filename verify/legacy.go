@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package verify
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// Limits on a legacy signature, in bytes: a payload is about 250 and its
+// annotations the signer's; the longest signature (RSA-8192) is 1 KiB.
+const (
+	maxPayload   = 64 << 10
+	maxSignature = 4 << 10
+)
+
+// legacyType is critical.type of a cosign payload (sigstore/cosign,
+// specs/SIGNATURE_SPEC.md).
+const legacyType = "cosign container image signature"
+
+// simpleSigning is the payload of a legacy signature, every field spelled out
+// so that an unknown one is an error.
+type simpleSigning struct {
+	Critical struct {
+		Identity struct {
+			DockerReference string `json:"docker-reference"`
+		} `json:"identity"`
+		Image struct {
+			DockerManifestDigest string `json:"docker-manifest-digest"`
+		} `json:"image"`
+		Type string `json:"type"`
+	} `json:"critical"`
+	Optional json.RawMessage `json:"optional"`
+}
+
+// checkLegacy returns the trusted key that signed payload, a claim about one of
+// the targets.
+func (c *checker) checkLegacy(payload []byte, annotations map[string]string, attempt *Attempt) (Key, error) {
+	claim, err := parseSimpleSigning(payload)
+	if err != nil {
+		return Key{}, err
+	}
+	attempt.Claims = clip(claim.Critical.Identity.DockerReference)
+	if _, err := c.target(claim.Critical.Image.DockerManifestDigest); err != nil {
+		return Key{}, err
+	}
+	encoded := annotations[schemas.AnnotationCosignSignature]
+	switch {
+	case encoded == "":
+		return Key{}, fmt.Errorf("has no %s annotation", schemas.AnnotationCosignSignature)
+	case len(encoded) > maxSignature:
+		return Key{}, fmt.Errorf("has a signature over the limit of %d bytes", maxSignature)
+	}
+	sig, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return Key{}, fmt.Errorf("has a signature that is not base64: %w", err)
+	}
+	for _, v := range c.keys {
+		for _, form := range v.forms {
+			if form.VerifySignature(bytes.NewReader(sig), bytes.NewReader(payload)) == nil {
+				return v.key, nil
+			}
+		}
+	}
+	return Key{}, errOtherKey
+}
+
+// parseSimpleSigning reads a payload strictly: known fields only, each once and
+// spelled exactly, and the type of a container image signature.
+func parseSimpleSigning(payload []byte) (simpleSigning, error) {
+	var claim simpleSigning
+	if len(payload) > maxPayload {
+		return claim, fmt.Errorf("has a payload over the limit of %d bytes", maxPayload)
+	}
+	if err := checkKeys(json.NewDecoder(bytes.NewReader(payload)), ""); err != nil {
+		return claim, fmt.Errorf("is not a simple-signing payload: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&claim); err != nil {
+		return claim, fmt.Errorf("is not a simple-signing payload: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return claim, errors.New("is not a simple-signing payload: more follows the JSON object")
+	}
+	if claim.Critical.Type != legacyType {
+		return claim, fmt.Errorf("has the type %q, not %q", clip(claim.Critical.Type), legacyType)
+	}
+	return claim, nil
+}
+
+// claimKeys are the names that decide, by the object they are in. encoding/json
+// takes any spelling of letter case, and the last of several; other readers
+// choose otherwise.
+var claimKeys = map[string]map[string]bool{
+	"":                   {"critical": true, "optional": true},
+	".critical":          {"identity": true, "image": true, "type": true},
+	".critical.identity": {"docker-reference": true},
+	".critical.image":    {"docker-manifest-digest": true},
+}
+
+// checkKeys reads the object at path, whose members are those [claimKeys] has
+// for it: each at most once and in exactly these letters.
+func checkKeys(dec *json.Decoder, path string) error {
+	if token, err := dec.Token(); err != nil {
+		return err
+	} else if token != json.Delim('{') {
+		return fmt.Errorf("%q is not an object", path)
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		key, _ := token.(string)
+		if !claimKeys[path][key] || seen[key] {
+			return fmt.Errorf("key %q is not known, or given twice", clip(key))
+		}
+		seen[key] = true
+		if _, deeper := claimKeys[path+"."+key]; deeper {
+			err = checkKeys(dec, path+"."+key)
+		} else {
+			err = dec.Decode(new(json.RawMessage))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token()
+	return err
+}
