@@ -6,16 +6,36 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// MaxObjects bounds the objects of one image. Readers of bpfimg refuse layers
+// with many more entries as hostile.
+const MaxObjects = 1000
+
+// Errors a caller decides on; test with [errors.Is].
+var (
+	// ErrInput: the objects cannot become one image; another file or name is
+	// needed.
+	ErrInput = errors.New("cannot build an image")
+	// ErrOptions: a build file, label, annotation, platform or time that cannot
+	// be meant.
+	ErrOptions = errors.New("wrong build options")
 )
 
 // Input is one compiled object.
 type Input struct {
-	// Name is the file name, used without its folder; Bytes its content.
-	Name  string
+	// Name is the file name, used without its folder: 1 to 98 printable ASCII
+	// characters. In the image it ends in ".o", which is appended when missing
+	// ("prog.elf" is stored as "prog.elf.o"): the bytecode image specification's
+	// readers look for that ending.
+	Name string
+	// Bytes is the file's content, at most inspect.MaxObject of them.
 	Bytes []byte
 }
 
@@ -23,12 +43,16 @@ type Input struct {
 type Options struct {
 	// File holds metadata and attach defaults; the zero value is fine.
 	File schemas.BuildFile
-	// Labels and Annotations are added last; keys of ours are refused.
+	// Labels and Annotations are added last and win over the build file's. Keys
+	// of ours ("io.ebpf.", "dev.bpfimg." and org.opencontainers.image.created)
+	// are refused. Labels go into the image config, annotations into the
+	// manifest.
 	Labels, Annotations map[string]string
 	// Platform "os/arch[/variant]"; default: linux and the architecture the
 	// objects hint at, else amd64 (s390x for big-endian objects).
 	Platform string
-	// Created is SOURCE_DATE_EPOCH; the zero time writes the Unix epoch.
+	// Created is SOURCE_DATE_EPOCH; the zero time writes the Unix epoch. Its
+	// fraction of a second and its time zone are dropped.
 	Created time.Time
 }
 
@@ -39,12 +63,70 @@ type Result struct {
 }
 
 // Build writes the image of the objects to sink under ref and returns its
-// manifest.
+// manifest. The objects are stored, and later loaded, in the order given. The
+// error wraps [ErrInput] or [ErrOptions] when something else must be given, and
+// what inspect.Object says of a file it cannot read; nothing was written then.
 func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []Input, opts Options) (Result, error) {
-	return Result{}, errors.New("not implemented")
+	parts, desc, err := assemble(ctx, inputs, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	for _, b := range []blob{parts.layer, parts.config} {
+		if err := sink.PutBlob(ctx, ref, b.desc, b.data, ""); err != nil {
+			return Result{}, fmt.Errorf("storing the image of %s: %w", ref.Name(), err)
+		}
+	}
+	m := image.Manifest{Descriptor: parts.manifest.desc, Bytes: parts.manifest.data}
+	if err := sink.PutManifest(ctx, ref, m); err != nil {
+		return Result{}, fmt.Errorf("storing the image of %s: %w", ref.Name(), err)
+	}
+	return Result{Manifest: m, Description: desc}, nil
 }
 
-// ReadFile parses a bpfimg.yaml; name is used in errors, which give the line.
-func ReadFile(name string, data []byte) (schemas.BuildFile, error) {
-	return schemas.BuildFile{}, errors.New("not implemented")
+// contents is an image before it is stored.
+type contents struct {
+	layer, config, manifest blob
+}
+
+// blob is content and the descriptor that names it.
+type blob struct {
+	desc ocispec.Descriptor
+	data []byte
+}
+
+// assemble makes the image in memory: every check happens here, before anything
+// is written.
+func assemble(ctx context.Context, inputs []Input, opts Options) (contents, schemas.Description, error) {
+	none := schemas.Description{}
+	created, err := createdTime(opts.Created)
+	if err != nil {
+		return contents{}, none, err
+	}
+	desc, files, err := describe(ctx, inputs, opts.File)
+	if err != nil {
+		return contents{}, none, err
+	}
+	platform, err := choosePlatform(opts.Platform, desc.Objects)
+	if err != nil {
+		return contents{}, none, err
+	}
+	labels, annotations, err := allLabels(desc, created, opts)
+	if err != nil {
+		return contents{}, none, err
+	}
+	parts, err := pack(files, platform, created, labels, annotations)
+	return parts, desc, err
+}
+
+// createdTime brings SOURCE_DATE_EPOCH into the form that is written. RFC 3339
+// has four digits for the year, and a build before the epoch is a broken clock.
+func createdTime(t time.Time) (time.Time, error) {
+	if t.IsZero() {
+		return time.Unix(0, 0).UTC(), nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	if t.Unix() < 0 || t.Year() > 9999 {
+		return t, fmt.Errorf("%w: creation time %d s after the epoch is outside the years 1970 to 9999", ErrOptions, t.Unix())
+	}
+	return t, nil
 }

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package build
+
+import (
+	"testing"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+func TestBytecodeType(t *testing.T) {
+	for _, tc := range []struct{ kernel, section, want string }{
+		{"xdp", "xdp.frags", "xdp"},
+		{"sched_cls", "tc/ingress", "tc"},
+		{"sched_cls", "classifier", "tc"},
+		{"sched_cls", "?tcx/egress", "tcx"},
+		{"tracepoint", "tp/sched/sched_switch", "tracepoint"},
+		{"kprobe", "kprobe/f", "kprobe"},
+		{"kprobe", "ksyscall/open", "kprobe"},
+		{"kprobe", "kretprobe.multi/f*", "kretprobe"},
+		{"kprobe", "kretsyscall/open", "kretprobe"},
+		{"kprobe", "uprobe.s//bin/sh:main", "uprobe"},
+		{"kprobe", "uretprobe", "uretprobe"},
+		{"kprobe", "usdt", "uprobe"},
+		{"tracing", "fentry.s/f", "fentry"},
+		{"tracing", "fexit/f", "fexit"},
+		{"tracing", "iter/task", "tracing"},
+		{"lsm", "lsm.s/file_open", "lsm"},
+		{"cgroup_skb", "cgroup_skb/egress", "cgroup_skb"},
+	} {
+		if got := bytecodeType(schemas.Program{Type: tc.kernel, Section: tc.section}); got != tc.want {
+			t.Errorf("type %s in section %s is called %q, want %q", tc.kernel, tc.section, got, tc.want)
+		}
+	}
+}
