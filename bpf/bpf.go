@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
+	"github.com/bpfimg/bpfimg/bpf/mapdump"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -22,6 +24,11 @@ var (
 	// ErrUsage: an attachment that cannot be meant: unknown hook, program or
 	// option, or a missing target.
 	ErrUsage = errors.New("wrong attachment")
+	// ErrNoTarget: the interface, kernel function or tracepoint to attach to
+	// does not exist here.
+	ErrNoTarget = errors.New("no such attach target")
+	// ErrLocked: another bpfimg is changing instances and did not finish in time.
+	ErrLocked = errors.New("another bpfimg is at work")
 )
 
 // KernelError says that the kernel refused a program, a map or an attachment.
@@ -82,6 +89,13 @@ type Options struct {
 	State string
 	// Log receives notices and warnings; default: discard.
 	Log *slog.Logger
+	// LockWait is how long Run and Stop wait for another bpfimg that is changing
+	// instances; default 10 s.
+	LockWait time.Duration
+
+	// step is called before every step of Run and Stop; an error (or a kill)
+	// there is how tests interrupt them. Nil in production.
+	step func(name string) error
 }
 
 // RunOptions of [Manager.Run].
@@ -89,7 +103,8 @@ type RunOptions struct {
 	// Name of the instance; default: the last element of the repository.
 	Name string
 	// Attach overrides where programs go. Programs without an entry use the
-	// image's defaults or what their section says.
+	// image's defaults or what their section says. The hook "none" loads a
+	// program without attaching it.
 	Attach []schemas.Attachment
 	// Iface is the target of the one network program of the image, "" when not
 	// given.
@@ -99,7 +114,8 @@ type RunOptions struct {
 	Foreground bool
 }
 
-// Status is an instance's record compared with the kernel.
+// Status is an instance's record compared with the kernel. State is empty for
+// pins that no record explains.
 type Status struct {
 	schemas.Instance
 	// Problems are sentences on where record and kernel differ; empty when they
@@ -107,34 +123,33 @@ type Status struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
-// MapDump is the content of one map, formatted through BTF where it has any.
-type MapDump struct {
-	Name       string     `json:"name"`
-	Type       string     `json:"type"`
-	KeyType    string     `json:"keyType,omitempty"`
-	ValueType  string     `json:"valueType,omitempty"`
-	MaxEntries uint32     `json:"maxEntries"`
-	Entries    []MapEntry `json:"entries"`
-	// Truncated says that the map has more entries than were read.
-	Truncated bool `json:"truncated,omitempty"`
+// Running is what [Manager.Run] returns.
+type Running struct {
+	// Instance is the record of what was started.
+	Instance schemas.Instance
+
+	close func() error
 }
 
-// MapEntry is one key and its value. Key, Value and the elements of PerCPU are
-// JSON-ready: json.Number, string, bool, []any, or [Struct] with fields in
-// declaration order.
-type MapEntry struct {
-	Key   any `json:"key"`
-	Value any `json:"value"`
-	// PerCPU holds one value a possible CPU of a per-CPU map, whose Value is
-	// their field-wise sum.
-	PerCPU []any `json:"perCpu,omitempty"`
+// Close ends a foreground run: it detaches everything and waits until the
+// kernel has let go. Otherwise it does nothing. Only the first call counts.
+func (r *Running) Close() error {
+	if r.close == nil {
+		return nil
+	}
+	end := r.close
+	r.close = nil
+	return end()
 }
 
-// Struct is a C struct or union with its fields in declaration order.
-type Struct []Field
-
-// Field is one member of a [Struct].
-type Field struct {
-	Name  string
-	Value any
-}
+// The dump of a map; see package mapdump for how values are written.
+type (
+	// MapDump is the content of one map.
+	MapDump = mapdump.Dump
+	// MapEntry is one key and its value.
+	MapEntry = mapdump.Entry
+	// Struct is a C struct or union with its fields in declaration order.
+	Struct = mapdump.Struct
+	// Field is one member of a [Struct].
+	Field = mapdump.Field
+)

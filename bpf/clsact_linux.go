@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// prepareClsact records whether the qdisc will be ours.
+func prepareClsact(p *placement) error {
+	p.link.Via = viaNetlink
+	kind, err := ingressQdisc(p.link.Ifindex)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	switch {
+	case kind == "":
+		p.link.CreatedQdisc = true
+	case kind != "clsact" && p.option("direction") == "egress":
+		return fmt.Errorf("%s: interface %q has a qdisc %q, which has no egress side and is in the place of clsact: remove it or use via=tcx",
+			p, p.link.Target, kind)
+	}
+	return nil
+}
+
+// ingressQdisc is the kind of the qdisc at ffff:fff1 ("clsact" or "ingress"), ""
+// when there is none.
+func ingressQdisc(ifindex uint32) (string, error) {
+	qdiscs, err := netlink.QdiscList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: int(ifindex)}})
+	if err != nil {
+		return "", fmt.Errorf("listing queueing disciplines: %w", err)
+	}
+	for _, q := range qdiscs {
+		if q.Attrs().Parent == netlink.HANDLE_CLSACT {
+			return q.Type(), nil
+		}
+	}
+	return "", nil
+}
+
+func clsact(ifindex uint32) *netlink.Clsact {
+	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: int(ifindex), Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+}
+
+// clsactParent is the side of the qdisc a direction means.
+func clsactParent(direction string) uint32 {
+	if direction == "egress" {
+		return netlink.HANDLE_MIN_EGRESS
+	}
+	return netlink.HANDLE_MIN_INGRESS
+}
+
+// attachClsact adds the filter, and the qdisc when the plan said so.
+func attachClsact(p *placement, prog *ebpf.Program) error {
+	if p.link.CreatedQdisc {
+		if err := netlink.QdiscAdd(clsact(p.link.Ifindex)); err != nil && !errors.Is(err, unix.EEXIST) {
+			return clsactError(p, fmt.Errorf("adding the clsact qdisc: %w", err))
+		}
+	}
+	priority, handle, err := filterNumbers(p)
+	if err != nil {
+		return err
+	}
+	filter := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: int(p.link.Ifindex), Parent: clsactParent(p.option("direction")),
+			Priority: priority, Handle: handle, Protocol: unix.ETH_P_ALL,
+		},
+		Fd: prog.FD(), Name: p.link.Program, DirectAction: true,
+	}
+	if err := netlink.FilterAdd(filter); err != nil {
+		return clsactError(p, err)
+	}
+	return recordFilter(p, prog)
+}
+
+// recordFilter writes down the priority and handle the kernel chose.
+func recordFilter(p *placement, prog *ebpf.Program) error {
+	info, err := prog.Info()
+	if err != nil {
+		return fmt.Errorf("%s: reading back the program: %w", p, err)
+	}
+	id, _ := info.ID()
+	filters, err := ourFilters(p.link, uint32(id), info.Tag)
+	if err != nil {
+		return fmt.Errorf("%s: reading back the filter: %w", p, err)
+	}
+	for _, f := range filters {
+		p.choose("priority", strconv.Itoa(int(f.Priority)))
+		p.choose("handle", strconv.FormatUint(uint64(f.Handle), 10))
+		return nil
+	}
+	return &KernelError{Op: "attaching " + p.String(), Err: errors.New("the filter was gone as soon as it was added")}
+}
+
+// clsactError puts netlink's answer into words.
+func clsactError(p *placement, err error) error {
+	switch {
+	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EINVAL) && p.option("priority") != "":
+		err = fmt.Errorf("priority %s of %q is in use by another filter: choose another priority or handle: %w",
+			p.option("priority"), p.link.Target, err)
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("attaching %s: %w", p, unsupported("traffic control with BPF (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)", ""))
+	}
+	return attachError(p, "BPF filters of traffic control", "4.5", err)
+}
+
+// ourFilters are the filters on the link's interface and side that run the
+// program: by kernel id, unique in one boot, and by tag to be sure.
+func ourFilters(l schemas.InstanceLink, id uint32, tag string) ([]*netlink.BpfFilter, error) {
+	dev := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: int(l.Ifindex)}}
+	all, err := netlink.FilterList(dev, clsactParent(l.Options["direction"]))
+	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
+		return nil, nil // no such interface, or no qdisc to hold filters
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing filters of interface %q: %w", l.Target, err)
+	}
+	var ours []*netlink.BpfFilter
+	for _, f := range all {
+		bf, ok := f.(*netlink.BpfFilter)
+		if ok && uint32(bf.Id) == id && (tag == "" || bf.Tag == "" || bf.Tag == tag) {
+			ours = append(ours, bf)
+		}
+	}
+	return ours, nil
+}
+
+// detachClsact removes the filters of one program, and nobody else's. The answer
+// says whether there were any.
+func detachClsact(l schemas.InstanceLink, prog schemas.InstanceProgram) (bool, error) {
+	filters, err := ourFilters(l, prog.ID, prog.Tag)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range filters {
+		f.LinkIndex, f.Parent = int(l.Ifindex), clsactParent(l.Options["direction"])
+		if err := netlink.FilterDel(f); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
+			return true, fmt.Errorf("removing the filter of program %q from %q: %w", l.Program, l.Target, err)
+		}
+	}
+	return len(filters) > 0, nil
+}
+
+// clsactUsed says whether the interface's clsact qdisc holds any filter.
+func clsactUsed(ifindex uint32) (bool, error) {
+	dev := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: int(ifindex)}}
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		filters, err := netlink.FilterList(dev, parent)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENODEV) {
+			return true, fmt.Errorf("listing filters: %w", err)
+		}
+		if len(filters) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+)
+
+// attachError puts the kernel's answer to an attachment into words. feature and
+// since say what a kernel that does not know the request lacks.
+func attachError(p *placement, feature, since string, err error) error {
+	switch {
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("attaching %s: %w", p, unsupported(feature, since))
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return fmt.Errorf("attaching %s: %w: %q is gone: %w", p, ErrNoTarget, p.link.Target, err)
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		err = fmt.Errorf("permission refused although the capability is held (a security module, or a user namespace): %w", err)
+	}
+	return &KernelError{Op: "attaching " + p.String(), Err: err}
+}
+
+// errnoText is the system's short words for the errno in err, or all of err.
+func errnoText(err error) string {
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		if errno == errnoNotSupp {
+			return unix.EOPNOTSUPP.Error()
+		}
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+// programError puts the kernel's answer to a program into words.
+func programError(name string, spec *ebpf.ProgramSpec, err error) error {
+	op := fmt.Sprintf("loading program %q", name)
+	if errors.Is(features.HaveProgramType(spec.Type), ebpf.ErrNotSupported) {
+		return fmt.Errorf("%s: %w", op, unsupported(fmt.Sprintf("programs of type %s", spec.Type), ""))
+	}
+	var rejected *ebpf.VerifierError
+	if errors.As(err, &rejected) && len(rejected.Log) > 0 {
+		reason := fmt.Errorf("the verifier rejected it: %s: %w", logSummary(rejected.Log), rejected.Cause)
+		if gpl := gplHelper(rejected.Log); gpl != "" {
+			reason = fmt.Errorf("it calls %s, which is for GPL-compatible programs only, and its license is %q: %w", gpl, spec.License, rejected.Cause)
+		}
+		return &KernelError{Op: op, Log: strings.Join(rejected.Log, "\n") + "\n", Err: reason}
+	}
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("programs of type %s are not permitted here although the capability is held (built without, locked down, or a user namespace): %w",
+			spec.Type, unix.EPERM)
+	}
+	return &KernelError{Op: op, Err: err}
+}
+
+// mapError puts the kernel's answer to a map into words.
+func mapError(name string, spec *ebpf.MapSpec, err error) error {
+	op := fmt.Sprintf("creating map %q", name)
+	if errors.Is(features.HaveMapType(spec.Type), ebpf.ErrNotSupported) {
+		return fmt.Errorf("%s: %w", op, unsupported(fmt.Sprintf("maps of type %s", spec.Type), ""))
+	}
+	if errors.Is(err, unix.EPERM) {
+		err = fmt.Errorf("not permitted although the capability is held (a user namespace, or a security module): %w", unix.EPERM)
+	}
+	return &KernelError{Op: op, Err: err}
+}
+
+// logSummary is the verifier's own last words: the last line that is neither
+// statistics nor an instruction.
+func logSummary(log []string) string {
+	for _, line := range slices.Backward(log) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time ") &&
+			!strings.HasPrefix(line, "stack depth ") {
+			return line
+		}
+	}
+	return "it gave no reason"
+}
+
+// gplHelper is the helper that a program without a GPL-compatible license called,
+// "" when that is not what the log complains about (the verifier's words since
+// Linux 4.4).
+func gplHelper(log []string) string {
+	for i, line := range log {
+		if !strings.Contains(line, "cannot call GPL") {
+			continue
+		}
+		for _, before := range slices.Backward(log[:i]) {
+			// 3: (85) call bpf_probe_read_kernel#113
+			if _, call, ok := strings.Cut(before, ") call "); ok {
+				helper, _, _ := strings.Cut(call, "#")
+				return "helper " + helper
+			}
+		}
+		return "a helper"
+	}
+	return ""
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// hookNone in an attachment loads a program and attaches it nowhere.
+const hookNone = "none"
+
+// Values of [schemas.InstanceLink.Via].
+const (
+	viaLink    = "link"
+	viaNetlink = "netlink"
+)
+
+// hook is one kind of place in the kernel where programs go. Its name, program
+// types and options are a row of package inspect's table; what it does is an
+// implementation in a file of its own.
+type hook interface {
+	// programType is given to programs whose section says no type.
+	programType() ebpf.ProgramType
+	// capability is what attaching needs beyond loading.
+	capability() capability
+	// networked says whether the target is a network interface.
+	networked() bool
+	// prepare checks target and options against this system, changes nothing,
+	// and fills in what attach will use and the record will say.
+	prepare(ctx context.Context, h *host, p *placement) error
+	// attach puts prog in place. It returns the link that holds it there, or nil
+	// when p.link.Via is not [viaLink]: then it has undone its own failures, and
+	// removing it later takes no more than p.link.
+	attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (link.Link, error)
+}
+
+// placement is the plan for one program: where it goes, and what is recorded
+// about it.
+type placement struct {
+	hook hook
+	// spec is the program in its object.
+	spec *ebpf.ProgramSpec
+	// link is the record to be; Options in it are those asked for until prepare
+	// and attach add what was chosen.
+	link schemas.InstanceLink
+	// given says that the person named the place with `--attach`.
+	given bool
+}
+
+// String is the placement as `--attach` spells it.
+func (p *placement) String() string {
+	return schemas.Attachment{Program: p.link.Program, Hook: p.link.Hook, Target: p.link.Target}.String()
+}
+
+// usage is an error of the person who wrote the attachment.
+func (p *placement) usage(format string, args ...any) error {
+	return fmt.Errorf("%w: %s: %s", ErrUsage, p, fmt.Sprintf(format, args...))
+}
+
+// option is the value of an option, "" when it is not given.
+func (p *placement) option(name string) string { return p.link.Options[name] }
+
+// choose records an option in effect.
+func (p *placement) choose(name, value string) {
+	if p.link.Options == nil {
+		p.link.Options = map[string]string{}
+	}
+	p.link.Options[name] = value
+}
+
+// notice records a sentence for the person, and logs it.
+func (p *placement) notice(log *slog.Logger, format string, args ...any) {
+	sentence := fmt.Sprintf(format, args...)
+	p.link.Notices = append(p.link.Notices, sentence)
+	log.Warn(sentence, "program", p.link.Program)
+}
+
+// implementations are the hooks this version attaches to, by name. Each also is
+// a row of [inspect.Hooks] with Delivered set.
+func implementations() map[string]hook {
+	return map[string]hook{
+		"xdp":        xdpHook{},
+		"tc":         tcHook{},
+		"kprobe":     kprobeHook{},
+		"kretprobe":  kprobeHook{ret: true},
+		"tracepoint": tracepointHook{},
+	}
+}
+
+// HookNames lists the hooks `--attach` takes, without "none".
+func HookNames() []string {
+	var names []string
+	known := implementations()
+	for _, info := range inspect.Hooks() {
+		if known[info.Name] != nil {
+			names = append(names, info.Name)
+		}
+	}
+	return names
+}
+
+// findHook looks a hook up; the error names what exists.
+func findHook(name string) (hook, inspect.HookInfo, error) {
+	h := implementations()[name]
+	for _, info := range inspect.Hooks() {
+		if info.Name != name {
+			continue
+		}
+		if h != nil {
+			return h, info, nil
+		}
+		return nil, info, fmt.Errorf("%w: bpfimg does not attach to hook %q yet; it knows %s, and none to load without attaching",
+			ErrUsage, name, strings.Join(HookNames(), ", "))
+	}
+	return nil, inspect.HookInfo{}, fmt.Errorf("%w: no hook %q; there are %s, and none to load without attaching",
+		ErrUsage, name, strings.Join(HookNames(), ", "))
+}
+
+// checkOptions refuses options the hook does not have, and values they cannot
+// take.
+func checkOptions(p *placement, info inspect.HookInfo) error {
+	for name, value := range p.link.Options {
+		i := slices.IndexFunc(info.Options, func(o inspect.OptionInfo) bool { return o.Name == name })
+		if i < 0 {
+			return p.usage("hook %s has no option %q; %s", info.Name, name, optionNames(info))
+		}
+		if values := info.Options[i].Values; values != nil && !slices.Contains(values, value) {
+			return p.usage("option %s is %q; it can be %s", name, value, strings.Join(values, ", "))
+		}
+	}
+	return nil
+}
+
+func optionNames(info inspect.HookInfo) string {
+	if len(info.Options) == 0 {
+		return "it takes none"
+	}
+	names := make([]string, len(info.Options))
+	for i, o := range info.Options {
+		names[i] = o.Name
+	}
+	return "it has " + strings.Join(names, ", ")
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// tcHook attaches to the traffic control layer of a network interface, as a tcx
+// link where the kernel has those (Linux 6.6) and as a direct-action filter of
+// the clsact qdisc where it has not. Options:
+//
+//   - direction: "ingress" or "egress"; required unless the section says it;
+//   - via: "tcx" or "clsact"; forces one. tcx programs run in the order they were
+//     attached, before the filters of any qdisc;
+//   - priority (1 to 65535, lower runs first) and handle (1 to 4294967295) of the
+//     filter; either means via=clsact, since tcx has no such thing. When not
+//     given, the kernel chooses.
+type tcHook struct{}
+
+// Values of option via.
+const (
+	viaTCX    = "tcx"
+	viaClsact = "clsact"
+)
+
+func (tcHook) programType() ebpf.ProgramType { return ebpf.SchedCLS }
+func (tcHook) capability() capability        { return unix.CAP_NET_ADMIN }
+func (tcHook) networked() bool               { return true }
+
+func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
+	if p.option("direction") == "" {
+		return p.usage("needs a direction: --attach %s=tc:%s,direction=ingress (or egress)", p.link.Program, p.link.Target)
+	}
+	if _, _, err := filterNumbers(p); err != nil {
+		return err
+	}
+	if _, err := h.iface(p); err != nil {
+		return err
+	}
+	via, err := t.chooseVia(p)
+	if err != nil {
+		return err
+	}
+	p.choose("via", via)
+	if via == viaClsact {
+		return prepareClsact(p)
+	}
+	return nil
+}
+
+// chooseVia decides between tcx and clsact.
+func (tcHook) chooseVia(p *placement) (string, error) {
+	ordered := p.option("priority") != "" || p.option("handle") != ""
+	switch via := p.option("via"); {
+	case via == viaTCX && ordered:
+		return "", p.usage("tcx has no priority and no handle; they go with via=clsact")
+	case via == viaClsact, via == "" && ordered:
+		return viaClsact, nil
+	case haveTCX(p):
+		return viaTCX, nil
+	case via == viaTCX:
+		return "", fmt.Errorf("%s: %w", p, unsupported("tcx links", "6.6"))
+	}
+	return viaClsact, nil
+}
+
+// haveTCX asks the kernel what tcx programs the interface has: older kernels do
+// not know the question.
+func haveTCX(p *placement) bool {
+	_, err := link.QueryPrograms(link.QueryOptions{Target: int(p.link.Ifindex), Attach: tcxDirection(p)})
+	return err == nil
+}
+
+func tcxDirection(p *placement) ebpf.AttachType {
+	if p.option("direction") == "egress" {
+		return ebpf.AttachTCXEgress
+	}
+	return ebpf.AttachTCXIngress
+}
+
+func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+	if p.link.Via == viaNetlink {
+		return nil, attachClsact(p, prog)
+	}
+	l, err := link.AttachTCX(link.TCXOptions{
+		Interface: int(p.link.Ifindex), Program: prog, Attach: tcxDirection(p),
+	})
+	if err != nil {
+		return nil, attachError(p, "tcx links", "6.6", err)
+	}
+	return l, nil
+}
+
+// filterNumbers reads priority and handle, 0 where the kernel shall choose.
+func filterNumbers(p *placement) (priority uint16, handle uint32, err error) {
+	prio, err := optionNumber(p, "priority", 16)
+	if err != nil {
+		return 0, 0, err
+	}
+	hand, err := optionNumber(p, "handle", 32)
+	return uint16(prio), uint32(hand), err
+}
+
+func optionNumber(p *placement, name string, bits int) (uint64, error) {
+	s := p.option(name)
+	if s == "" {
+		return 0, nil
+	}
+	v, err := strconv.ParseUint(s, 0, bits)
+	if err != nil || v == 0 {
+		return 0, p.usage("%s is %q; it can be a number from 1 to %d", name, s, uint64(1)<<bits-1)
+	}
+	return v, nil
+}

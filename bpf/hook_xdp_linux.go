@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// xdpHook attaches to a network interface before the kernel makes a packet
+// buffer. Option mode: "native" (by the driver), "generic" (by the network
+// stack), or, when not given, native where the driver can and else generic.
+type xdpHook struct{}
+
+// errnoNotSupp is ENOTSUPP, which the kernel's own headers do not export to user
+// space and drivers return all the same (linux/errno.h).
+const errnoNotSupp = unix.Errno(524)
+
+func (xdpHook) programType() ebpf.ProgramType { return ebpf.XDP }
+func (xdpHook) capability() capability        { return unix.CAP_NET_ADMIN }
+func (xdpHook) networked() bool               { return true }
+
+// prepare finds the interface and refuses one whose XDP slot is taken: there is
+// one program a slot.
+func (xdpHook) prepare(_ context.Context, h *host, p *placement) error {
+	l, err := h.iface(p)
+	if err != nil {
+		return err
+	}
+	if xdp := l.Attrs().Xdp; xdp != nil && xdp.Attached {
+		return slotTaken(h, p, xdp.ProgId)
+	}
+	return nil
+}
+
+func slotTaken(h *host, p *placement, id uint32) error {
+	return &KernelError{Op: "attaching " + p.String(), Err: fmt.Errorf(
+		"the XDP slot of %q is taken by %s: %w", p.link.Target, h.owner(id), unix.EBUSY)}
+}
+
+func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+	mode := p.option("mode")
+	if mode != "generic" {
+		l, err := x.link(p, prog, link.XDPDriverMode)
+		if err == nil {
+			p.choose("mode", "native")
+			return l, nil
+		}
+		if mode == "native" || !driverLacksXDP(err) {
+			return nil, x.explain(h, p, err)
+		}
+		p.notice(h.log, "the driver of %q does not take the program in native mode (%s): attached in generic mode, which is slower",
+			p.link.Target, errnoText(err))
+	}
+	l, err := x.link(p, prog, link.XDPGenericMode)
+	if err != nil {
+		return nil, x.explain(h, p, err)
+	}
+	p.choose("mode", "generic")
+	return l, nil
+}
+
+func (xdpHook) link(p *placement, prog *ebpf.Program, flags link.XDPAttachFlags) (link.Link, error) {
+	return link.AttachXDP(link.XDPOptions{Program: prog, Interface: int(p.link.Ifindex), Flags: flags})
+}
+
+// driverLacksXDP says whether err is how a driver refuses native mode as such:
+// it has none (EOPNOTSUPP), or not with the interface's present settings, such
+// as its MTU (EINVAL and relatives).
+func driverLacksXDP(err error) bool {
+	for _, errno := range []unix.Errno{unix.EOPNOTSUPP, unix.EINVAL, errnoNotSupp, unix.ERANGE} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain puts the kernel's answer into words.
+func (xdpHook) explain(h *host, p *placement, err error) error {
+	switch {
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
+		if l, lookup := h.iface(p); lookup == nil && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
+			return slotTaken(h, p, l.Attrs().Xdp.ProgId)
+		}
+	case p.option("mode") == "native" && driverLacksXDP(err):
+		err = fmt.Errorf("the driver of %q does not take the program in native mode (mode=generic may work): %w", p.link.Target, err)
+	}
+	return attachError(p, "XDP links", "5.9", err)
+}

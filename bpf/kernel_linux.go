@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernelRelease is what `uname -r` prints.
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+// kernelAtLeast compares the release. Use it only where nothing can be tried out
+// instead: distributions carry features back to older kernels.
+func kernelAtLeast(major, minor int) bool {
+	var haveMajor, haveMinor int
+	if n, err := fmt.Sscanf(kernelRelease(), "%d.%d", &haveMajor, &haveMinor); n != 2 || err != nil {
+		return true
+	}
+	return haveMajor > major || (haveMajor == major && haveMinor >= minor)
+}
+
+// unsupported says that this kernel lacks feature, which came with since ("" when
+// a build option decides).
+func unsupported(feature, since string) error {
+	return &UnsupportedError{Feature: feature, Since: since, Kernel: kernelRelease()}
+}
+
+// bootID identifies this boot (random(4)).
+func bootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("reading the boot id: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
+}
+
+// currentNetns is the inode of the calling thread's network namespace.
+func currentNetns() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
+		return 0, fmt.Errorf("reading the network namespace: %w", err)
+	}
+	return st.Ino, nil
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+//go:build !linux
+
+package bpf
+
+import (
+	"context"
+
+	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify"
+)
+
+// Manager runs and stops instances; on this operating system it cannot be
+// opened.
+type Manager struct{}
+
+// Open answers [ErrNeedsLinux].
+func Open(Options) (*Manager, error) { return nil, ErrNeedsLinux }
+
+// Run answers [ErrNeedsLinux].
+func (*Manager) Run(context.Context, *verify.Verified, RunOptions) (*Running, error) {
+	return nil, ErrNeedsLinux
+}
+
+// List answers [ErrNeedsLinux].
+func (*Manager) List(context.Context) ([]Status, error) { return nil, ErrNeedsLinux }
+
+// Get answers [ErrNeedsLinux].
+func (*Manager) Get(context.Context, string) (Status, error) { return Status{}, ErrNeedsLinux }
+
+// Stop answers [ErrNeedsLinux].
+func (*Manager) Stop(context.Context, string) error { return ErrNeedsLinux }
+
+// StopAll answers [ErrNeedsLinux].
+func (*Manager) StopAll(context.Context) error { return ErrNeedsLinux }
+
+// Maps answers [ErrNeedsLinux].
+func (*Manager) Maps(context.Context, string) ([]schemas.InstanceMap, error) {
+	return nil, ErrNeedsLinux
+}
+
+// DumpMap answers [ErrNeedsLinux].
+func (*Manager) DumpMap(context.Context, string, string, int) (MapDump, error) {
+	return MapDump{}, ErrNeedsLinux
+}
+
+// HookNames answers the hooks `--attach` takes: none here.
+func HookNames() []string { return nil }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// Values of [schemas.Instance.State].
+const (
+	stateStarting = "starting"
+	stateRunning  = "running"
+	stateStopping = "stopping"
+)
+
+// maxRecord bounds a record that is read back, in bytes: far above what the
+// limits on programs and maps of an object can make.
+const maxRecord = 16 << 20
+
+// recordDir holds one file an instance.
+func (m *Manager) recordDir() string { return filepath.Join(m.state, "instances") }
+
+func (m *Manager) recordPath(name string) string {
+	return filepath.Join(m.recordDir(), name+".json")
+}
+
+// save writes a record so that a reader, or a crash, sees the old one or the new
+// one and nothing between.
+func (m *Manager) save(rec *schemas.Instance) error {
+	data, err := json.MarshalIndent(rec, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the record of instance %q: %w", rec.Name, err)
+	}
+	if err := os.MkdirAll(m.recordDir(), 0o700); err != nil {
+		return fmt.Errorf("making the folder for records: %w", err)
+	}
+	if err := replaceFile(m.recordPath(rec.Name), append(data, '\n')); err != nil {
+		return fmt.Errorf("writing the record of instance %q: %w", rec.Name, err)
+	}
+	return nil
+}
+
+// replaceFile writes path atomically, mode 0600.
+func replaceFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a rename or removal in dir survive a crash.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// record reads one record; nil without an error when there is none.
+func (m *Manager) record(name string) (*schemas.Instance, error) {
+	f, err := os.Open(m.recordPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the record of instance %q: %w", name, err)
+	}
+	defer f.Close()
+	var rec schemas.Instance
+	if err := json.NewDecoder(io.LimitReader(f, maxRecord)).Decode(&rec); err != nil {
+		return nil, fmt.Errorf("the record of instance %q in %s is damaged: %w", name, f.Name(), err)
+	}
+	if rec.SchemaVersion > schemas.InstanceVersion {
+		return nil, fmt.Errorf("the record of instance %q was written by a newer bpfimg (version %d, this one knows %d)",
+			name, rec.SchemaVersion, schemas.InstanceVersion)
+	}
+	if rec.Name != name {
+		return nil, fmt.Errorf("the record of instance %q in %s is damaged: it names %q", name, f.Name(), rec.Name)
+	}
+	return &rec, nil
+}
+
+// recordNames lists the instances with a record, sorted.
+func (m *Manager) recordNames() ([]string, error) {
+	entries, err := os.ReadDir(m.recordDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing instances: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && validName(name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// records reads all that can be read; damaged ones are left to List and Stop.
+func (m *Manager) records() ([]schemas.Instance, error) {
+	names, err := m.recordNames()
+	if err != nil {
+		return nil, err
+	}
+	var out []schemas.Instance
+	for _, name := range names {
+		if rec, err := m.record(name); err == nil && rec != nil {
+			out = append(out, *rec)
+		}
+	}
+	return out, nil
+}
+
+// forget removes a record.
+func (m *Manager) forget(name string) error {
+	err := os.Remove(m.recordPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("removing the record of instance %q: %w", name, err)
+	}
+	return syncDir(m.recordDir())
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+//go:build linux
+
+// Command guest is the first process of a test machine: it sets up what a small
+// Linux system has, runs the testscript files under /scripts, says how they
+// ended and powers off. Package vmtest boots it; it is of no use elsewhere.
+//
+// Scripts find bpfimg in their PATH, the examples under $EXAMPLES, a registry's
+// content under /registry with the keys it was signed with under /keys, a state
+// folder of their own, and beyond testscript's commands those in commands.go.
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest"
+	"golang.org/x/sys/unix"
+)
+
+// scriptsTimeout stops scripts before the host stops the machine, so that a
+// hanging command is named.
+const scriptsTimeout = vmtest.DefaultTimeout - 10*time.Second
+
+func main() {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "guest: this is the first process of a test machine; run `go test ./bpf/vmtest` instead")
+		os.Exit(2)
+	}
+	status := run()
+	fmt.Printf("%s%d\n", vmtest.StatusPrefix, status)
+	unix.Sync()
+	// If this fails the first process returns, the kernel panics and, as told
+	// on its command line, the machine stops.
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
+		fmt.Println("guest: powering off:", err)
+	}
+}
+
+// run returns the status for the host: 0 when every script passed, 1 when one
+// failed, 2 when the machine could not be set up.
+func run() int {
+	if err := setUp(); err != nil {
+		fmt.Println("guest: setting up:", err)
+		return 2
+	}
+	if !runScripts("/scripts", time.Now().Add(scriptsTimeout)) {
+		return 1
+	}
+	return 0
+}

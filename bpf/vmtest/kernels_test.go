@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package vmtest_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest"
+)
+
+// kernels are the versions tested by default.
+var kernels = []string{"6.1", "6.12"}
+
+// TestKernels runs testdata/scripts with the real bpfimg on each kernel.
+// BPFIMG_TEST_KERNELS, a list such as "6.1,6.12", chooses others, and makes a
+// missing kernel or qemu a failure.
+func TestKernels(t *testing.T) {
+	versions, must := kernels, false
+	if list := os.Getenv("BPFIMG_TEST_KERNELS"); list != "" {
+		versions, must = strings.Split(list, ","), true
+	}
+	found := openKernels(t, versions, must)
+	guest := goBuild(t, "./guest")
+	files := guestFiles(t, goBuild(t, "../../cmd/bpfimg"))
+	for _, kernel := range found {
+		t.Run(kernel.Version, func(t *testing.T) {
+			status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
+			if status != 0 {
+				t.Errorf("guest status %d, want 0", status)
+			}
+		})
+	}
+}
+
+// TestBootReportsFailure makes sure that a script that fails cannot pass.
+func TestBootReportsFailure(t *testing.T) {
+	kernel := openKernels(t, kernels[:1], false)[0]
+	guest := goBuild(t, "./guest")
+	for _, tc := range []struct {
+		name, script string
+		want         int
+	}{
+		{"passes", "touch a b\nunlink a\n! exists a\nexists b\n[!since:1.0] stop\n[since:99.0] unlink a\n", 0},
+		{"fails", "unlink missing\n", 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			files := map[string]vmtest.File{"/scripts/one.txtar": {Data: []byte(tc.script)}}
+			if status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files}); status != tc.want {
+				t.Errorf("guest status %d, want %d", status, tc.want)
+			}
+		})
+	}
+}
+
+// TestBootCrash boots a first process that the kernel cannot run.
+func TestBootCrash(t *testing.T) {
+	kernel := openKernels(t, kernels[:1], false)[0]
+	init := filepath.Join(t.TempDir(), "init")
+	if err := os.WriteFile(init, []byte("not a program"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := vmtest.Boot(t.Context(), vmtest.Options{Kernel: kernel, Init: init})
+	if !errors.Is(err, vmtest.ErrNoStatus) || !strings.Contains(err.Error(), "Kernel panic") {
+		t.Errorf("got error %v, want %v and the kernel's last words", err, vmtest.ErrNoStatus)
+	}
+}
+
+func openKernels(t *testing.T, versions []string, must bool) []vmtest.Kernel {
+	t.Helper()
+	stop := t.Fatalf
+	if !must {
+		stop = t.Skipf
+	}
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		stop("SKIP-REASON: the virtual machines are linux/amd64 and so must the host be; run `make test-kernels` there")
+	}
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		stop("SKIP-REASON: qemu-system-x86_64 is not installed; run `make test-kernels`")
+	}
+	dir, err := vmtest.KernelDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []vmtest.Kernel
+	for _, version := range versions {
+		kernel, err := vmtest.OpenKernel(dir, version)
+		if errors.Is(err, vmtest.ErrNoKernel) {
+			stop("SKIP-REASON: %v; run `make test-kernels`", err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, kernel)
+	}
+	return found
+}
+
+// boot boots with the console in the test's log.
+func boot(t *testing.T, opts vmtest.Options) int {
+	t.Helper()
+	var log bytes.Buffer
+	opts.Log = &log
+	result, err := vmtest.Boot(t.Context(), opts)
+	t.Logf("kernel %s, off after %s:\n%s", opts.Kernel.Version, result.Took, log.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result.Status
+}
+
+// goBuild builds a static binary for the machine and returns its path.
+func goBuild(t *testing.T, pkg string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", pkg, err, msg)
+	}
+	return out
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package vmtest_test
+
+import (
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest"
+	"github.com/bpfimg/bpfimg/testregistry"
+)
+
+// guestFiles are bpfimg, the scripts, the examples, and what was made of them.
+func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
+	t.Helper()
+	files := map[string]vmtest.File{"/bin/bpfimg": {Path: bpfimg, Executable: true}}
+	scripts, err := filepath.Glob("testdata/scripts/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("found %d scripts: %v", len(scripts), err)
+	}
+	for _, name := range scripts {
+		files["/scripts/"+filepath.Base(name)] = vmtest.File{Path: name}
+	}
+	addTree(t, files, "/examples", "../../examples")
+	keys, registry := publish(t, bpfimg)
+	addTree(t, files, "/keys", keys)
+	addTree(t, files, "/registry", registry)
+	return files
+}
+
+func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		files[at+"/"+filepath.ToSlash(name)] = vmtest.File{Path: path}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// publish does on the host, with the same binary, what people do in CI: every
+// example is built, pushed to a registry as NAME:v1 and signed by the key
+// cosign.key; NAME:unsigned has another digest and no signature. It returns the
+// folders of the keys (cosign.*, other.*) and of the registry's content. Nothing
+// of this depends on the kernel, and decrypting one private key takes ten
+// seconds on an emulated processor.
+func publish(t *testing.T, bpfimg string) (keys, registry string) {
+	t.Helper()
+	root := t.TempDir()
+	keys, registry = filepath.Join(root, "keys"), filepath.Join(root, "registry")
+	if err := os.Mkdir(keys, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	handler, err := testregistry.New(testregistry.Options{Dir: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	run := func(args ...string) {
+		cmd := exec.CommandContext(t.Context(), bpfimg, args...)
+		cmd.Dir = keys
+		cmd.Env = append(os.Environ(), "COSIGN_PASSWORD=test", "BPFIMG_ROOT="+filepath.Join(root, "state"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("bpfimg %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	run("generate-key-pair")
+	run("generate-key-pair", "--output-key-prefix", "other")
+	objects, err := filepath.Glob("../../examples/*/*.bpf.o")
+	if err != nil || len(objects) == 0 {
+		t.Fatalf("found %d example objects: %v", len(objects), err)
+	}
+	for _, object := range objects {
+		if object, err = filepath.Abs(object); err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Dir(object)
+		image := strings.TrimPrefix(server.URL, "http://") + "/" + filepath.Base(dir)
+		file := filepath.Join(dir, "bpfimg.yaml")
+		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", "-f", file, object)
+		run("build", "--push", "--label", "signed=no", "-t", image+":unsigned", "-f", file, object)
+	}
+	return keys, registry
+}
