@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright The bpfimg Authors
+
+export CGO_ENABLED := 0
+GOFLAGS_BUILD := -trimpath -ldflags '-s -w'
+
+.PHONY: build
+build: ## the static binary, bin/bpfimg
+	go build $(GOFLAGS_BUILD) -o bin/bpfimg ./cmd/bpfimg
+
+.PHONY: demo
+demo: ## the main job on this machine, as root, command by command
+	.ci/install packages
+	$(MAKE) -s build
+	PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh
+
+.PHONY: test
+test: ## everything, from a fresh machine
+	CGO_ENABLED=1 .ci/test
+
+.PHONY: test-kernels
+test-kernels: ## run the real binary inside other kernels (qemu)
+	bpf/vmtest/fetch-kernels.sh 6.1 6.12
+	go test -v -count=1 ./bpf/vmtest
+
+.PHONY: generate
+generate: ## compile the BPF C sources again
+	examples/generate.sh
+
+.PHONY: cross
+cross: ## every platform bpfimg builds for
+	GOOS=linux GOARCH=amd64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
+	GOOS=linux GOARCH=arm64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
+	GOOS=darwin GOARCH=arm64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
+	GOOS=windows GOARCH=amd64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
+
+.PHONY: bench
+bench: build ## speed and size, against peers in the same run
+	PATH="$$PATH:$$(go env GOPATH)/bin" go run ./bench
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+// run executes one command line and returns the process's exit code.
+func run(ctx context.Context, args []string, term *terminal) int {
+	app := newApp(term)
+	err := app.RunContext(ctx, interspersed(app, args))
+	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	return term.fail(err)
+}
+
+// newApp assembles the command tree. The library never exits, prints errors or
+// splits values at commas on its own: attach options contain commas.
+func newApp(term *terminal) *cli.App {
+	return &cli.App{
+		Name:                      "bpfimg",
+		Usage:                     "BPF bytecode as OCI images: build, sign, push, pull, verify, run",
+		Version:                   buildVersion().Version,
+		HideVersion:               true,
+		Writer:                    term.out,
+		ErrWriter:                 term.err,
+		Reader:                    term.in,
+		DisableSliceFlagSeparator: true,
+		EnableBashCompletion:      true,
+		Suggest:                   true,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
+			return usageError{err}
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usagef("unknown command %q: see `bpfimg --help`", c.Args().First())
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Flags:    []cli.Flag{rootFlag(), debugFlag()},
+		Commands: commands(term),
+	}
+}
+
+// commands lists every command in the order people meet them.
+func commands(term *terminal) []*cli.Command {
+	list := []*cli.Command{
+		inspectCommand(term),
+		buildCommand(term),
+		pushCommand(term),
+		generateKeyPairCommand(term),
+		signCommand(term),
+		pullCommand(term),
+		verifyCommand(term),
+		runCommand(term),
+		psCommand(term),
+		mapCommand(term),
+		stopCommand(term),
+		imagesCommand(term),
+		rmCommand(term),
+		tagCommand(term),
+		registryCommand(term),
+		completionCommand(term),
+		versionCommand(term),
+	}
+	for _, c := range list {
+		quietUsage(c)
+	}
+	return list
+}
+
+// quietUsage makes a wrong flag a [usageError] (exit 2) rather than a printed
+// help page.
+func quietUsage(c *cli.Command) {
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+	for _, sub := range c.Subcommands {
+		quietUsage(sub)
+	}
+}

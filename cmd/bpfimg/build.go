@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/urfave/cli/v2"
+)
+
+func buildCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "build",
+		Usage:     "wrap compiled BPF objects into an image in the local store",
+		ArgsUsage: "OBJECT.o…",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
+			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
+			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
+			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
+			&cli.StringFlag{Name: "platform", Usage: "os/arch the image is for", DefaultText: "linux and what the objects hint at"},
+			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
+			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
+			keyFlag("private key for --sign"),
+			legacyFlag(),
+			outputFlag(), plainHTTPFlag(), timeoutFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.String("tag") == "" || c.NArg() == 0 {
+				return usagef("build: want -t NAME and at least one object, such as: bpfimg build -t localhost:5000/xdp-counter:v1 counter.bpf.o")
+			}
+			if c.Bool("sign") && (!c.Bool("push") || c.String("key") == "") {
+				return usagef("build: --sign needs --push (a signature lives beside the image in the registry) and --key")
+			}
+			s, err := newSession(c, term)
+			if err != nil {
+				return err
+			}
+			return s.build()
+		},
+	}
+}
+
+// build runs the chain build → push → sign as far as the flags ask.
+func (s *session) build() error {
+	asJSON, err := wantJSON(s.c)
+	if err != nil {
+		return err
+	}
+	ref, err := parseReference(s.c.String("tag"))
+	if err != nil {
+		return err
+	}
+	result, err := s.buildImage(ref)
+	if err != nil {
+		return fmt.Errorf("building %s: %w", ref, err)
+	}
+	digest := result.Manifest.Descriptor.Digest.String()
+	if asJSON {
+		err = s.term.json(map[string]any{"reference": ref.String(), "digest": digest, "description": result.Description})
+	} else {
+		_, err = fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+digest))
+	}
+	if err != nil || !s.c.Bool("push") {
+		return err
+	}
+	if err := s.push(ref); err != nil || !s.c.Bool("sign") {
+		return err
+	}
+	return s.sign(ref.WithDigest(digest))
+}
+
+func (s *session) buildImage(ref image.Reference) (build.Result, error) {
+	opts, err := s.buildOptions()
+	if err != nil {
+		return build.Result{}, err
+	}
+	var inputs []build.Input
+	for _, path := range s.c.Args().Slice() {
+		data, err := readLimited(path, inspect.MaxObject)
+		if err != nil {
+			return build.Result{}, err
+		}
+		inputs = append(inputs, build.Input{Name: filepath.Base(path), Bytes: data})
+	}
+	store, err := s.store()
+	if err != nil {
+		return build.Result{}, err
+	}
+	return build.Build(s.c.Context, store, ref, inputs, opts)
+}
+
+func (s *session) buildOptions() (build.Options, error) {
+	opts := build.Options{Platform: s.c.String("platform")}
+	var err error
+	if opts.Labels, err = pairs(s.c, "label"); err != nil {
+		return opts, err
+	}
+	if opts.Annotations, err = pairs(s.c, "annotation"); err != nil {
+		return opts, err
+	}
+	if epoch, _ := s.term.lookup("SOURCE_DATE_EPOCH"); epoch != "" {
+		seconds, err := strconv.ParseInt(epoch, 10, 64)
+		if err != nil || seconds < 0 {
+			return opts, usagef("SOURCE_DATE_EPOCH %q: want seconds since 1970", epoch)
+		}
+		opts.Created = time.Unix(seconds, 0).UTC()
+	}
+	path := s.c.String("file")
+	if path == "" {
+		return opts, nil
+	}
+	data, err := readSmall(path)
+	if err != nil {
+		return opts, err
+	}
+	opts.File, err = build.ReadFile(path, data)
+	return opts, err
+}

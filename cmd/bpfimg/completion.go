@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+// completionScripts ask the binary itself (its hidden --generate-bash-completion
+// flag) for the words that fit, so that they never go out of date.
+var completionScripts = map[string]string{
+	"bash": `_bpfimg() {
+	local cur="${COMP_WORDS[COMP_CWORD]}" words
+	words=$("${COMP_WORDS[@]:0:COMP_CWORD}" --generate-bash-completion 2>/dev/null)
+	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+}
+complete -o bashdefault -o default -F _bpfimg bpfimg
+`,
+	"zsh": `#compdef bpfimg
+_bpfimg() {
+	local -a words
+	words=("${(@f)$(${words[1]} ${words[2,CURRENT-1]} --generate-bash-completion 2>/dev/null)}")
+	compadd -a words
+	_files
+}
+compdef _bpfimg bpfimg
+`,
+	"fish": `function __bpfimg_complete
+	set -l words (commandline -opc)
+	$words --generate-bash-completion 2>/dev/null
+end
+complete -c bpfimg -a '(__bpfimg_complete)'
+`,
+}
+
+func completionCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "completion",
+		Usage:     "print a completion script for bash, zsh or fish",
+		ArgsUsage: "bash|zsh|fish",
+		Action: func(c *cli.Context) error {
+			script, ok := completionScripts[c.Args().First()]
+			if !ok || c.NArg() != 1 {
+				return usagef("completion: want one of bash, zsh or fish; for example: source <(bpfimg completion bash)")
+			}
+			_, err := fmt.Fprint(term.out, script)
+			return err
+		},
+	}
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/bpfimg/bpfimg/bpf"
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/sign"
+	"github.com/bpfimg/bpfimg/verify"
+)
+
+// Exit codes of every command.
+const (
+	exitDone       = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNotTrusted = 3
+	exitNotFound   = 4
+	exitKernel     = 5
+	exitPermission = 6
+)
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// exitCode maps an error to the process's exit code: the one place that does.
+// Trust comes before everything else, so that a refusal is never mistaken for
+// another failure.
+func exitCode(err error) int {
+	var (
+		usage       usageError
+		kernel      *bpf.KernelError
+		unsupported *bpf.UnsupportedError
+		permission  *bpf.PermissionError
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, verify.ErrNotTrusted):
+		return exitNotTrusted
+	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage):
+		return exitUsage
+	case errors.As(err, &permission):
+		return exitPermission
+	case errors.As(err, &kernel), errors.As(err, &unsupported):
+		return exitKernel
+	case errors.Is(err, image.ErrNotFound), errors.Is(err, bpf.ErrNoInstance), errors.Is(err, bpf.ErrNoTarget):
+		return exitNotFound
+	}
+	return exitFailed
+}
+
+// hint says what to do next, where the error itself does not.
+func hint(err error) string {
+	var permission *bpf.PermissionError
+	switch {
+	case errors.As(err, &permission):
+		return "run as root, or grant the capability to the binary: setcap " + strings.ToLower(permission.Capability) + "+ep"
+	case errors.Is(err, sign.ErrPassword):
+		return "set COSIGN_PASSWORD, or type the password when asked"
+	case errors.Is(err, image.ErrUnauthorized):
+		return "log in with `docker login` or `podman login`: bpfimg reads their credentials"
+	case errors.Is(err, bpf.ErrExists):
+		return "give another --name, or `bpfimg stop` it first"
+	case errors.Is(err, inspect.ErrNotBPF):
+		return "compile with: clang -g -O2 -target bpf -c FILE.bpf.c -o FILE.bpf.o"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the other side did not answer in time; try again, or give a longer --timeout"
+	}
+	return ""
+}
+
+// verifierTail is how many lines of a verifier log are shown; the whole log is
+// in the file the error names.
+const verifierTail = 12
+
+// fail prints err, if any, the way a person at 3 a.m. wants to read it, and
+// returns the exit code.
+func (t *terminal) fail(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	var kernel *bpf.KernelError
+	if errors.As(err, &kernel) && kernel.Log != "" {
+		fmt.Fprintln(t.err, "verifier log, last lines:")
+		for _, line := range lastLines(kernel.Log, verifierTail) {
+			fmt.Fprintln(t.err, "  "+safe(line))
+		}
+		if kernel.LogFile != "" {
+			fmt.Fprintln(t.err, "whole log:", safe(kernel.LogFile))
+		}
+	}
+	fmt.Fprintln(t.err, "error:", safe(err.Error()))
+	if h := hint(err); h != "" {
+		fmt.Fprintln(t.err, "hint:", h)
+	}
+	return exitCode(err)
+}
+
+func lastLines(text string, n int) []string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return lines[max(0, len(lines)-n):]
+}

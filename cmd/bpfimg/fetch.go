@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
+	"github.com/bpfimg/bpfimg/verify"
+)
+
+// fetched is a verified image and, when it came from a registry, what was read
+// on the way, so that it can be kept in the store without reading it again.
+type fetched struct {
+	verified *verify.Verified
+	memo     *pull.Memo
+}
+
+// fetch gets ref from the store or the registry, as --pull says, and verifies
+// it. With "missing", a stored copy that is incomplete, damaged or without a
+// trusted signature counts as missing.
+func (s *session) fetch(ctx context.Context, ref image.Reference, j *judge) (*fetched, error) {
+	mode, err := oneOf(s.c, "pull", pullAlways, pullMissing, pullNever)
+	if err != nil {
+		return nil, err
+	}
+	store, err := s.store()
+	if err != nil {
+		return nil, err
+	}
+	if mode != pullAlways {
+		v, err := s.fetchFrom(ctx, store, ref, j)
+		if err == nil {
+			return &fetched{verified: v}, nil
+		}
+		if mode == pullNever || !worthPulling(err) {
+			return nil, fmt.Errorf("local store: %w", err)
+		}
+		s.log.Debug("asking the registry", "reference", ref.String(), "because", err)
+	}
+	registry, err := s.registry(nil)
+	if err != nil {
+		return nil, err
+	}
+	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: registry})
+	v, err := s.fetchFrom(ctx, memo, ref, j)
+	if err != nil {
+		return nil, err
+	}
+	return &fetched{verified: v, memo: memo}, nil
+}
+
+func worthPulling(err error) bool {
+	return errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrDigestMismatch) || errors.Is(err, verify.ErrNotTrusted)
+}
+
+func (s *session) fetchFrom(ctx context.Context, src image.Source, ref image.Reference, j *judge) (*verify.Verified, error) {
+	img, err := pull.Fetch(ctx, src, ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: j.trust == nil})
+	if err != nil {
+		return nil, fmt.Errorf("pulling %s: %w", ref, err)
+	}
+	return j.check(img)
+}
+
+// keep writes what was fetched into the store. It is called once the image has
+// been verified; a store that cannot take it costs a warning, not the run.
+func (s *session) keep(ctx context.Context, f *fetched, ref image.Reference) {
+	if f.memo == nil {
+		return
+	}
+	store, err := s.store()
+	if err == nil {
+		_, err = image.Copy(ctx, store, ref, f.memo, ref, image.CopyOptions{Referrers: true, Have: f.memo.Has})
+	}
+	if err != nil {
+		s.term.notice("warning: %s runs, but is not kept in the local store: %v", ref, err)
+	}
+}

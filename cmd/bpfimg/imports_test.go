@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/bpfimg/bpfimg/"
+
+// mayImport is the table of docs/architecture.md: what each room may import of
+// ours, directly. The reason stands there.
+var mayImport = map[string][]string{
+	"schemas":      nil,
+	"bpf/inspect":  {"schemas"},
+	"bpf/mapdump":  nil,
+	"bpf":          {"schemas", "bpf/inspect", "bpf/mapdump", "verify"},
+	"bpf/vmtest":   nil,
+	"image":        {"schemas"},
+	"build":        {"schemas", "bpf/inspect", "image"},
+	"sign":         {"schemas", "image"},
+	"pull":         {"schemas", "image"},
+	"verify":       {"schemas", "pull", "bpf/inspect", "image"},
+	"testregistry": {"schemas"},
+}
+
+// forbidden is what a node must not link, and why.
+var forbidden = map[string]string{
+	"k8s.io/":                                         "40 MB of Kubernetes for nothing a node does",
+	"cloud.google.com/":                               "a cloud SDK",
+	"github.com/aws/aws-sdk-go":                       "a cloud SDK",
+	"github.com/Azure/":                               "a cloud SDK",
+	"github.com/sigstore/cosign/v2/cmd/":              "cosign's command line brings every cloud SDK",
+	"github.com/sigstore/cosign/v2/pkg/signature":     "brings 271 Kubernetes packages",
+	"github.com/sigstore/cosign/v2/pkg/cosign/fulcio": "talks to a service; a node decides offline",
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", strings.Join(args, " "), err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestImportsOfRooms(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin", "windows"} {
+		t.Setenv("GOOS", goos)
+		t.Setenv("CGO_ENABLED", "0")
+		for room, allowed := range mayImport {
+			for _, dep := range goList(t, "-f", `{{join .Imports "\n"}}`, module+room) {
+				ours, ok := strings.CutPrefix(dep, module)
+				if ok && !slices.Contains(allowed, ours) {
+					t.Errorf("%s: %s imports %s, which docs/architecture.md does not allow", goos, room, ours)
+				}
+				if strings.HasPrefix(dep, "github.com/urfave/cli") {
+					t.Errorf("%s: %s imports the command-line library", goos, room)
+				}
+			}
+		}
+	}
+}
+
+func TestNothingHeavyIsLinked(t *testing.T) {
+	for _, dep := range goList(t, "-deps", module+"cmd/bpfimg") {
+		if strings.HasPrefix(dep, "k8s.io/klog/") {
+			continue // a logger that certificate-transparency-go, below sigstore-go, links; not Kubernetes
+		}
+		for prefix, why := range forbidden {
+			if strings.HasPrefix(dep, prefix) {
+				t.Errorf("the binary links %s: %s", dep, why)
+			}
+		}
+	}
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/bpfimg/bpfimg/sign"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// maxSecret bounds a key file and a password, in bytes.
+const maxSecret = 64 << 10
+
+func generateKeyPairCommand(t *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "generate-key-pair",
+		Usage: "make cosign.key (encrypted) and cosign.pub in cosign's own format",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "output-key-prefix", Value: "cosign", Usage: "write PREFIX.key and PREFIX.pub"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usagef("generate-key-pair takes no arguments")
+			}
+			prefix := c.String("output-key-prefix")
+			password, err := t.password("Password for the new private key: ", true)
+			if err != nil {
+				return err
+			}
+			pair, err := sign.GenerateKeyPair(password)
+			if err != nil {
+				return fmt.Errorf("generating a key pair: %w", err)
+			}
+			if err := writeNew(prefix+".key", pair.PrivatePEM, 0o600); err != nil {
+				return err
+			}
+			if err := writeNew(prefix+".pub", pair.PublicPEM, 0o644); err != nil {
+				return errors.Join(err, os.Remove(prefix+".key"))
+			}
+			t.notice("private key written to %s.key", prefix)
+			t.notice("public key written to %s.pub", prefix)
+			return nil
+		},
+	}
+}
+
+// writeNew refuses to overwrite: losing a private key cannot be undone.
+func writeNew(path string, data []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists already: move it away, or give another --output-key-prefix", path)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err != nil {
+		return errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return f.Close()
+}
+
+// password reads COSIGN_PASSWORD, or asks on a terminal, or reads standard
+// input, as cosign does. Twice asks again to catch a typing mistake.
+func (t *terminal) password(prompt string, twice bool) ([]byte, error) {
+	if v, ok := t.lookup("COSIGN_PASSWORD"); ok {
+		return []byte(v), nil
+	}
+	f, ok := t.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return io.ReadAll(io.LimitReader(t.in, maxSecret))
+	}
+	first, err := t.ask(f, prompt)
+	if err != nil || !twice {
+		return first, err
+	}
+	second, err := t.ask(f, "The same again: ")
+	if err != nil {
+		return nil, err
+	}
+	if string(first) != string(second) {
+		return nil, errors.New("the two passwords differ")
+	}
+	return first, nil
+}
+
+func (t *terminal) ask(f *os.File, prompt string) ([]byte, error) {
+	fmt.Fprint(t.err, prompt)
+	defer fmt.Fprintln(t.err)
+	return term.ReadPassword(int(f.Fd()))
+}
+
+// loadSigner reads and decrypts the private key at path.
+func (t *terminal) loadSigner(path string) (signature.SignerVerifier, error) {
+	if path == "" {
+		return nil, usagef("signing needs --key: make one with `bpfimg generate-key-pair`")
+	}
+	pem, err := readSmall(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the private key: %w", err)
+	}
+	password, err := t.password("Password for "+safe(path)+": ", false)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := sign.LoadKey(pem, password)
+	if err != nil {
+		return nil, fmt.Errorf("private key %s: %w", path, err)
+	}
+	return signer, nil
+}
+
+// readSmall reads a key or a build file, refusing one over [maxSecret]×16.
+func readSmall(path string) ([]byte, error) {
+	return readLimited(path, maxSecret<<4)
+}
+
+// readLimited reads the file at path unless it is over limit bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: over the limit of %d bytes", path, limit)
+	}
+	return data, nil
+}

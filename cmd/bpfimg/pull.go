@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
+	"github.com/urfave/cli/v2"
+)
+
+func pullCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "pull",
+		Usage:     "download an image and its signatures into the local store",
+		ArgsUsage: "REFERENCE",
+		Flags:     []cli.Flag{platformFlag(), plainHTTPFlag(), timeoutFlag()},
+		Action: func(c *cli.Context) error {
+			ref, err := oneReference(c)
+			if err != nil {
+				return err
+			}
+			s, err := newSession(c, term)
+			if err != nil {
+				return err
+			}
+			return s.pull(ref)
+		},
+	}
+}
+
+// pull fetches ref for one platform, so that a broken or foreign image is
+// refused here rather than when it is to run, and keeps what it read.
+func (s *session) pull(ref image.Reference) error {
+	ctx, cancel := s.deadline()
+	defer cancel()
+	store, err := s.store()
+	if err != nil {
+		return err
+	}
+	bar := s.term.progress("pulling " + ref.String())
+	defer bar.done()
+	registry, err := s.registry(bar.event)
+	if err != nil {
+		return err
+	}
+	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: registry})
+	img, err := pull.Fetch(ctx, memo, ref, pull.Options{Platform: s.c.String("platform")})
+	if err != nil {
+		return fmt.Errorf("pulling %s: %w", ref, err)
+	}
+	if _, err = image.Copy(ctx, store, ref, memo, ref, image.CopyOptions{Referrers: true, Have: memo.Has}); err != nil {
+		return fmt.Errorf("keeping %s in the local store: %w", ref, err)
+	}
+	bar.done()
+	s.term.notice("%s image, %d objects, %d signature candidates", img.Format, len(img.Objects), len(img.Candidates))
+	fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+img.Root.Descriptor.Digest.String()))
+	return nil
+}

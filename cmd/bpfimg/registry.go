@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/testregistry"
+	"github.com/urfave/cli/v2"
+)
+
+func registryCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "registry",
+		Usage: "a small OCI registry for people who have none",
+		Subcommands: []*cli.Command{{
+			Name:  "serve",
+			Usage: "serve the registry until interrupted",
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "address", Value: "127.0.0.1:5000", Usage: "host:port to listen on; port 0 picks a free one"},
+				&cli.StringFlag{Name: "dir", Usage: "folder for the images", DefaultText: "registry below --root"},
+			},
+			Action: func(c *cli.Context) error {
+				s, err := newSession(c, term)
+				if err != nil {
+					return err
+				}
+				dir := c.String("dir")
+				if dir == "" {
+					dir = filepath.Join(s.root, "registry")
+				}
+				registry, err := testregistry.New(testregistry.Options{Dir: dir})
+				if err != nil {
+					return err
+				}
+				return registry.Serve(c.Context, c.String("address"), func(address string) {
+					fmt.Fprintf(term.out, "serving %s on http://%s\n", safe(dir), address)
+				})
+			},
+		}},
+	}
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bpfimg/bpfimg/bpf"
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/urfave/cli/v2"
+)
+
+func runCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "pull, verify, load and attach an image; its programs keep running",
+		ArgsUsage: "REFERENCE",
+		Flags: []cli.Flag{
+			keyFlag("public key that must have signed the image"), policyFlag(), insecureFlag(),
+			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…], such as xdp_count=xdp:eth0,mode=native (repeatable)"},
+			&cli.StringFlag{Name: "iface", Usage: "interface for the one network program of the image"},
+			&cli.StringFlag{Name: "name", Usage: "name of the instance", DefaultText: "last part of the repository"},
+			&cli.BoolFlag{Name: "foreground", Usage: "stay attached until Ctrl-C, then detach"},
+			pullFlag(pullMissing), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			ref, err := oneReference(c)
+			if err != nil {
+				return err
+			}
+			s, err := newSession(c, term)
+			if err != nil {
+				return err
+			}
+			return s.run(ref)
+		},
+	}
+}
+
+func (s *session) run(ref image.Reference) error {
+	asJSON, err := wantJSON(s.c)
+	if err != nil {
+		return err
+	}
+	opts, err := s.runOptions()
+	if err != nil {
+		return err
+	}
+	j, err := s.newJudge(ref)
+	if err != nil {
+		return err
+	}
+	manager, err := s.manager()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.deadline()
+	defer cancel()
+	f, err := s.fetch(ctx, ref, j)
+	if err != nil {
+		return err
+	}
+	running, err := manager.Run(ctx, f.verified, opts)
+	if err != nil {
+		return fmt.Errorf("running %s@%s: %w", ref.Name(), f.verified.Digest(), err)
+	}
+	s.keep(ctx, f, ref)
+	if err := s.showRunning(running, asJSON); err != nil {
+		return err
+	}
+	if !opts.Foreground {
+		return nil
+	}
+	s.term.notice("attached; Ctrl-C detaches")
+	<-s.c.Context.Done()
+	return running.Close()
+}
+
+func (s *session) runOptions() (bpf.RunOptions, error) {
+	opts := bpf.RunOptions{
+		Name:       s.c.String("name"),
+		Iface:      s.c.String("iface"),
+		Foreground: s.c.Bool("foreground"),
+	}
+	for _, text := range s.c.StringSlice("attach") {
+		a, err := schemas.ParseAttachment(text)
+		if err != nil {
+			return opts, usageError{err}
+		}
+		opts.Attach = append(opts.Attach, a)
+	}
+	return opts, nil
+}
+
+func (s *session) showRunning(r *bpf.Running, asJSON bool) error {
+	if asJSON {
+		return s.term.json(r.Instance)
+	}
+	for _, l := range r.Instance.Links {
+		for _, n := range l.Notices {
+			s.term.notice("notice: %s", n)
+		}
+		fmt.Fprintf(s.term.out, "%s: %s attached to %s\n", safe(r.Instance.Name), safe(l.Program), safe(linkText(l)))
+	}
+	if r.Instance.PinPath != "" {
+		fmt.Fprintf(s.term.out, "%s: pinned under %s\n", safe(r.Instance.Name), safe(r.Instance.PinPath))
+	}
+	return nil
+}
+
+// linkText spells a link as --attach does, without the program.
+func linkText(l schemas.InstanceLink) string {
+	return strings.TrimPrefix(schemas.Attachment{Hook: l.Hook, Target: l.Target, Options: l.Options}.String(), "=")
+}

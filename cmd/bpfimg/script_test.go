@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/testregistry"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets scripts call bpfimg as a command of its own: the test binary
+// runs itself as it.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"bpfimg": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			os.Exit(run(ctx, os.Args, newTerminal(os.Stdin, os.Stdout, os.Stderr, os.LookupEnv)))
+		},
+	})
+}
+
+// TestScript runs testdata/script/*.txtar: each reads like a session at a shell.
+func TestScript(t *testing.T) { testscript.Run(t, scriptParams("testdata/script")) }
+
+// scriptParams is what all scripts have in common.
+func scriptParams(dir string) testscript.Params {
+	_, self, _, _ := runtime.Caller(0)
+	source := filepath.Dir(filepath.Dir(filepath.Dir(self)))
+	return testscript.Params{
+		Dir:                 dir,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    cmdExits,
+			"registry": cmdRegistry,
+			"veth":     cmdVeth,
+			"waitfor":  cmdWaitFor,
+		},
+		Setup: func(env *testscript.Env) error {
+			store, err := testregistry.New(testregistry.Options{})
+			if err != nil {
+				return err
+			}
+			env.Values[registryKey{}] = &scriptRegistry{store: store}
+			for k, v := range map[string]string{
+				"EXAMPLES":        filepath.Join(source, "examples"),
+				"TESTDATA":        filepath.Join(source, "bpf", "testdata"),
+				"BPFIMG_ROOT":     filepath.Join(env.WorkDir, "root"),
+				"BPFIMG_BPFFS":    fmt.Sprintf("/sys/fs/bpf/bpfimg-test-%d-%s", os.Getpid(), filepath.Base(env.WorkDir)),
+				"COSIGN_PASSWORD": "test",
+				"HOME":            env.WorkDir,
+				"ESCAPES":         "note=a\x1b[2Jb\u009bc",
+			} {
+				env.Setenv(k, v)
+			}
+			return nil
+		},
+	}
+}
+
+// condition adds [root]: may load programs and make network namespaces.
+func condition(name string) (bool, error) {
+	if name == "root" {
+		return os.Geteuid() == 0, nil
+	}
+	return false, errors.New("unknown condition " + name)
+}
+
+// cmdExits runs a command that must end with an exact exit code:
+// exits CODE COMMAND [ARG…].
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}

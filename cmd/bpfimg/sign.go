@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/sign"
+	"github.com/urfave/cli/v2"
+)
+
+func legacyFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "legacy-signature", Usage: "write what cosign 2 wrote (tag sha256-….sig) instead of a Sigstore bundle"}
+}
+
+func signCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "sign",
+		Usage:     "sign the digest of an image in its registry",
+		ArgsUsage: "REFERENCE",
+		Flags: []cli.Flag{
+			keyFlag("private key (cosign's encrypted PEM; password from COSIGN_PASSWORD)"),
+			legacyFlag(),
+			&cli.StringSliceFlag{Name: "annotation", Aliases: []string{"a"}, Usage: "put KEY=VALUE into the signed content (repeatable)"},
+			plainHTTPFlag(), timeoutFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			ref, err := oneReference(c)
+			if err != nil {
+				return err
+			}
+			s, err := newSession(c, term)
+			if err != nil {
+				return err
+			}
+			return s.sign(ref)
+		},
+	}
+}
+
+// sign signs ref's digest in its registry and, when the local store has that
+// image, keeps the signature beside it, so that a following run needs no pull.
+func (s *session) sign(ref image.Reference) error {
+	annotations := map[string]string{}
+	if s.c.Command.Name == "sign" {
+		var err error
+		if annotations, err = pairs(s.c, "annotation"); err != nil {
+			return err
+		}
+	}
+	signer, err := s.term.loadSigner(s.c.String("key"))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.deadline()
+	defer cancel()
+	registry, err := s.registry(nil)
+	if err != nil {
+		return err
+	}
+	result, err := sign.Sign(ctx, registry, ref, signer, sign.Options{
+		Legacy:      s.c.Bool("legacy-signature"),
+		Annotations: annotations,
+	})
+	if err != nil {
+		return fmt.Errorf("signing %s: %w", ref, err)
+	}
+	s.term.notice("signed %s@%s", ref.Name(), result.Subject.Digest)
+	fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+result.Signature.Digest.String()))
+	return s.keepSignature(ctx, registry, ref.WithDigest(result.Subject.Digest.String()))
+}
+
+// keepSignature copies the signatures of ref (a digest) into the local store if
+// the image is there.
+func (s *session) keepSignature(ctx context.Context, registry *image.Registry, ref image.Reference) error {
+	store, err := s.store()
+	if err != nil {
+		return err
+	}
+	if _, err := store.Manifest(ctx, ref); errors.Is(err, image.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if _, err := image.Copy(ctx, store, ref, registry, ref, image.CopyOptions{Referrers: true}); err != nil {
+		return fmt.Errorf("keeping the signature of %s in the local store: %w", ref, err)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+func stopCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "stop",
+		Usage:     "detach and unload instances; the kernel has let go when it returns",
+		ArgsUsage: "NAME…",
+		Flags: []cli.Flag{
+			bpffsFlag(),
+			&cli.BoolFlag{Name: "all", Usage: "stop every instance"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Bool("all") == c.Args().Present() {
+				return usagef("stop: want instance names or --all; `bpfimg ps` lists them")
+			}
+			s, err := newSession(c, term)
+			if err != nil {
+				return err
+			}
+			return s.stop(c.Args().Slice())
+		},
+	}
+}
+
+// stop ends the named instances, or all of them when names is empty.
+func (s *session) stop(names []string) error {
+	manager, err := s.manager()
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return manager.StopAll(s.c.Context)
+	}
+	for _, name := range names {
+		if err := manager.Stop(s.c.Context, name); err != nil {
+			return fmt.Errorf("stopping %s: %w", name, err)
+		}
+		fmt.Fprintln(s.term.out, "stopped", safe(name))
+	}
+	return nil
+}

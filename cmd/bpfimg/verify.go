@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/urfave/cli/v2"
+)
+
+func verifyCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "check that someone you trust signed an image",
+		ArgsUsage: "REFERENCE",
+		Flags: []cli.Flag{
+			keyFlag("public key that must have signed the image"), policyFlag(), pullFlag(pullAlways),
+			platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
+		},
+		Action: func(c *cli.Context) error {
+			ref, err := oneReference(c)
+			if err != nil {
+				return err
+			}
+			s, err := newSession(c, term)
+			if err != nil {
+				return err
+			}
+			return s.verify(ref)
+		},
+	}
+}
+
+func (s *session) verify(ref image.Reference) error {
+	asJSON, err := wantJSON(s.c)
+	if err != nil {
+		return err
+	}
+	j, err := s.newJudge(ref)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.deadline()
+	defer cancel()
+	f, err := s.fetch(ctx, ref, j)
+	if err != nil {
+		return err
+	}
+	v := f.verified
+	if asJSON {
+		return s.term.json(map[string]any{"reference": ref.String(), "digest": v.Digest(), "signers": v.Signers()})
+	}
+	fmt.Fprintf(s.term.out, "%s@%s: verified\n", safe(ref.Name()), v.Digest())
+	for _, signer := range v.Signers() {
+		fmt.Fprintln(s.term.out, "  signed by", safe(signerText(signer)))
+	}
+	return nil
+}
+
+// signerText names a signer in one line.
+func signerText(s schemas.Signer) string {
+	text := s.Kind + " " + s.KeyID
+	if s.KeyFile != "" {
+		text += " (" + s.KeyFile + ")"
+	}
+	return text + ", " + s.Format
+}
