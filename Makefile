@@ -2,7 +2,8 @@
 # Copyright The bpfimg Authors
 
 export CGO_ENABLED := 0
-GOFLAGS_BUILD := -trimpath -ldflags '-s -w'
+# The tag leaves out the library's man page generator, which nobody calls.
+GOFLAGS_BUILD := -trimpath -tags urfave_cli_no_docs -ldflags '-s -w'
 
 .PHONY: build
 build: ## the static binary, bin/bpfimg

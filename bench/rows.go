@@ -6,10 +6,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 func (s *setup) startup() error {
@@ -43,7 +47,7 @@ func (s *setup) run() error {
 	pins := "/sys/fs/bpf/bpfimg-bench"
 	bare, err := measure(runs, step{
 		args:  []string{s.bare, s.object, "xdp_count", iface, pins},
-		after: func() error { return os.RemoveAll(pins) },
+		after: func() error { return errors.Join(os.RemoveAll(pins), awaitFree()) },
 	})
 	if err != nil {
 		return err
@@ -73,6 +77,25 @@ func (s *setup) run() error {
 	fmt.Printf("run, cold             %6.1f ms, bare + %.1f ms, ×%.2f, %.1f MiB\n", ms(c.median), ms(c.median-bare.median), ratio(c, bare), mib(c.peak))
 	fmt.Printf("run, warm             %6.1f ms, bare + %.1f ms, ×%.2f, %.1f MiB\n", ms(w.median), ms(w.median-bare.median), ratio(w, bare), mib(w.peak))
 	return nil
+}
+
+// awaitFree waits until the kernel has let go of the interface's XDP slot, which
+// it does some time after a pinned link is removed.
+func awaitFree() error {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		l, err := netlink.LinkByName(iface)
+		if err != nil {
+			return err
+		}
+		if xdp := l.Attrs().Xdp; xdp == nil || !xdp.Attached {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the bare loader's program stays attached")
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // verify compares verification, and the download, with cosign and crane where

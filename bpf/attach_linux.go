@@ -72,7 +72,7 @@ func (s *starting) release() error {
 	}
 	s.links = nil
 	s.objs.Close()
-	if err := errors.Join(errs...); err != nil {
+	if err := join(errs...); err != nil {
 		return fmt.Errorf("closing the links of instance %q: %w", s.rec.Name, err)
 	}
 	return nil
@@ -84,9 +84,9 @@ func (s *starting) undo(ctx context.Context) error {
 	defer cancel()
 	// Descriptors first: an open link stays attached however often it is unpinned.
 	err := s.release()
-	err = errors.Join(err, s.m.remove(ctx, s.rec.Name, s.rec))
+	err = join(err, s.m.remove(ctx, s.rec.Name, s.rec))
 	if s.holder != nil {
-		err = errors.Join(err, s.holder.Unlock())
+		err = join(err, s.holder.Unlock())
 	}
 	if err != nil {
 		return fmt.Errorf("undoing it: %w", err)
@@ -102,9 +102,9 @@ func (s *starting) end() error {
 	if err != nil {
 		// Detaching matters more than order: what is left is cleared by the next
 		// run or stop.
-		return errors.Join(err, s.release(), s.holder.Unlock())
+		return join(err, s.release(), s.holder.Unlock())
 	}
-	return errors.Join(s.undo(ctx), lock.Unlock())
+	return join(s.undo(ctx), lock.Unlock())
 }
 
 // holderPath is the lock file a foreground run holds while it lives.

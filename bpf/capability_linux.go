@@ -58,6 +58,20 @@ func (s capabilitySet) require(op string, c capability, split bool) error {
 	return &PermissionError{Op: op, Capability: name, Err: unix.EPERM}
 }
 
+// needBPF checks for what every bpf(2) call of ours needs.
+func needBPF(op string) error {
+	set, err := effectiveCapabilities()
+	if err != nil {
+		return err
+	}
+	return set.require(op, unix.CAP_BPF, kernelAtLeast(5, 8))
+}
+
+// Permitted returns a [PermissionError] when this process may not load programs
+// at all, so that a command can say so before it downloads anything. What a hook
+// needs beyond that is checked by Run.
+func (m *Manager) Permitted() error { return needBPF("loading BPF programs") }
+
 // checkCapabilities asks for everything p will need, before anything is touched.
 func (p *plan) checkCapabilities(set capabilitySet) error {
 	split := kernelAtLeast(5, 8)

@@ -5,11 +5,8 @@ package bpf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/mapdump"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -31,10 +28,10 @@ func (m *Manager) DumpMap(ctx context.Context, instance, mapName string, limit i
 		}
 		return MapDump{}, fmt.Errorf("%w: instance %q has no map %q; it has %s", ErrNoInstance, instance, mapName, quoted(names))
 	}
-	opened, err := openMapOf(rec.Maps[i])
-	if errors.Is(err, unix.EPERM) {
-		return MapDump{}, &PermissionError{Op: fmt.Sprintf("opening map %q of instance %q", mapName, instance), Capability: "CAP_BPF or CAP_SYS_ADMIN", Err: err}
+	if err := needBPF(fmt.Sprintf("opening map %q of instance %q", mapName, instance)); err != nil {
+		return MapDump{}, err
 	}
+	opened, err := openMapOf(rec.Maps[i])
 	if err != nil {
 		return MapDump{}, fmt.Errorf("opening map %q of instance %q: %w", mapName, instance, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,23 +47,26 @@ func slotTaken(h *host, p *placement, id uint32) error {
 
 func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (link.Link, error) {
 	mode := p.option("mode")
+	var native error
 	if mode != "generic" {
-		l, err := x.link(p, prog, link.XDPDriverMode)
-		if err == nil {
+		var l link.Link
+		if l, native = x.link(p, prog, link.XDPDriverMode); native == nil {
 			p.choose("mode", "native")
 			return l, nil
 		}
-		if mode == "native" || !driverLacksXDP(err) {
-			return nil, x.explain(h, p, err)
+		if mode == "native" || !driverLacksXDP(native) {
+			return nil, x.explain(h, p, native)
 		}
-		p.notice(h.log, "the driver of %q does not take the program in native mode (%s): attached in generic mode, which is slower",
-			p.link.Target, errnoText(err))
 	}
 	l, err := x.link(p, prog, link.XDPGenericMode)
 	if err != nil {
 		return nil, x.explain(h, p, err)
 	}
 	p.choose("mode", "generic")
+	if native != nil {
+		p.notice(h.log, "the driver of %q does not take the program in native mode (%s): attached in generic mode, which is slower",
+			p.link.Target, errnoText(native))
+	}
 	return l, nil
 }
 
@@ -84,7 +88,10 @@ func driverLacksXDP(err error) bool {
 
 // explain puts the kernel's answer into words.
 func (xdpHook) explain(h *host, p *placement, err error) error {
-	switch {
+	switch _, lookup := netlink.LinkByIndex(int(p.link.Ifindex)); {
+	case errors.As(lookup, &netlink.LinkNotFoundError{}):
+		// The kernel says EINVAL for an interface that is not there.
+		err = fmt.Errorf("%w: %w", unix.ENODEV, err)
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		if l, lookup := h.iface(p); lookup == nil && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
 			return slotTaken(h, p, l.Attrs().Xdp.ProgId)

@@ -5,6 +5,7 @@ package bpf
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,6 +114,12 @@ func newBench(t *testing.T) *bench {
 		State: t.TempDir(), Log: slog.New(slog.NewTextHandler(b.log, nil)),
 	}
 	t.Cleanup(func() {
+		if t.Failed() || t.Skipped() {
+			b.disarm()
+			if err := b.StopAll(context.Background()); err != nil {
+				t.Log(err)
+			}
+		}
 		_ = os.Remove(b.opts.BPFFS)
 		_ = os.Remove(filepath.Dir(b.opts.BPFFS))
 		if t.Failed() {

@@ -39,10 +39,10 @@ func tryLock(path string) (*fileLock, string, error) {
 		return nil, readHolder(f), f.Close()
 	}
 	if err == nil {
-		err = errors.Join(f.Truncate(0), writeAtStart(f, strconv.Itoa(os.Getpid())+"\n"))
+		err = join(f.Truncate(0), writeAtStart(f, strconv.Itoa(os.Getpid())+"\n"))
 	}
 	if err != nil {
-		return nil, "", errors.Join(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())
+		return nil, "", join(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())
 	}
 	return &fileLock{f: f}, "", nil
 }

@@ -44,7 +44,7 @@ func Open(opts Options) (*Manager, error) {
 	var errBPFFS, errState error
 	m.bpffs, errBPFFS = filepath.Abs(bpffs)
 	m.state, errState = filepath.Abs(opts.State)
-	if err := errors.Join(errBPFFS, errState); err != nil {
+	if err := join(errBPFFS, errState); err != nil {
 		return nil, fmt.Errorf("opening the instances: %w", err)
 	}
 	return m, nil

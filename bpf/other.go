@@ -19,6 +19,9 @@ type Manager struct{}
 // Open answers [ErrNeedsLinux].
 func Open(Options) (*Manager, error) { return nil, ErrNeedsLinux }
 
+// Permitted is [ErrNeedsLinux].
+func (*Manager) Permitted() error { return ErrNeedsLinux }
+
 // Run answers [ErrNeedsLinux].
 func (*Manager) Run(context.Context, *verify.Verified, RunOptions) (*Running, error) {
 	return nil, ErrNeedsLinux

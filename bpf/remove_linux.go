@@ -45,7 +45,7 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 			r.dir = rec.PinPath
 		}
 	}
-	err = errors.Join(r.links(ctx), r.filters(ctx), r.pins(ctx))
+	err = join(r.links(ctx), r.filters(ctx), r.pins(ctx))
 	if err == nil {
 		err = r.await(ctx)
 	}
@@ -64,11 +64,11 @@ func (r *removal) links(ctx context.Context) error {
 	errs := []error{err}
 	for _, path := range slices.Backward(paths) {
 		if err := r.m.at(ctx, "detach "+filepath.Base(path)); err != nil {
-			return errors.Join(append(errs, err)...)
+			return join(append(errs, err)...)
 		}
 		errs = append(errs, r.link(path))
 	}
-	return errors.Join(errs...)
+	return join(errs...)
 }
 
 // link detaches one. Detaching is more than unpinning: it also works when
@@ -80,7 +80,7 @@ func (r *removal) link(path string) error {
 		return nil
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("opening the pinned link %s: %w", path, err), removePath(path))
+		return join(fmt.Errorf("opening the pinned link %s: %w", path, err), removePath(path))
 	}
 	if info, err := l.Info(); err == nil {
 		r.ids.links = append(r.ids.links, uint32(info.ID))
@@ -88,7 +88,7 @@ func (r *removal) link(path string) error {
 	if err := l.Detach(); err != nil {
 		r.m.log.Debug("a link is left to its last reference", "pin", path, "reason", err)
 	}
-	return errors.Join(removePath(path), l.Close())
+	return join(removePath(path), l.Close())
 }
 
 // filters removes the attachments that are no links.
@@ -102,11 +102,11 @@ func (r *removal) filters(ctx context.Context) error {
 			continue
 		}
 		if err := r.m.at(ctx, "remove filter "+l.Program); err != nil {
-			return errors.Join(append(errs, err)...)
+			return join(append(errs, err)...)
 		}
 		errs = append(errs, r.filter(l))
 	}
-	return errors.Join(errs...)
+	return join(errs...)
 }
 
 // filter removes one program's filter, and the qdisc if it was made for it and
@@ -176,7 +176,7 @@ func (r *removal) pins(ctx context.Context) error {
 	var errs []error
 	for _, sub := range slices.Backward(pinFolders()) {
 		if err := r.m.at(ctx, "unpin "+sub); err != nil {
-			return errors.Join(append(errs, err)...)
+			return join(append(errs, err)...)
 		}
 		paths, err := pinned(r.dir, sub)
 		errs = append(errs, err)
@@ -191,5 +191,5 @@ func (r *removal) pins(ctx context.Context) error {
 	if _, err := os.Lstat(r.dir); err == nil {
 		errs = append(errs, removePath(r.dir))
 	}
-	return errors.Join(errs...)
+	return join(errs...)
 }

@@ -5,7 +5,6 @@ package bpf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,7 +55,7 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 		return nil, err
 	}
 	run, err := m.runLocked(ctx, p, newRecord(name, v, opts))
-	return run, errors.Join(err, lock.Unlock())
+	return run, join(err, lock.Unlock())
 }
 
 // newRecord is the record before anything is loaded.
@@ -78,13 +77,16 @@ func (m *Manager) runLocked(ctx context.Context, p *plan, rec *schemas.Instance)
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
+	if err := m.at(ctx, "load"); err != nil {
+		return nil, err
+	}
 	objs, err := p.load()
 	if err != nil {
 		return nil, m.saveLog(rec.Name, err)
 	}
 	s.objs = objs
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(err, s.undo(ctx))
+		return nil, join(err, s.undo(ctx))
 	}
 	if rec.Foreground {
 		return &Running{Instance: *rec, close: s.end}, nil

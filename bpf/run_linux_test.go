@@ -74,6 +74,11 @@ func TestXDPSlotTaken(t *testing.T) {
 	b := newBench(t)
 	v := verified(t, "first", objCounter)
 	rec := b.start(v, RunOptions{Iface: dev})
+	b.opts.step = func(step string) error {
+		t.Errorf("step %q in spite of the taken slot", step)
+		return nil
+	}
+	b.reopen()
 	for _, mode := range []string{"native", "generic"} {
 		_, err := b.Run(t.Context(), v, RunOptions{Name: "second", Attach: attachments(t, "xdp_count=xdp:"+dev+",mode="+mode)})
 		wantError(t, err, nil, "slot", `instance "first"`, `program "xdp_count"`)
@@ -82,6 +87,7 @@ func TestXDPSlotTaken(t *testing.T) {
 	b.reopen()
 	_, err := b.Run(t.Context(), v, RunOptions{Name: "second", Iface: dev})
 	wantError(t, err, nil, "slot", `"xdp_count" (id`, "bpfimg did not attach")
+	b.disarm()
 	// Records only: the second manager shares the pins' parent folder.
 	if r, err := b.record("second"); err != nil || r != nil {
 		t.Errorf("a refused run left a record: %v, %v", r, err)

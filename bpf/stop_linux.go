@@ -21,17 +21,23 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	if !validName(name) {
 		return noInstance(name)
 	}
+	if err := needBPF("stopping instance " + name); err != nil {
+		return err
+	}
 	lock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.stopLocked(ctx, name), lock.Unlock())
+	return join(m.stopLocked(ctx, name), lock.Unlock())
 }
 
 // StopAll stops every instance, also those of which only pins or a record are
 // left; it goes on when one fails. Instances in another process's foreground are
 // left to that process.
 func (m *Manager) StopAll(ctx context.Context) error {
+	if err := needBPF("stopping all instances"); err != nil {
+		return err
+	}
 	lock, err := m.lock(ctx)
 	if err != nil {
 		return err
@@ -43,7 +49,7 @@ func (m *Manager) StopAll(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errors.Join(errs...), lock.Unlock())
+	return join(join(errs...), lock.Unlock())
 }
 
 // errForeground: the instance belongs to a living process.
@@ -59,8 +65,12 @@ func (m *Manager) stopLocked(ctx context.Context, name string) error {
 		return noInstance(name)
 	}
 	if rec != nil {
-		if pid, err := m.heldBy(rec); err != nil || pid != "" {
-			return errors.Join(err, fmt.Errorf("instance %q %w of process %s: end that process", name, errForeground, pid))
+		pid, err := m.heldBy(rec)
+		if err != nil {
+			return err
+		}
+		if pid != "" {
+			return fmt.Errorf("instance %q %w of process %s: end that process", name, errForeground, pid)
 		}
 		if err := m.at(ctx, "mark"); err != nil {
 			return err

@@ -182,11 +182,11 @@ func TestDefaultsAndLabels(t *testing.T) {
 
 // TestDefaultChangesHook: what the section said of another hook is forgotten.
 func TestDefaultChangesHook(t *testing.T) {
-	file := schemas.BuildFile{Programs: map[string]schemas.ProgramDefaults{"count_unlink": {Attach: "kretprobe:vfs_read"}}}
+	file := schemas.BuildFile{Programs: map[string]schemas.ProgramDefaults{"count_unlink": {Attach: "kretprobe"}}}
 	_, result := mustBuild(t, build.Options{File: file}, object(t, unlinkObject))
 	p := result.Description.Objects[0].Programs[0]
-	if p.Hook != "kretprobe" || p.Target != "vfs_read" {
-		t.Errorf("program %s goes to %s:%s, want kretprobe:vfs_read", p.Name, p.Hook, p.Target)
+	if p.Hook != "kretprobe" || p.Target != "" {
+		t.Errorf("program %s goes to %s:%s, want kretprobe and no target", p.Name, p.Hook, p.Target)
 	}
 }
 

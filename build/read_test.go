@@ -6,17 +6,20 @@ package build_test
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/image"
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // raw shows what a sink holds to go-containerregistry.
@@ -85,5 +88,31 @@ func TestReadByOthers(t *testing.T) {
 	}
 	if _, err := archive.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("more entries: %v", err)
+	}
+}
+
+// TestStore builds into the real store and reads everything back.
+func TestStore(t *testing.T) {
+	store, err := image.OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := reference(t, "localhost:5000/net/counter:v1")
+	result, err := build.Build(t.Context(), store, ref, []build.Input{object(t, counterObject)}, build.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := store.Manifest(t.Context(), ref)
+	if err != nil || stored.Descriptor.Digest != result.Manifest.Descriptor.Digest {
+		t.Fatalf("the tag names %s, want %s: %v", stored.Descriptor.Digest, result.Manifest.Descriptor.Digest, err)
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(stored.Bytes, &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, desc := range append(m.Layers, m.Config) {
+		if _, err := store.Blob(t.Context(), ref, desc, image.MaxLayer); err != nil {
+			t.Errorf("%s: %v", desc.MediaType, err)
+		}
 	}
 }

@@ -56,8 +56,7 @@ func checkLayers(layers []ocispec.Descriptor) error {
 	}
 	var total int64
 	for _, l := range layers {
-		// Compared one by one, so that the sum cannot overflow.
-		if l.Size > maxCompressed || total > maxCompressed-l.Size {
+		if l.Size > maxCompressed-total { // a sum could overflow
 			return bad("its layers are over %d bytes, more than any bytecode image: %w", maxCompressed, image.ErrTooLarge)
 		}
 		total += l.Size

@@ -166,10 +166,6 @@ func TestFetchFails(t *testing.T) {
 			half := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("half"), Size: image.MaxLayer/2 + 1}
 			k.manifest("v1", ocispec.Manifest{Config: k.blob(ocispec.MediaTypeImageConfig, []byte("{}")), Layers: []ocispec.Descriptor{half, half}})
 		}, image.ErrTooLarge, "bytes"},
-		"a size without end": {nil, func(k *kit) {
-			l := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("x"), Size: 1<<63 - 1}
-			k.manifest("v1", ocispec.Manifest{Config: k.blob(ocispec.MediaTypeImageConfig, []byte("{}")), Layers: []ocispec.Descriptor{l, l}})
-		}, image.ErrTooLarge, "bytes"},
 		"a huge config": {nil, func(k *kit) {
 			config := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromString("huge"), Size: image.MaxConfig + 1}
 			k.manifest("v1", ocispec.Manifest{Config: config, Layers: []ocispec.Descriptor{k.blob(ocispec.MediaTypeImageLayer, []byte("x"))}})
@@ -196,6 +192,30 @@ func TestFetchFails(t *testing.T) {
 				t.Errorf("got %v, want %v with %q", err, row.want, row.text)
 			}
 		})
+	}
+}
+
+func TestCheckLayers(t *testing.T) {
+	const most, endless = image.MaxLayer, 1<<63 - 1
+	for _, row := range []struct {
+		sizes []int64
+		want  error
+	}{
+		{[]int64{most}, nil},
+		{[]int64{most - 1, 1}, nil},
+		{[]int64{most, 1}, image.ErrTooLarge},
+		{[]int64{endless}, image.ErrTooLarge},
+		{[]int64{1, endless}, image.ErrTooLarge}, // the sum is negative
+		{nil, ErrBadImage},
+		{make([]int64, maxLayers+1), ErrBadImage},
+	} {
+		var layers []ocispec.Descriptor
+		for _, size := range row.sizes {
+			layers = append(layers, ocispec.Descriptor{Size: size})
+		}
+		if err := checkLayers(layers); !errors.Is(err, row.want) {
+			t.Errorf("%v: got %v, want %v", row.sizes, err, row.want)
+		}
 	}
 }
 

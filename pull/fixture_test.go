@@ -209,6 +209,9 @@ func archive(t *testing.T, files ...file) []byte {
 		if f.kind == 0 {
 			header.Typeflag = tar.TypeReg
 		}
+		if f.kind == tar.TypeXGlobalHeader {
+			header = &tar.Header{Typeflag: f.kind} // the writer takes no more
+		}
 		if f.pax != nil {
 			header.Format, header.PAXRecords = tar.FormatPAX, f.pax
 		}

@@ -41,16 +41,19 @@ type budget struct {
 	entries int
 }
 
-// unpack takes the objects out of the image's layers, under the rules. It never
-// holds more than the budget and writes nothing to disk.
+// unpack takes the objects out of the image's layers, under the rules.
 func unpack(c contents, r rules) ([]Object, error) {
+	return unpackWithin(c, r, &budget{bytes: maxUnpacked, entries: maxEntries})
+}
+
+// unpackWithin never holds more than the budget and writes nothing to disk.
+func unpackWithin(c contents, r rules, left *budget) ([]Object, error) {
 	if len(c.config.diffIDs) != len(c.layers) {
 		return nil, bad("the config counts %d layers, the manifest %d", len(c.config.diffIDs), len(c.layers))
 	}
 	if len(c.layers) > r.maxLayers {
 		return nil, bad("it has %d layers instead of %d", len(c.layers), r.maxLayers)
 	}
-	left := &budget{bytes: maxUnpacked, entries: maxEntries}
 	found := newFiles(r)
 	for i, data := range c.layers {
 		if err := unpackLayer(found, c.manifest.Layers[i].MediaType, data, c.config.diffIDs[i], left); err != nil {

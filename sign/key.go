@@ -4,13 +4,25 @@
 package sign
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/sigstore/cosign/v2/pkg/cosign"
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// PEM types of a private key encrypted by cosign, newer and older
+// (sigstore/cosign, pkg/cosign/keys.go).
+const (
+	pemSigstore = "ENCRYPTED SIGSTORE PRIVATE KEY"
+	pemCosign   = "ENCRYPTED COSIGN PRIVATE KEY"
 )
 
 // MaxKey bounds a private key file, in bytes. An encrypted RSA-4096 key, the
@@ -28,11 +40,24 @@ type KeyPair struct {
 
 // GenerateKeyPair makes a key pair; an empty password is allowed, as in cosign.
 func GenerateKeyPair(password []byte) (KeyPair, error) {
-	keys, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return password, nil })
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return KeyPair{}, fmt.Errorf("making a key pair: %w", err)
 	}
-	return KeyPair{PrivatePEM: keys.PrivateBytes, PublicPEM: keys.PublicBytes}, nil
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("encoding the private key: %w", err)
+	}
+	// scrypt and NaCl secretbox, with the parameters cosign has always used.
+	sealed, err := encrypted.Encrypt(der, password)
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("encrypting the private key: %w", err)
+	}
+	public, err := cryptoutils.MarshalPublicKeyToPEM(private.Public())
+	if err != nil {
+		return KeyPair{}, fmt.Errorf("encoding the public key: %w", err)
+	}
+	return KeyPair{PrivatePEM: pem.EncodeToMemory(&pem.Block{Type: pemSigstore, Bytes: sealed}), PublicPEM: public}, nil
 }
 
 // LoadKey decrypts a private key written by cosign (of any version, with the
@@ -49,25 +74,36 @@ func LoadKey(data, password []byte) (signature.SignerVerifier, error) {
 	if err := checkKeyType(block.Type); err != nil {
 		return nil, err
 	}
-	// No options: plain Ed25519, the form `cosign verify --key` reads. With the
-	// default ones cosign signs with Ed25519ph, which that command then refuses.
-	signer, err := cosign.LoadPrivateKey(data, password, &[]signature.LoadOption{})
+	der, err := encrypted.Decrypt(block.Bytes, password)
 	switch {
 	case err == nil:
-		return signer, nil
 	// The library has no sentinel for this one, the only failure of its cipher.
 	case strings.HasSuffix(err.Error(), "decryption failed"):
 		return nil, ErrPassword
+	default:
+		return nil, errDamagedKey
 	}
-	// What the library found wrong may quote what it decrypted: say where, not what.
-	return nil, errors.New("damaged or of a kind that is not supported: want an encrypted ECDSA, RSA or Ed25519 key")
+	// What these find wrong may quote what was decrypted: say where, not what.
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, errDamagedKey
+	}
+	// No options: plain Ed25519, the form `cosign verify --key` reads. With
+	// Ed25519ph, which cosign signs with by default, that command refuses it.
+	signer, err := signature.LoadDefaultSignerVerifier(private)
+	if err != nil {
+		return nil, errDamagedKey
+	}
+	return signer, nil
 }
+
+var errDamagedKey = errors.New("damaged or of a kind that is not supported: want an encrypted ECDSA, RSA or Ed25519 key")
 
 // checkKeyType refuses every PEM type but cosign's encrypted ones, with what to
 // do instead for the likely mistakes.
 func checkKeyType(kind string) error {
 	switch {
-	case kind == cosign.SigstorePrivateKeyPemType || kind == cosign.CosignPrivateKeyPemType:
+	case kind == pemSigstore || kind == pemCosign:
 		return nil
 	case kind == "PUBLIC KEY":
 		return errors.New("this is a public key: sign with the private one (cosign.key)")

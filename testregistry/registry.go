@@ -118,7 +118,11 @@ func (r *Registry) serve(w http.ResponseWriter, req *http.Request) {
 	if err == nil {
 		return
 	}
-	r.opts.Log.Info("refused", "method", req.Method, "path", req.URL.Path, "status", err.status, "code", err.code, "message", err.message)
+	level := slog.LevelInfo
+	if err.status == http.StatusNotFound {
+		level = slog.LevelDebug // clients ask before they push
+	}
+	r.opts.Log.Log(req.Context(), level, "refused", "method", req.Method, "path", req.URL.Path, "status", err.status, "code", err.code, "message", err.message)
 	writeError(w, err)
 }
 

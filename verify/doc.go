@@ -5,5 +5,6 @@
 // pull fetched, never the network and never the kernel, and returns a
 // [Verified], which only it can make: loading unverified bytes does not compile.
 //
-// Doors: [Check] with [Keys] or a [Policy], [Skip] for the one loud way around.
+// Doors: [Check] with [LoadKeys] or [LoadPolicy], [NewReport] for what it found,
+// [Skip] for the one loud way around.
 package verify

@@ -65,7 +65,8 @@ func (c cosign) run(t *testing.T, args ...string) error {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), c.path, args...)
 	cmd.Dir = c.home
-	cmd.Env = append(os.Environ(), "COSIGN_PASSWORD="+password, "HOME="+c.home)
+	// Nothing answers at that mirror: the public trust root is not asked for.
+	cmd.Env = append(os.Environ(), "COSIGN_PASSWORD="+password, "HOME="+c.home, "TUF_MIRROR=http://127.0.0.1:1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cosign%d %s: %w\n%s", c.major, strings.Join(args, " "), err, out)
 	}
@@ -100,8 +101,8 @@ func (c cosign) verify(t *testing.T, public, ref string, legacy bool, more ...st
 	return c.run(t, append(args, ref)...)
 }
 
-// keyFiles are the paths of a private and a public key.
-type keyFiles struct{ private, public string }
+// keyFiles are the paths of a private and a public key of some kind.
+type keyFiles struct{ kind, private, public string }
 
 func writeFile(t *testing.T, path string, data []byte) {
 	t.Helper()
@@ -120,7 +121,7 @@ func ourKeys(t *testing.T) keyFiles {
 	prefix := filepath.Join(t.TempDir(), "ours")
 	writeFile(t, prefix+".key", pair.PrivatePEM)
 	writeFile(t, prefix+".pub", pair.PublicPEM)
-	return keyFiles{private: prefix + ".key", public: prefix + ".pub"}
+	return keyFiles{kind: filepath.Base(prefix), private: prefix + ".key", public: prefix + ".pub"}
 }
 
 // generated is a pair of cosign's own making, imported one of a plain key that
@@ -131,7 +132,7 @@ func (c cosign) generated(t *testing.T) keyFiles {
 	if err := c.run(t, "generate-key-pair", "--output-key-prefix", prefix); err != nil {
 		t.Fatal(err)
 	}
-	return keyFiles{private: prefix + ".key", public: prefix + ".pub"}
+	return keyFiles{kind: filepath.Base(prefix), private: prefix + ".key", public: prefix + ".pub"}
 }
 
 func (c cosign) imported(t *testing.T, private any) keyFiles {
@@ -145,7 +146,7 @@ func (c cosign) imported(t *testing.T, private any) keyFiles {
 	if err := c.run(t, "import-key-pair", "--key", prefix+".pem", "--output-key-prefix", prefix); err != nil {
 		t.Fatal(err)
 	}
-	return keyFiles{private: prefix + ".key", public: prefix + ".pub"}
+	return keyFiles{kind: filepath.Base(prefix), private: prefix + ".key", public: prefix + ".pub"}
 }
 
 // pairs has one key pair of every kind cosign signs with.
@@ -287,6 +288,10 @@ func oursVerifiedByThem(t *testing.T, c cosign, s *site, keys, stranger keyFiles
 	if err := c.verify(t, keys.public, ref.String(), legacy, "-a", "build=7"); err != nil {
 		t.Error(err)
 	}
+	s.checkFormat(t, keys.public, ref, legacy)
+	if keys.kind != "ours" { // what follows does not depend on the kind of key
+		return
+	}
 	// cosign 2 does not look at the annotations of a bundle.
 	if err := c.verify(t, keys.public, ref.String(), legacy, "-a", "build=8"); err == nil && (legacy || c.major > 2) {
 		t.Error("cosign does not see the annotation")
@@ -294,7 +299,6 @@ func oursVerifiedByThem(t *testing.T, c cosign, s *site, keys, stranger keyFiles
 	if err := c.verify(t, stranger.public, ref.String(), legacy); err == nil {
 		t.Error("cosign accepts another key")
 	}
-	s.checkFormat(t, keys.public, ref, legacy)
 }
 
 func theirsVerifiedByUs(t *testing.T, c cosign, s *site, keys, stranger keyFiles, legacy bool) {
@@ -304,9 +308,10 @@ func theirsVerifiedByUs(t *testing.T, c cosign, s *site, keys, stranger keyFiles
 	if _, err := s.check(t.Context(), stranger.public, ref); !errors.Is(err, verify.ErrNotTrusted) {
 		t.Errorf("another key: %v, want ErrNotTrusted", err)
 	}
-	// Ours beside theirs: neither replaces the other, for us or for them. By the
-	// same key, too: cosign signs with P-384 and Ed25519 what it cannot verify.
-	s.sign(t, keys, ref, sign.Options{Legacy: legacy})
+	if keys.kind != "ours" {
+		return
+	}
+	// Ours beside theirs: neither replaces the other, for us or for them.
 	s.sign(t, stranger, ref, sign.Options{Legacy: legacy})
 	for _, k := range []keyFiles{keys, stranger} {
 		s.checkFormat(t, k.public, ref, legacy)

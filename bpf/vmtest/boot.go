@@ -22,10 +22,11 @@ const StatusPrefix = "bpfimg-vmtest-status: "
 
 // Defaults of [Options].
 const (
-	// DefaultTimeout bounds one boot; the slowest one seen took 20 s.
-	DefaultTimeout = 60 * time.Second
-	// DefaultMemory in MiB holds the RAM disk twice, once packed and once
-	// unpacked, and 350 MiB for the tests.
+	// DefaultTimeout bounds one run. It is there to end a machine that hangs: a
+	// run takes 10 s, or a minute where six others share the processor.
+	DefaultTimeout = 4 * time.Minute
+	// DefaultMemory in MiB holds the RAM disk twice, as it is loaded and as it
+	// is unpacked, and leaves most for the tests.
 	DefaultMemory = 512
 )
 

@@ -69,7 +69,7 @@ func hint(err error) string {
 	var permission *bpf.PermissionError
 	switch {
 	case errors.As(err, &permission):
-		return "run as root, or grant the capability to the binary: setcap " + strings.ToLower(permission.Capability) + "+ep"
+		return "run as root, or give the process that capability (setcap, AmbientCapabilities= of systemd)"
 	case errors.Is(err, sign.ErrPassword):
 		return "set COSIGN_PASSWORD, or type the password when asked"
 	case errors.Is(err, image.ErrUnauthorized):

@@ -57,6 +57,9 @@ func (s *session) run(ref image.Reference) error {
 	if err != nil {
 		return err
 	}
+	if err := manager.Permitted(); err != nil {
+		return err
+	}
 	ctx, cancel := s.deadline()
 	defer cancel()
 	f, err := s.fetch(ctx, ref, j)

@@ -6,9 +6,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,7 +23,7 @@ import (
 // Patience and pace of the commands that wait.
 const (
 	waitAtMost = 20 * time.Second
-	waitStep   = 20 * time.Millisecond
+	waitStep   = 100 * time.Millisecond
 )
 
 // commands the scripts have beyond testscript's own.
@@ -78,23 +80,38 @@ func waitPort(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // eventually REGEXP PROGRAM [ARG…] runs a program again and again until it
-// succeeds and its output matches.
+// succeeds and its standard output matches; only the last output is logged.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2, "eventually REGEXP PROGRAM [ARG...]")
 	re, err := regexp.Compile(`(?m)` + args[0])
 	ts.Check(err)
 	err = poll(func() error {
-		if err := ts.Exec(args[1], args[2:]...); err != nil {
-			return err
+		cmd := exec.Command(args[1], args[2:]...)
+		cmd.Dir = ts.MkAbs(".")
+		for _, key := range scriptEnv {
+			cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
 		}
-		if out := ts.ReadFile("stdout"); !re.MatchString(out) {
-			return fmt.Errorf("no match for %q in %q", args[0], out)
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, errorOutput(err))
+		}
+		if !re.Match(out) {
+			return fmt.Errorf("no match for `%s` in:\n%s", args[0], out)
 		}
 		return nil
 	})
 	if err != nil {
 		ts.Fatalf("eventually %s: %v", strings.Join(args[1:], " "), err)
 	}
+}
+
+// errorOutput is what a failed program wrote to standard error.
+func errorOutput(err error) []byte {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.Stderr
+	}
+	return nil
 }
 
 // poll calls f until it succeeds or patience ends, and returns its last error.

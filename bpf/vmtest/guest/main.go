@@ -23,7 +23,7 @@ import (
 
 // scriptsTimeout stops scripts before the host stops the machine, so that a
 // hanging command is named.
-const scriptsTimeout = vmtest.DefaultTimeout - 10*time.Second
+const scriptsTimeout = vmtest.DefaultTimeout - 30*time.Second
 
 func main() {
 	if os.Getpid() != 1 {
@@ -43,6 +43,7 @@ func main() {
 // run returns the status for the host: 0 when every script passed, 1 when one
 // failed, 2 when the machine could not be set up.
 func run() int {
+	fmt.Println("guest: the kernel is up")
 	if err := setUp(); err != nil {
 		fmt.Println("guest: setting up:", err)
 		return 2

@@ -33,6 +33,9 @@ func runScripts(dir string, deadline time.Time) bool {
 	})
 }
 
+// scriptEnv are the variables a script's programs may look at.
+var scriptEnv = []string{"PATH", "HOME", "TMPDIR", "BPFIMG_ROOT", "BPFIMG_BPFFS"}
+
 // setupScript gives a script state, pins and a home of its own.
 func setupScript(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, ".home")
