@@ -159,6 +159,12 @@ func TestDamagedRecord(t *testing.T) {
 	_, err := b.Run(t.Context(), verified(t, "c", objCounter), RunOptions{Iface: dev})
 	wantError(t, err, nil, "damaged", "bpfimg stop c")
 	b.stop(rec)
+
+	// What a power failure leaves: an empty record and no pins.
+	if err := os.WriteFile(b.recordPath("c"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.stop(b.start(verified(t, "c", objCounter), RunOptions{Iface: dev}))
 }
 
 func TestPinRemovedByHand(t *testing.T) {

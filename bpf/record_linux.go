@@ -34,8 +34,9 @@ func (m *Manager) recordPath(name string) string {
 	return filepath.Join(m.recordDir(), name+".json")
 }
 
-// save writes a record so that a reader, or a crash, sees the old one or the new
-// one and nothing between.
+// save writes a record so that a reader, or whatever follows a killed process,
+// sees the old one or the new one and nothing between. It does not wait for the
+// disk: what a record speaks of is in the kernel, and gone with the power too.
 func (m *Manager) save(rec *schemas.Instance) error {
 	data, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
@@ -62,26 +63,15 @@ func replaceFile(path string, data []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
 	if err = join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return os.Rename(f.Name(), path)
 }
 
-// syncDir makes a rename or removal in dir survive a crash.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return join(d.Sync(), d.Close())
-}
+// errDamaged: a record that cannot be read back. After a power failure one may
+// be empty.
+var errDamaged = errors.New("damaged")
 
 // record reads one record; nil without an error when there is none.
 func (m *Manager) record(name string) (*schemas.Instance, error) {
@@ -95,14 +85,14 @@ func (m *Manager) record(name string) (*schemas.Instance, error) {
 	defer f.Close()
 	var rec schemas.Instance
 	if err := json.NewDecoder(io.LimitReader(f, maxRecord)).Decode(&rec); err != nil {
-		return nil, fmt.Errorf("the record of instance %q in %s is damaged: %w", name, f.Name(), err)
+		return nil, fmt.Errorf("the record of instance %q in %s is %w: %w", name, f.Name(), errDamaged, err)
 	}
 	if rec.SchemaVersion > schemas.InstanceVersion {
 		return nil, fmt.Errorf("the record of instance %q was written by a newer bpfimg (version %d, this one knows %d)",
 			name, rec.SchemaVersion, schemas.InstanceVersion)
 	}
 	if rec.Name != name {
-		return nil, fmt.Errorf("the record of instance %q in %s is damaged: it names %q", name, f.Name(), rec.Name)
+		return nil, fmt.Errorf("the record of instance %q in %s is %w: it names %q", name, f.Name(), errDamaged, rec.Name)
 	}
 	return &rec, nil
 }
@@ -146,5 +136,5 @@ func (m *Manager) forget(name string) error {
 	if err != nil {
 		return fmt.Errorf("removing the record of instance %q: %w", name, err)
 	}
-	return syncDir(m.recordDir())
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/bpfimg/bpfimg/schemas"
@@ -90,6 +91,10 @@ func (m *Manager) stopLocked(ctx context.Context, name string) error {
 // stop left and records of an earlier boot. A living instance is [ErrExists].
 func (m *Manager) clearStale(ctx context.Context, name string) error {
 	rec, err := m.record(name)
+	if _, pins := os.Stat(m.pinDir(name)); errors.Is(err, errDamaged) && errors.Is(pins, fs.ErrNotExist) {
+		m.log.Warn("clearing away a record of nothing that runs", "instance", name, "error", err)
+		return m.forget(name)
+	}
 	if err != nil {
 		return fmt.Errorf("%w; `bpfimg stop %s` clears it away", err, name)
 	}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -92,33 +94,45 @@ func checkCopy(t *testing.T, src side, srcRef Reference, dst side, dstRef Refere
 	legacy.check(t, dst, fallbackTag(dstRef.WithDigest(index.Descriptor.Digest.String())).withSuffix(".sig"))
 }
 
+// TestCopyMounts uses a registry that, unlike the in-process one, keeps the blobs
+// of its repositories apart.
 func TestCopyMounts(t *testing.T) {
-	host, rec := newRegistryServer(t, true)
+	behind := dockerRegistryServer(t)
+	host, rec := serve(t, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: behind})
+		r.Out.Host = r.In.Host
+	}})
 	r := testClient(t, RegistryOptions{})
 	im := newImage(t, "mount", nil)
 	src := mustParse(t, host+"/src:v1")
 	im.put(t, r, src)
-	rec.reset()
-	if _, err := Copy(t.Context(), r, mustParse(t, host+"/dst:v1"), r, src, CopyOptions{}); err != nil {
-		t.Fatal(err)
+	if got := rec.requests("PATCH"); len(got) != 2 {
+		t.Fatalf("got uploads %v, want 2: this test sees nothing", got)
 	}
-	im.check(t, r, mustParse(t, host+"/dst:v1"))
-	if got := rec.requests("PATCH"); len(got) != 0 {
-		t.Errorf("blobs were uploaded: %v", got)
-	}
-
 	s := newStore(t)
 	im.put(t, s, src)
-	dst := mustParse(t, host+"/renamed:v1")
-	if err := s.Tag(t.Context(), src, dst); err != nil {
+	tagged := mustParse(t, host+"/tagged:v1")
+	if err := s.Tag(t.Context(), src, tagged); err != nil {
 		t.Fatal(err)
 	}
-	rec.reset()
-	if _, err := Copy(t.Context(), r, dst, s, dst, CopyOptions{}); err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name   string
+		from   Source
+		srcRef Reference
+		dstRef Reference
+	}{
+		{"within the registry", r, src, mustParse(t, host+"/dst:v1")},
+		{"from a store that knows another name", s, tagged, tagged},
 	}
-	if got := rec.requests("PATCH"); len(got) != 0 {
-		t.Errorf("blobs another repository has were uploaded: %v", got)
+	for _, tt := range tests {
+		rec.reset()
+		if _, err := Copy(t.Context(), r, tt.dstRef, tt.from, tt.srcRef, CopyOptions{}); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if got := rec.requests("PATCH"); len(got) != 0 {
+			t.Errorf("%s: blobs were uploaded: %v", tt.name, got)
+		}
+		im.check(t, r, tt.dstRef)
 	}
 }
 
@@ -281,7 +295,12 @@ func TestCopySkipsBadReferrers(t *testing.T) {
 	dst = newStore(t)
 	broken := errors.New("broken disk")
 	im.put(t, dst, ref)
-	dst.step = func(string) error { return broken }
+	dst.step = func(step string) error { // the image is there, so only referrers create files
+		if step == "create" {
+			return broken
+		}
+		return nil
+	}
 	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true}); !errors.Is(err, broken) {
 		t.Errorf("got %v, want the disk's error", err)
 	}

@@ -67,6 +67,13 @@ type manifestHead struct {
 	Annotations  map[string]string   `json:"annotations"`
 }
 
+// manifestLinks is what an image or index needs to be whole.
+type manifestLinks struct {
+	Config    ocispec.Descriptor   `json:"config"`
+	Layers    []ocispec.Descriptor `json:"layers"`
+	Manifests []ocispec.Descriptor `json:"manifests"`
+}
+
 // artifactKind is the artifactType a referrers list shows: that of the manifest
 // or, without one, its config's media type (OCI distribution spec, "Listing
 // Referrers").

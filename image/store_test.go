@@ -143,6 +143,10 @@ func TestReferrerCannotTakeAName(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Reference != ref {
 		t.Errorf("got %+v, %v", list, err)
 	}
+	referrers, err := s.Referrers(t.Context(), ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+	if err != nil || len(referrers) != 1 || referrers[0].ArtifactType != "application/vnd.test.signature" || referrers[0].Annotations["seed"] != "evil" {
+		t.Errorf("got referrers %+v, %v", referrers, err)
+	}
 }
 
 func TestList(t *testing.T) {

@@ -145,11 +145,7 @@ func (s *Store) below(root digest.Digest) (map[digest.Digest]bool, error) {
 		case err != nil:
 			return nil, fmt.Errorf("reading %s from the local store: %w", d, err)
 		}
-		var content struct {
-			Config    ocispec.Descriptor   `json:"config"`
-			Layers    []ocispec.Descriptor `json:"layers"`
-			Manifests []ocispec.Descriptor `json:"manifests"`
-		}
+		var content manifestLinks
 		if json.Unmarshal(data, &content) != nil {
 			continue
 		}

@@ -123,11 +123,7 @@ func (s *Store) storeManifest(ctx context.Context, ref Reference, m Manifest) er
 // needs lists the blobs of an image, all of which must be there, or the children
 // of an index that are.
 func (s *Store) needs(m Manifest) (blobs []digest.Digest, err error) {
-	var content struct {
-		Config    ocispec.Descriptor   `json:"config"`
-		Layers    []ocispec.Descriptor `json:"layers"`
-		Manifests []ocispec.Descriptor `json:"manifests"`
-	}
+	var content manifestLinks
 	if err := json.Unmarshal(m.Bytes, &content); err != nil {
 		return nil, malformed("the manifest is malformed: %w", err)
 	}

@@ -5,6 +5,7 @@ package pull
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -24,6 +25,7 @@ type Memo struct {
 	blobs     map[digest.Digest][]byte
 	referrers map[string][]ocispec.Descriptor
 	seen      map[digest.Digest]bool
+	sealed    bool
 }
 
 var _ image.Source = (*Memo)(nil)
@@ -39,6 +41,14 @@ func NewMemo(src image.Source) *Memo {
 	}
 }
 
+// Seal ends all reading from the source below: what was not read by now is not
+// there. A copy from a sealed Memo asks the network for nothing.
+func (m *Memo) Seal() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sealed = true
+}
+
 // Has says whether the manifest or blob desc names was read, as the Have of
 // [image.CopyOptions] asks.
 func (m *Memo) Has(desc ocispec.Descriptor) bool {
@@ -51,9 +61,13 @@ func (m *Memo) Has(desc ocispec.Descriptor) bool {
 func (m *Memo) Manifest(ctx context.Context, ref image.Reference) (image.Manifest, error) {
 	m.mu.Lock()
 	man, ok := m.manifests[ref]
+	sealed := m.sealed
 	m.mu.Unlock()
 	if ok {
 		return man, nil
+	}
+	if sealed {
+		return man, fmt.Errorf("manifest %s: %w", ref, image.ErrNotFound)
 	}
 	man, err := m.src.Manifest(ctx, ref)
 	if err != nil {
@@ -71,9 +85,16 @@ func (m *Memo) Manifest(ctx context.Context, ref image.Reference) (image.Manifes
 func (m *Memo) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
 	m.mu.Lock()
 	data, ok := m.blobs[desc.Digest]
+	sealed := m.sealed
 	m.mu.Unlock()
 	if ok && int64(len(data)) == desc.Size && desc.Size <= limit {
 		return data, nil
+	}
+	if desc.Digest == ocispec.DescriptorEmptyJSON.Digest {
+		return ocispec.DescriptorEmptyJSON.Data, nil // the config of every referrer; known, not read
+	}
+	if sealed {
+		return nil, fmt.Errorf("blob %s: %w", desc.Digest, image.ErrNotFound)
 	}
 	data, err := m.src.Blob(ctx, ref, desc, limit)
 	if err != nil {
@@ -90,8 +111,9 @@ func (m *Memo) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descr
 func (m *Memo) Referrers(ctx context.Context, ref image.Reference) ([]ocispec.Descriptor, error) {
 	m.mu.Lock()
 	list, ok := m.referrers[ref.Digest()]
+	sealed := m.sealed
 	m.mu.Unlock()
-	if ok {
+	if ok || sealed {
 		return list, nil
 	}
 	list, err := m.src.Referrers(ctx, ref)

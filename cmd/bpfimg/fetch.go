@@ -66,17 +66,28 @@ func (s *session) fetchFrom(ctx context.Context, src image.Source, ref image.Ref
 	return j.check(img)
 }
 
-// keep writes what was fetched into the store. It is called once the image has
-// been verified; a store that cannot take it costs a warning, not the run.
-func (s *session) keep(ctx context.Context, f *fetched, ref image.Reference) {
+// keep writes what was fetched and verified into the store, beside the loading,
+// and returns a function that waits for it. It reads nothing from the network. A
+// store that cannot take the image costs a warning, not the run.
+func (s *session) keep(ctx context.Context, f *fetched, ref image.Reference) (wait func()) {
 	if f.memo == nil {
-		return
+		return func() {}
 	}
+	f.memo.Seal()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.copyToStore(ctx, f, ref)
+	}()
+	return func() { <-done }
+}
+
+func (s *session) copyToStore(ctx context.Context, f *fetched, ref image.Reference) {
 	store, err := s.store()
 	if err == nil {
 		_, err = image.Copy(ctx, store, ref, f.memo, ref, image.CopyOptions{Referrers: true, Have: f.memo.Has})
 	}
 	if err != nil {
-		s.term.notice("warning: %s runs, but is not kept in the local store: %v", ref, err)
+		s.term.notice("warning: %s is not kept in the local store: %v", ref, err)
 	}
 }

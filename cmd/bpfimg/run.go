@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -66,20 +67,18 @@ func (s *session) run(ref image.Reference) error {
 	if err != nil {
 		return err
 	}
+	kept := s.keep(ctx, f, ref)
 	running, err := manager.Run(ctx, f.verified, opts)
+	kept()
 	if err != nil {
 		return fmt.Errorf("running %s@%s: %w", ref.Name(), f.verified.Digest(), err)
 	}
-	s.keep(ctx, f, ref)
-	if err := s.showRunning(running, asJSON); err != nil {
-		return err
+	err = s.showRunning(running, asJSON)
+	if opts.Foreground && err == nil {
+		s.term.notice("attached; Ctrl-C detaches")
+		<-s.c.Context.Done()
 	}
-	if !opts.Foreground {
-		return nil
-	}
-	s.term.notice("attached; Ctrl-C detaches")
-	<-s.c.Context.Done()
-	return running.Close()
+	return errors.Join(err, running.Close())
 }
 
 func (s *session) runOptions() (bpf.RunOptions, error) {

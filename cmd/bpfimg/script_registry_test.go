@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -19,11 +20,15 @@ type scriptRegistry struct {
 	server *httptest.Server
 	store  *testregistry.Registry
 
-	mu     sync.Mutex
-	faults []testregistry.Fault
+	mu       sync.Mutex
+	faults   []testregistry.Fault
+	recorder *testregistry.Recorder // nil: nobody counts
 }
 
 type registryKey struct{}
+
+// latency is far above what two requests made side by side start apart.
+const latency = 300 * time.Millisecond
 
 // ServeHTTP implements [http.Handler].
 func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -31,6 +36,9 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var handler http.Handler = r.store
 	for _, f := range r.faults {
 		handler = f.Wrap(handler)
+	}
+	if r.recorder != nil {
+		handler = r.recorder.Wrap(handler)
 	}
 	r.mu.Unlock()
 	handler.ServeHTTP(w, req)
@@ -40,6 +48,8 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // registry                              starts it and sets REGISTRY
 // registry fault METHOD PATH ACTION[=N] makes requests whose path has PATH go wrong
 // registry heal                         ends all faults
+// registry count                        starts counting round trips, at a latency
+// registry roundtrips N                 wants at most N of them since
 // registry stop                         stops it
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	r, _ := ts.Value(registryKey{}).(*scriptRegistry)
@@ -52,6 +62,18 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("REGISTRY", r.server.Listener.Addr().String())
 	case args[0] == "stop":
 		r.server.Close()
+	case args[0] == "count":
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.recorder = &testregistry.Recorder{}
+		// Requests made side by side must overlap to be told from a sequence.
+		r.faults = append(r.faults, testregistry.Fault{Do: testregistry.Delay(latency)})
+	case args[0] == "roundtrips" && len(args) == 2:
+		limit, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		if got := r.recorder.RoundTrips(); got > limit || got == 0 {
+			ts.Fatalf("%d sequential round trips, want at most %d: %v", got, limit, r.recorder.Calls())
+		}
 	case args[0] == "heal":
 		r.mu.Lock()
 		defer r.mu.Unlock()
