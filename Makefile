@@ -11,7 +11,7 @@ build: ## the static binary, bin/bpfimg
 
 .PHONY: demo
 demo: ## the main job on this machine, as root, command by command
-	.ci/install packages
+	.ci/install demo
 	$(MAKE) -s build
 	PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh
 
@@ -21,8 +21,9 @@ test: ## everything, from a fresh machine
 
 .PHONY: test-kernels
 test-kernels: ## run the real binary inside other kernels (qemu)
+	.ci/install packages
 	bpf/vmtest/fetch-kernels.sh 6.1 6.12
-	go test -v -count=1 ./bpf/vmtest
+	BPFIMG_TEST_KERNELS=6.1,6.12 go test -v -count=1 -timeout 20m ./bpf/vmtest
 
 .PHONY: generate
 generate: ## compile the BPF C sources again

@@ -12,7 +12,7 @@ const DescriptionVersion = 1
 type Description struct {
 	// SchemaVersion is [DescriptionVersion]. A reader refuses a higher one.
 	SchemaVersion int `json:"schemaVersion"`
-	// Name and Version come from the build file or the tag; both may be empty.
+	// Name and Version come from the build file; both may be empty.
 	Name    string `json:"name,omitempty"`
 	Version string `json:"version,omitempty"`
 	// Objects in the order they were given to build, which is load order.

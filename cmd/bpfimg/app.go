@@ -13,6 +13,9 @@ import (
 
 // run executes one command line and returns the process's exit code.
 func run(ctx context.Context, args []string, term *terminal) int {
+	if completionEnded(args) {
+		return exitDone
+	}
 	app := newApp(term)
 	err := app.RunContext(ctx, interspersed(app, args))
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, context.Canceled) {

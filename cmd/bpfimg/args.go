@@ -15,8 +15,8 @@ import (
 // people type `bpfimg inspect counter.bpf.o -o json`, as docker lets them.
 // Everything after "--" stays as it is.
 func interspersed(app *cli.App, args []string) []string {
-	if len(args) == 0 {
-		return args
+	if len(args) == 0 || args[len(args)-1] == completionFlag {
+		return args // the library wants that flag last
 	}
 	flags, commands := app.Flags, app.Commands
 	i := 1

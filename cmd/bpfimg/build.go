@@ -12,6 +12,7 @@ import (
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
 )
 
@@ -63,18 +64,26 @@ func (s *session) build() error {
 		return fmt.Errorf("building %s: %w", ref, err)
 	}
 	digest := result.Manifest.Descriptor.Digest.String()
-	if asJSON {
-		err = s.term.json(map[string]any{"reference": ref.String(), "digest": digest, "description": result.Description})
-	} else {
-		_, err = fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+digest))
+	done := buildResult{imageResult{Reference: ref.String(), Digest: digest}, result.Description}
+	if s.c.Bool("push") {
+		if _, err := s.push(ref); err != nil {
+			return err
+		}
 	}
-	if err != nil || !s.c.Bool("push") {
-		return err
+	if s.c.Bool("sign") {
+		signed, err := s.sign(ref.WithDigest(digest), nil)
+		if err != nil {
+			return err
+		}
+		done.Signature = signed.Signature.Digest.String()
 	}
-	if err := s.push(ref); err != nil || !s.c.Bool("sign") {
-		return err
-	}
-	return s.sign(ref.WithDigest(digest))
+	return s.term.result(asJSON, done, ref.Name()+"@"+digest)
+}
+
+// buildResult is what `build -o json` prints.
+type buildResult struct {
+	imageResult
+	Description schemas.Description `json:"description"`
 }
 
 func (s *session) buildImage(ref image.Reference) (build.Result, error) {
@@ -106,12 +115,8 @@ func (s *session) buildOptions() (build.Options, error) {
 	if opts.Annotations, err = pairs(s.c, "annotation"); err != nil {
 		return opts, err
 	}
-	if epoch, _ := s.term.lookup("SOURCE_DATE_EPOCH"); epoch != "" {
-		seconds, err := strconv.ParseInt(epoch, 10, 64)
-		if err != nil || seconds < 0 {
-			return opts, usagef("SOURCE_DATE_EPOCH %q: want seconds since 1970", epoch)
-		}
-		opts.Created = time.Unix(seconds, 0).UTC()
+	if opts.Created, err = s.term.sourceDate(); err != nil {
+		return opts, err
 	}
 	path := s.c.String("file")
 	if path == "" {
@@ -123,4 +128,18 @@ func (s *session) buildOptions() (build.Options, error) {
 	}
 	opts.File, err = build.ReadFile(path, data)
 	return opts, err
+}
+
+// sourceDate is the time SOURCE_DATE_EPOCH gives, or the zero time
+// (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
+func (t *terminal) sourceDate() (time.Time, error) {
+	epoch, _ := t.lookup("SOURCE_DATE_EPOCH")
+	if epoch == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, usagef("SOURCE_DATE_EPOCH %q: want seconds since 1970", epoch)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 )
@@ -50,4 +51,14 @@ func completionCommand(term *terminal) *cli.Command {
 			return err
 		},
 	}
+}
+
+// completionFlag is what the scripts above append to ask for words.
+const completionFlag = "--generate-bash-completion"
+
+// completionEnded says whether words are asked for after "--". The library has
+// none there, and would take the request for a real command: pressing the Tab
+// key must never stop an instance.
+func completionEnded(args []string) bool {
+	return len(args) > 0 && args[len(args)-1] == completionFlag && slices.Contains(args, "--")
 }

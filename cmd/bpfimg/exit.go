@@ -11,7 +11,9 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/build"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/verify"
 )
@@ -46,19 +48,20 @@ func exitCode(err error) int {
 		kernel      *bpf.KernelError
 		unsupported *bpf.UnsupportedError
 		permission  *bpf.PermissionError
+		platform    *pull.PlatformError
 	)
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
-	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage):
+	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
 	case errors.As(err, &kernel), errors.As(err, &unsupported):
 		return exitKernel
-	case errors.Is(err, image.ErrNotFound), errors.Is(err, bpf.ErrNoInstance), errors.Is(err, bpf.ErrNoTarget):
+	case errors.As(err, &platform), errors.Is(err, image.ErrNotFound), errors.Is(err, bpf.ErrNoInstance), errors.Is(err, bpf.ErrNoTarget):
 		return exitNotFound
 	}
 	return exitFailed

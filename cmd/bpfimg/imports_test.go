@@ -4,6 +4,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -75,6 +76,19 @@ func TestNothingHeavyIsLinked(t *testing.T) {
 			if strings.HasPrefix(dep, prefix) {
 				t.Errorf("the binary links %s: %s", dep, why)
 			}
+		}
+	}
+}
+
+// TestEveryDependencyHasAReason reads go.mod and docs/dependencies.md.
+func TestEveryDependencyHasAReason(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range goList(t, "-m", "-f", "{{if not (or .Indirect .Main)}}{{.Path}}{{end}}", "all") {
+		if !strings.Contains(string(doc), "| "+m+" |") {
+			t.Errorf("docs/dependencies.md gives no reason for %s", m)
 		}
 	}
 }

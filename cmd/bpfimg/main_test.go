@@ -31,6 +31,7 @@ func TestInterspersed(t *testing.T) {
 		{"bpfimg inspect a.o -o", "bpfimg inspect -o -- a.o"},
 		{"bpfimg --root", "bpfimg --root"},
 		{"bpfimg", "bpfimg"},
+		{"bpfimg stop x --generate-bash-completion", "bpfimg stop x --generate-bash-completion"},
 	} {
 		got := strings.Join(interspersed(app, strings.Fields(test.in)), " ")
 		if got != test.want {

@@ -70,7 +70,10 @@ func dumpAction(c *cli.Context, term *terminal) error {
 	if !c.Bool("watch") {
 		return show()
 	}
-	return watch(c, show)
+	return watch(c, func() error {
+		term.clear()
+		return show()
+	})
 }
 
 // watch shows until Ctrl-C, which is how it ends without an error.

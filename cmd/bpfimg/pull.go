@@ -16,7 +16,7 @@ func pullCommand(term *terminal) *cli.Command {
 		Name:      "pull",
 		Usage:     "download an image and its signatures into the local store",
 		ArgsUsage: "REFERENCE",
-		Flags:     []cli.Flag{platformFlag(), plainHTTPFlag(), timeoutFlag()},
+		Flags:     []cli.Flag{platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()},
 		Action: func(c *cli.Context) error {
 			ref, err := oneReference(c)
 			if err != nil {
@@ -34,6 +34,10 @@ func pullCommand(term *terminal) *cli.Command {
 // pull fetches ref for one platform, so that a broken or foreign image is
 // refused here rather than when it is to run, and keeps what it read.
 func (s *session) pull(ref image.Reference) error {
+	asJSON, err := wantJSON(s.c)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.deadline()
 	defer cancel()
 	store, err := s.store()
@@ -55,7 +59,7 @@ func (s *session) pull(ref image.Reference) error {
 		return fmt.Errorf("keeping %s in the local store: %w", ref, err)
 	}
 	bar.done()
-	s.term.notice("%s image, %d objects, %d signature candidates", img.Format, len(img.Objects), len(img.Candidates))
-	fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+img.Root.Descriptor.Digest.String()))
-	return nil
+	s.term.notice("format %s, objects: %d, possible signatures: %d", img.Format, len(img.Objects), len(img.Candidates))
+	digest := img.Root.Descriptor.Digest.String()
+	return s.term.result(asJSON, imageResult{Reference: ref.String(), Digest: digest}, ref.Name()+"@"+digest)
 }

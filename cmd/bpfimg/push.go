@@ -15,9 +15,13 @@ func pushCommand(term *terminal) *cli.Command {
 		Name:      "push",
 		Usage:     "upload an image from the local store to its registry",
 		ArgsUsage: "REFERENCE",
-		Flags:     []cli.Flag{plainHTTPFlag(), timeoutFlag()},
+		Flags:     []cli.Flag{outputFlag(), plainHTTPFlag(), timeoutFlag()},
 		Action: func(c *cli.Context) error {
 			ref, err := oneReference(c)
+			if err != nil {
+				return err
+			}
+			asJSON, err := wantJSON(c)
 			if err != nil {
 				return err
 			}
@@ -25,30 +29,33 @@ func pushCommand(term *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return s.push(ref)
+			digest, err := s.push(ref)
+			if err != nil {
+				return err
+			}
+			return term.result(asJSON, imageResult{Reference: ref.String(), Digest: digest}, ref.Name()+"@"+digest)
 		},
 	}
 }
 
-// push copies ref, and the signatures the store has of it, to its registry.
-func (s *session) push(ref image.Reference) error {
+// push copies ref, and the signatures the store has of it, to its registry, and
+// returns its digest.
+func (s *session) push(ref image.Reference) (string, error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
 	store, err := s.store()
 	if err != nil {
-		return err
+		return "", err
 	}
 	bar := s.term.progress("pushing " + ref.String())
 	defer bar.done()
 	registry, err := s.registry(bar.event)
 	if err != nil {
-		return err
+		return "", err
 	}
 	desc, err := image.Copy(ctx, registry, ref, store, ref, image.CopyOptions{Referrers: true})
-	bar.done()
 	if err != nil {
-		return fmt.Errorf("pushing %s: %w", ref, err)
+		return "", fmt.Errorf("pushing %s: %w", ref, err)
 	}
-	fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+desc.Digest.String()))
-	return nil
+	return desc.Digest.String(), nil
 }

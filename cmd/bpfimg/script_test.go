@@ -56,11 +56,13 @@ func scriptParams(dir string) testscript.Params {
 				return err
 			}
 			env.Values[registryKey{}] = &scriptRegistry{store: store}
+			bpffs := fmt.Sprintf("/sys/fs/bpf/bpfimg-test-%d-%s", os.Getpid(), filepath.Base(env.WorkDir))
+			env.Defer(func() { os.RemoveAll(bpffs) }) // what a failed script left
 			for k, v := range map[string]string{
 				"EXAMPLES":        filepath.Join(source, "examples"),
 				"TESTDATA":        filepath.Join(source, "bpf", "testdata"),
 				"BPFIMG_ROOT":     filepath.Join(env.WorkDir, "root"),
-				"BPFIMG_BPFFS":    fmt.Sprintf("/sys/fs/bpf/bpfimg-test-%d-%s", os.Getpid(), filepath.Base(env.WorkDir)),
+				"BPFIMG_BPFFS":    bpffs,
 				"COSIGN_PASSWORD": "test",
 				"HOME":            env.WorkDir,
 				"ESCAPES":         "note=a\x1b[2Jb\u009bc",

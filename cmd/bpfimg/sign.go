@@ -26,10 +26,18 @@ func signCommand(term *terminal) *cli.Command {
 			keyFlag("private key (cosign's encrypted PEM; password from COSIGN_PASSWORD)"),
 			legacyFlag(),
 			&cli.StringSliceFlag{Name: "annotation", Aliases: []string{"a"}, Usage: "put KEY=VALUE into the signed content (repeatable)"},
-			plainHTTPFlag(), timeoutFlag(),
+			outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			ref, err := oneReference(c)
+			if err != nil {
+				return err
+			}
+			asJSON, err := wantJSON(c)
+			if err != nil {
+				return err
+			}
+			annotations, err := pairs(c, "annotation")
 			if err != nil {
 				return err
 			}
@@ -37,41 +45,47 @@ func signCommand(term *terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return s.sign(ref)
+			r, err := s.sign(ref, annotations)
+			if err != nil {
+				return err
+			}
+			done := imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}
+			return term.result(asJSON, done, ref.Name()+"@"+done.Signature)
 		},
 	}
 }
 
-// sign signs ref's digest in its registry and, when the local store has that
-// image, keeps the signature beside it, so that a following run needs no pull.
-func (s *session) sign(ref image.Reference) error {
-	annotations := map[string]string{}
-	if s.c.Command.Name == "sign" {
-		var err error
-		if annotations, err = pairs(s.c, "annotation"); err != nil {
-			return err
-		}
+// sign signs ref's digest in its registry and, when the local store has
+// that image, keeps the signature beside it, so that a following run needs no
+// pull.
+func (s *session) sign(ref image.Reference, annotations map[string]string) (sign.Result, error) {
+	created, err := s.term.sourceDate()
+	if err != nil {
+		return sign.Result{}, err
 	}
 	signer, err := s.term.loadSigner(s.c.String("key"))
 	if err != nil {
-		return err
+		return sign.Result{}, err
 	}
 	ctx, cancel := s.deadline()
 	defer cancel()
 	registry, err := s.registry(nil)
 	if err != nil {
-		return err
+		return sign.Result{}, err
 	}
 	result, err := sign.Sign(ctx, registry, ref, signer, sign.Options{
 		Legacy:      s.c.Bool("legacy-signature"),
 		Annotations: annotations,
+		Created:     created,
 	})
 	if err != nil {
-		return fmt.Errorf("signing %s: %w", ref, err)
+		return result, fmt.Errorf("signing %s: %w", ref, err)
 	}
 	s.term.notice("signed %s@%s", ref.Name(), result.Subject.Digest)
-	fmt.Fprintln(s.term.out, safe(ref.Name()+"@"+result.Signature.Digest.String()))
-	return s.keepSignature(ctx, registry, ref.WithDigest(result.Subject.Digest.String()))
+	if err := s.keepSignature(ctx, registry, ref.WithDigest(result.Subject.Digest.String())); err != nil {
+		s.term.notice("warning: the signature is in the registry, but not in the local store: %v", err)
+	}
+	return result, nil
 }
 
 // keepSignature copies the signatures of ref (a digest) into the local store if
@@ -87,7 +101,7 @@ func (s *session) keepSignature(ctx context.Context, registry *image.Registry, r
 		return err
 	}
 	if _, err := image.Copy(ctx, store, ref, registry, ref, image.CopyOptions{Referrers: true}); err != nil {
-		return fmt.Errorf("keeping the signature of %s in the local store: %w", ref, err)
+		return fmt.Errorf("copying the signature of %s: %w", ref, err)
 	}
 	return nil
 }

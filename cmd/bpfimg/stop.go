@@ -15,7 +15,7 @@ func stopCommand(term *terminal) *cli.Command {
 		Usage:     "detach and unload instances; the kernel has let go when it returns",
 		ArgsUsage: "NAME…",
 		Flags: []cli.Flag{
-			bpffsFlag(),
+			bpffsFlag(), outputFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "stop every instance"},
 		},
 		Action: func(c *cli.Context) error {
@@ -33,18 +33,34 @@ func stopCommand(term *terminal) *cli.Command {
 
 // stop ends the named instances, or all of them when names is empty.
 func (s *session) stop(names []string) error {
+	asJSON, err := wantJSON(s.c)
+	if err != nil {
+		return err
+	}
 	manager, err := s.manager()
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return manager.StopAll(s.c.Context)
+		if err := manager.StopAll(s.c.Context); err != nil {
+			return err
+		}
+		return s.term.result(asJSON, stopResult{All: true}, "stopped all instances")
 	}
 	for _, name := range names {
 		if err := manager.Stop(s.c.Context, name); err != nil {
 			return fmt.Errorf("stopping %s: %w", name, err)
 		}
-		fmt.Fprintln(s.term.out, "stopped", safe(name))
+		if err := s.term.result(asJSON, stopResult{Name: name}, "stopped "+name); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// stopResult is what `stop -o json` prints: one document an instance, or one for
+// all of them.
+type stopResult struct {
+	Name string `json:"name,omitempty"`
+	All  bool   `json:"all,omitempty"`
 }

@@ -75,7 +75,12 @@ func rmCommand(term *terminal) *cli.Command {
 		Aliases:   []string{"rmi"},
 		Usage:     "remove images from the local store",
 		ArgsUsage: "REFERENCE…",
+		Flags:     []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
+			asJSON, err := wantJSON(c)
+			if err != nil {
+				return err
+			}
 			if c.NArg() == 0 {
 				return usagef("rm: want at least one image reference; `bpfimg stop` ends a running instance")
 			}
@@ -95,11 +100,18 @@ func rmCommand(term *terminal) *cli.Command {
 				if err := store.Remove(c.Context, ref); err != nil {
 					return fmt.Errorf("removing %s: %w", ref, err)
 				}
-				fmt.Fprintln(term.out, "removed", safe(ref.String()))
+				if err := term.result(asJSON, removeResult{Removed: ref.String()}, "removed "+ref.String()); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
 	}
+}
+
+// removeResult is what `rm -o json` prints of each reference.
+type removeResult struct {
+	Removed string `json:"removed"`
 }
 
 func tagCommand(term *terminal) *cli.Command {

@@ -23,16 +23,25 @@ type terminal struct {
 	in       io.Reader
 	out, err io.Writer
 	raw      *os.File
+	screen   *os.File                    // standard output, past the escaping
 	lookup   func(string) (string, bool) // environment variables
 }
 
 func newTerminal(in, out, errw *os.File, lookup func(string) (string, bool)) *terminal {
-	return &terminal{in: in, out: &escaper{w: out}, err: &escaper{w: errw}, raw: errw, lookup: lookup}
+	return &terminal{in: in, out: &escaper{w: out}, err: &escaper{w: errw}, raw: errw, screen: out, lookup: lookup}
 }
 
 // interactive says whether a person watches standard error.
 func (t *terminal) interactive() bool {
 	return t.raw != nil && term.IsTerminal(int(t.raw.Fd()))
+}
+
+// clear empties the screen before a refresh; off a terminal, prints follow each
+// other.
+func (t *terminal) clear() {
+	if t.screen != nil && term.IsTerminal(int(t.screen.Fd())) {
+		fmt.Fprint(t.screen, "\x1b[H\x1b[2J")
+	}
 }
 
 // notice prints a sentence for the person, off the output that scripts read.
@@ -46,6 +55,23 @@ func (t *terminal) json(v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// result prints what a command has done: v as JSON, or the text in one line.
+func (t *terminal) result(asJSON bool, v any, text string) error {
+	if asJSON {
+		return t.json(v)
+	}
+	_, err := fmt.Fprintln(t.out, safe(text))
+	return err
+}
+
+// imageResult is what commands print that end with an image in some place.
+type imageResult struct {
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	// Signature is the digest of the manifest that holds the new signature.
+	Signature string `json:"signature,omitempty"`
 }
 
 // table prints rows below a header, in aligned columns. Cells are escaped.

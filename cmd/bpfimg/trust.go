@@ -21,6 +21,8 @@ func insecureFlag() cli.Flag {
 type judge struct {
 	trust verify.Trust // nil: verification is skipped on purpose
 	s     *session
+	// report says how the last check went.
+	report verify.Report
 }
 
 // newJudge reads --key, --policy and --insecure-skip-verify. Exactly one must be
@@ -62,6 +64,7 @@ func (j *judge) check(img *pull.Image) (*verify.Verified, error) {
 	} else {
 		v, err = verify.Check(j.s.c.Context, img, j.trust)
 	}
+	j.report = verify.NewReport(img, v, err)
 	if err != nil {
 		return nil, err
 	}

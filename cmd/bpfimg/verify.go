@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -46,13 +47,14 @@ func (s *session) verify(ref image.Reference) error {
 	ctx, cancel := s.deadline()
 	defer cancel()
 	f, err := s.fetch(ctx, ref, j)
+	if asJSON && j.report.Digest != "" {
+		// A refusal is an answer too.
+		return errors.Join(s.term.json(j.report), err)
+	}
 	if err != nil {
 		return err
 	}
 	v := f.verified
-	if asJSON {
-		return s.term.json(map[string]any{"reference": ref.String(), "digest": v.Digest(), "signers": v.Signers()})
-	}
 	fmt.Fprintf(s.term.out, "%s@%s: verified\n", safe(ref.Name()), v.Digest())
 	for _, signer := range v.Signers() {
 		fmt.Fprintln(s.term.out, "  signed by", safe(signerText(signer)))
