@@ -79,7 +79,7 @@ func (d *disk) putManifest(m *storedManifest) error {
 
 // manifest reads a manifest back and compares it with its name.
 func (d *disk) manifest(dgst digest.Digest) ([]byte, error) {
-	if !wholeDigest.MatchString(dgst.String()) {
+	if !wholeDigest().MatchString(dgst.String()) {
 		return nil, fmt.Errorf("%q is not a digest", dgst)
 	}
 	data, err := readFile(d.manifestPath(dgst), maxStoredManifest)

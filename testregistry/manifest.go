@@ -86,7 +86,7 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, rt rout
 		return refuse(http.StatusBadRequest, "MANIFEST_INVALID", "%v", err)
 	}
 	tag := rt.target
-	if wholeDigest.MatchString(rt.target) {
+	if wholeDigest().MatchString(rt.target) {
 		if tag = ""; digest.Digest(rt.target) != m.digest {
 			return refuse(http.StatusBadRequest, "DIGEST_INVALID", "the manifest's digest is %s", m.digest)
 		}

@@ -6,6 +6,7 @@ package testregistry
 import (
 	"net/http"
 	"regexp"
+	"sync"
 )
 
 // kind is what a request is about.
@@ -39,28 +40,35 @@ const (
 	maxName       = 255
 )
 
-var routes = []struct {
-	kind    kind
-	pattern *regexp.Regexp
-}{
-	{kindPing, regexp.MustCompile(`^/v2/?$`)},
-	{kindCatalog, regexp.MustCompile(`^/v2/_catalog$`)},
-	{kindTags, regexp.MustCompile(`^/v2/` + namePattern + `/tags/list$`)},
-	{kindManifest, regexp.MustCompile(`^/v2/` + namePattern + `/manifests/(` + tagPattern + `|` + digestPattern + `)$`)},
-	{kindUpload, regexp.MustCompile(`^/v2/` + namePattern + `/blobs/uploads/([a-f0-9]{32})?$`)},
-	{kindUpload, regexp.MustCompile(`^/v2/` + namePattern + `/blobs/uploads$`)},
-	{kindBlob, regexp.MustCompile(`^/v2/` + namePattern + `/blobs/(` + digestPattern + `)$`)},
-	{kindReferrers, regexp.MustCompile(`^/v2/` + namePattern + `/referrers/(` + digestPattern + `)$`)},
+// pattern is how a kind of request looks.
+type pattern struct {
+	kind   kind
+	regexp *regexp.Regexp
 }
 
+// routes are compiled at the first request: the package is linked into a command
+// that hardly ever serves, and should start as quickly without.
+var routes = sync.OnceValue(func() []pattern {
+	return []pattern{
+		{kindPing, regexp.MustCompile(`^/v2/?$`)},
+		{kindCatalog, regexp.MustCompile(`^/v2/_catalog$`)},
+		{kindTags, regexp.MustCompile(`^/v2/` + namePattern + `/tags/list$`)},
+		{kindManifest, regexp.MustCompile(`^/v2/` + namePattern + `/manifests/(` + tagPattern + `|` + digestPattern + `)$`)},
+		{kindUpload, regexp.MustCompile(`^/v2/` + namePattern + `/blobs/uploads/([a-f0-9]{32})?$`)},
+		{kindUpload, regexp.MustCompile(`^/v2/` + namePattern + `/blobs/uploads$`)},
+		{kindBlob, regexp.MustCompile(`^/v2/` + namePattern + `/blobs/(` + digestPattern + `)$`)},
+		{kindReferrers, regexp.MustCompile(`^/v2/` + namePattern + `/referrers/(` + digestPattern + `)$`)},
+	}
+})
+
 var (
-	wholeName   = regexp.MustCompile(`^` + namePattern + `$`)
-	wholeDigest = regexp.MustCompile(`^` + digestPattern + `$`)
+	wholeName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + namePattern + `$`) })
+	wholeDigest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + digestPattern + `$`) })
 )
 
 func parseRoute(path string) route {
-	for _, r := range routes {
-		m := r.pattern.FindStringSubmatch(path)
+	for _, r := range routes() {
+		m := r.regexp.FindStringSubmatch(path)
 		if m == nil {
 			continue
 		}

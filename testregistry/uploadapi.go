@@ -52,7 +52,7 @@ func (r *Registry) startUpload(w http.ResponseWriter, req *http.Request, name st
 	query := req.URL.Query()
 	if mount := query.Get("mount"); mount != "" {
 		from, d := query.Get("from"), digest.Digest(mount)
-		if wholeName.MatchString(from) && wholeDigest.MatchString(mount) && r.store.hasBlob(from, d) {
+		if wholeName().MatchString(from) && wholeDigest().MatchString(mount) && r.store.hasBlob(from, d) {
 			return r.blobIsThere(w, name, d)
 		}
 		// Not there: the client has to upload it.
@@ -115,7 +115,7 @@ func (r *Registry) finishUpload(w http.ResponseWriter, req *http.Request, rt rou
 }
 
 func queryDigest(text string) (digest.Digest, *apiError) {
-	if !wholeDigest.MatchString(text) {
+	if !wholeDigest().MatchString(text) {
 		return "", refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not sha256:<64 hex digits>", text)
 	}
 	return digest.Digest(text), nil
