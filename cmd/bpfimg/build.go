@@ -33,28 +33,20 @@ func buildCommand(term *terminal) *cli.Command {
 			legacyFlag(),
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			if c.String("tag") == "" || c.NArg() == 0 {
+		Action: withSession(term, func(s *session) error {
+			if s.c.String("tag") == "" || s.c.NArg() == 0 {
 				return usagef("build: want -t NAME and at least one object, such as: bpfimg build -t localhost:5000/xdp-counter:v1 counter.bpf.o")
 			}
-			if c.Bool("sign") && (!c.Bool("push") || c.String("key") == "") {
+			if s.c.Bool("sign") && (!s.c.Bool("push") || s.c.String("key") == "") {
 				return usagef("build: --sign needs --push (a signature lives beside the image in the registry) and --key")
 			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
 			return s.build()
-		},
+		}),
 	}
 }
 
 // build runs the chain build → push → sign as far as the flags ask.
 func (s *session) build() error {
-	asJSON, err := wantJSON(s.c)
-	if err != nil {
-		return err
-	}
 	ref, err := parseReference(s.c.String("tag"))
 	if err != nil {
 		return err
@@ -77,7 +69,7 @@ func (s *session) build() error {
 		}
 		done.Signature = signed.Signature.Digest.String()
 	}
-	return s.term.result(asJSON, done, ref.Name()+"@"+digest)
+	return s.printLine(done, ref.Name()+"@"+digest)
 }
 
 // buildResult is what `build -o json` prints.

@@ -68,10 +68,10 @@ func pullFlag(value string) cli.Flag {
 	return &cli.StringFlag{Name: "pull", Value: value, Usage: "ask the registry: always, missing (only when the store has no trusted copy) or never"}
 }
 
-// wantJSON reads --output.
+// wantJSON reads --output; commands that print nothing do not have it.
 func wantJSON(c *cli.Context) (bool, error) {
 	switch c.String("output") {
-	case "text":
+	case "", "text":
 		return false, nil
 	case "json":
 		return true, nil

@@ -24,16 +24,12 @@ func inspectCommand(term *terminal) *cli.Command {
 		Usage:     "show the programs and maps of an object file or an image",
 		ArgsUsage: "FILE.o | REFERENCE",
 		Flags:     []cli.Flag{platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()},
-		Action: func(c *cli.Context) error {
-			if c.NArg() != 1 {
-				return usagef("inspect: want one object file or image reference, got %d arguments", c.NArg())
+		Action: withSession(term, func(s *session) error {
+			if s.c.NArg() != 1 {
+				return usagef("inspect: want one object file or image reference, got %d arguments", s.c.NArg())
 			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
-			return s.inspect(c.Args().First())
-		},
+			return s.inspect(s.c.Args().First())
+		}),
 	}
 }
 
@@ -47,11 +43,10 @@ type inspection struct {
 }
 
 func (s *session) inspect(arg string) error {
-	asJSON, err := wantJSON(s.c)
-	if err != nil {
-		return err
-	}
-	var result inspection
+	var (
+		result inspection
+		err    error
+	)
 	if looksLikeFile(arg) {
 		result, err = inspectFile(arg)
 	} else {
@@ -60,10 +55,7 @@ func (s *session) inspect(arg string) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return s.term.json(result)
-	}
-	return showInspection(s.term, result)
+	return s.print(result, func() error { return showInspection(s.term, result) })
 }
 
 // looksLikeFile tells a file from a reference: it is there, or its spelling can

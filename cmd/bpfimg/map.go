@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -26,70 +27,55 @@ func mapCommand(term *terminal) *cli.Command {
 					&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "print again and again until Ctrl-C"},
 					&cli.DurationFlag{Name: "interval", Value: time.Second, Usage: "pause between two prints of --watch"},
 				},
-				Action: func(c *cli.Context) error { return dumpAction(c, term) },
+				Action: withManager(term, (*session).dumpMap),
 			},
 			{
 				Name: "ls", Usage: "list the maps of an instance",
 				ArgsUsage: "INSTANCE",
 				Flags:     []cli.Flag{bpffsFlag(), outputFlag()},
-				Action:    func(c *cli.Context) error { return mapsAction(c, term) },
+				Action:    withManager(term, (*session).listMaps),
 			},
 		},
 	}
 }
 
-func dumpAction(c *cli.Context, term *terminal) error {
-	if c.NArg() != 2 {
-		return usagef("map dump: want INSTANCE and MAP, got %d arguments; `bpfimg map ls INSTANCE` lists them", c.NArg())
+func (s *session) dumpMap(manager *bpf.Manager) error {
+	args, limit := s.c.Args(), s.c.Int("limit")
+	if args.Len() != 2 {
+		return usagef("map dump: want INSTANCE and MAP, got %d arguments; `bpfimg map ls INSTANCE` lists them", args.Len())
 	}
-	if c.Int("limit") <= 0 {
-		return usagef("--limit %d: want a number above 0", c.Int("limit"))
-	}
-	asJSON, err := wantJSON(c)
-	if err != nil {
-		return err
-	}
-	s, err := newSession(c, term)
-	if err != nil {
-		return err
-	}
-	manager, err := s.manager()
-	if err != nil {
-		return err
+	if limit <= 0 {
+		return usagef("--limit %d: want a number above 0", limit)
 	}
 	show := func() error {
-		dump, err := manager.DumpMap(c.Context, c.Args().Get(0), c.Args().Get(1), c.Int("limit"))
+		dump, err := manager.DumpMap(s.c.Context, args.Get(0), args.Get(1), limit)
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			return term.json(dump)
-		}
-		return showDump(term, dump)
+		return s.print(dump, func() error { return showDump(s.term, dump) })
 	}
-	if !c.Bool("watch") {
+	if !s.c.Bool("watch") {
 		return show()
 	}
-	return watch(c, func() error {
-		term.clear()
+	return watch(s.c.Context, s.c.Duration("interval"), func() error {
+		s.term.clear()
 		return show()
 	})
 }
 
 // watch shows until Ctrl-C, which is how it ends without an error.
-func watch(c *cli.Context, show func() error) error {
-	every := c.Duration("interval")
+func watch(ctx context.Context, every time.Duration, show func() error) error {
 	if every <= 0 {
 		return usagef("--interval %s: want a duration above 0, such as 1s", every)
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := show(); err != nil {
+		if err := show(); err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
-		case <-c.Context.Done():
+		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
@@ -132,32 +118,19 @@ func valueText(v any) string {
 	return fmt.Sprint(v)
 }
 
-func mapsAction(c *cli.Context, term *terminal) error {
-	if c.NArg() != 1 {
-		return usagef("map ls: want INSTANCE, got %d arguments", c.NArg())
+func (s *session) listMaps(manager *bpf.Manager) error {
+	if s.c.NArg() != 1 {
+		return usagef("map ls: want INSTANCE, got %d arguments", s.c.NArg())
 	}
-	asJSON, err := wantJSON(c)
+	list, err := manager.Maps(s.c.Context, s.c.Args().First())
 	if err != nil {
 		return err
 	}
-	s, err := newSession(c, term)
-	if err != nil {
-		return err
-	}
-	manager, err := s.manager()
-	if err != nil {
-		return err
-	}
-	list, err := manager.Maps(c.Context, c.Args().First())
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return term.json(list)
-	}
-	var rows [][]string
-	for _, m := range list {
-		rows = append(rows, []string{m.Name, m.Type, fmt.Sprint(m.ID), m.Pin})
-	}
-	return term.table([]string{"NAME", "TYPE", "ID", "PIN"}, rows)
+	return s.print(list, func() error {
+		var rows [][]string
+		for _, m := range list {
+			rows = append(rows, []string{m.Name, m.Type, fmt.Sprint(m.ID), m.Pin})
+		}
+		return s.term.table([]string{"NAME", "TYPE", "ID", "PIN"}, rows)
+	})
 }

@@ -16,31 +16,16 @@ func psCommand(term *terminal) *cli.Command {
 		Name:  "ps",
 		Usage: "list running instances, and where record and kernel differ",
 		Flags: []cli.Flag{bpffsFlag(), outputFlag()},
-		Action: func(c *cli.Context) error {
-			asJSON, err := wantJSON(c)
+		Action: withManager(term, func(s *session, manager *bpf.Manager) error {
+			list, err := manager.List(s.c.Context)
 			if err != nil {
 				return err
 			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
+			if list == nil {
+				list = []bpf.Status{} // "[]" in JSON, not "null"
 			}
-			manager, err := s.manager()
-			if err != nil {
-				return err
-			}
-			list, err := manager.List(c.Context)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				if list == nil {
-					list = []bpf.Status{}
-				}
-				return term.json(list)
-			}
-			return showInstances(term, list)
-		},
+			return s.print(list, func() error { return showInstances(term, list) })
+		}),
 	}
 }
 

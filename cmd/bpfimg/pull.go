@@ -17,27 +17,13 @@ func pullCommand(term *terminal) *cli.Command {
 		Usage:     "download an image and its signatures into the local store",
 		ArgsUsage: "REFERENCE",
 		Flags:     []cli.Flag{platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()},
-		Action: func(c *cli.Context) error {
-			ref, err := oneReference(c)
-			if err != nil {
-				return err
-			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
-			return s.pull(ref)
-		},
+		Action:    withImage(term, (*session).pull),
 	}
 }
 
 // pull fetches ref for one platform, so that a broken or foreign image is
 // refused here rather than when it is to run, and keeps what it read.
 func (s *session) pull(ref image.Reference) error {
-	asJSON, err := wantJSON(s.c)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := s.deadline()
 	defer cancel()
 	store, err := s.store()
@@ -60,6 +46,5 @@ func (s *session) pull(ref image.Reference) error {
 	}
 	bar.done()
 	s.term.notice("format %s, objects: %d, possible signatures: %d", img.Format, len(img.Objects), len(img.Candidates))
-	digest := img.Root.Descriptor.Digest.String()
-	return s.term.result(asJSON, imageResult{Reference: ref.String(), Digest: digest}, ref.Name()+"@"+digest)
+	return s.printImage(ref, img.Root.Descriptor.Digest.String())
 }

@@ -16,25 +16,13 @@ func pushCommand(term *terminal) *cli.Command {
 		Usage:     "upload an image from the local store to its registry",
 		ArgsUsage: "REFERENCE",
 		Flags:     []cli.Flag{outputFlag(), plainHTTPFlag(), timeoutFlag()},
-		Action: func(c *cli.Context) error {
-			ref, err := oneReference(c)
-			if err != nil {
-				return err
-			}
-			asJSON, err := wantJSON(c)
-			if err != nil {
-				return err
-			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
+		Action: withImage(term, func(s *session, ref image.Reference) error {
 			digest, err := s.push(ref)
 			if err != nil {
 				return err
 			}
-			return term.result(asJSON, imageResult{Reference: ref.String(), Digest: digest}, ref.Name()+"@"+digest)
-		},
+			return s.printImage(ref, digest)
+		}),
 	}
 }
 

@@ -22,23 +22,19 @@ func registryCommand(term *terminal) *cli.Command {
 				&cli.StringFlag{Name: "address", Value: "127.0.0.1:5000", Usage: "host:port to listen on; port 0 picks a free one"},
 				&cli.StringFlag{Name: "dir", Usage: "folder for the images", DefaultText: "registry below --root"},
 			},
-			Action: func(c *cli.Context) error {
-				s, err := newSession(c, term)
-				if err != nil {
-					return err
-				}
-				dir := c.String("dir")
+			Action: withSession(term, func(s *session) error {
+				dir := s.c.String("dir")
 				if dir == "" {
 					dir = filepath.Join(s.root, "registry")
 				}
-				registry, err := testregistry.New(testregistry.Options{Dir: dir})
+				registry, err := testregistry.New(testregistry.Options{Dir: dir, Log: s.log})
 				if err != nil {
 					return err
 				}
-				return registry.Serve(c.Context, c.String("address"), func(address string) {
+				return registry.Serve(s.c.Context, s.c.String("address"), func(address string) {
 					fmt.Fprintf(term.out, "serving %s on http://%s\n", safe(dir), address)
 				})
-			},
+			}),
 		}},
 	}
 }

@@ -27,25 +27,11 @@ func runCommand(term *terminal) *cli.Command {
 			&cli.BoolFlag{Name: "foreground", Usage: "stay attached until Ctrl-C, then detach"},
 			pullFlag(pullMissing), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			ref, err := oneReference(c)
-			if err != nil {
-				return err
-			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
-			return s.run(ref)
-		},
+		Action: withImage(term, (*session).run),
 	}
 }
 
 func (s *session) run(ref image.Reference) error {
-	asJSON, err := wantJSON(s.c)
-	if err != nil {
-		return err
-	}
 	opts, err := s.runOptions()
 	if err != nil {
 		return err
@@ -73,7 +59,7 @@ func (s *session) run(ref image.Reference) error {
 	if err != nil {
 		return fmt.Errorf("running %s@%s: %w", ref.Name(), f.verified.Digest(), err)
 	}
-	err = s.showRunning(running, asJSON)
+	err = s.print(running.Instance, func() error { return showRunning(s.term, running.Instance) })
 	if opts.Foreground && err == nil {
 		s.term.notice("attached; Ctrl-C detaches")
 		<-s.c.Context.Done()
@@ -97,20 +83,20 @@ func (s *session) runOptions() (bpf.RunOptions, error) {
 	return opts, nil
 }
 
-func (s *session) showRunning(r *bpf.Running, asJSON bool) error {
-	if asJSON {
-		return s.term.json(r.Instance)
-	}
-	for _, l := range r.Instance.Links {
+func showRunning(term *terminal, in schemas.Instance) error {
+	for _, l := range in.Links {
 		for _, n := range l.Notices {
-			s.term.notice("notice: %s", n)
+			term.notice("notice: %s", n)
 		}
-		fmt.Fprintf(s.term.out, "%s: %s attached to %s\n", safe(r.Instance.Name), safe(l.Program), safe(linkText(l)))
+		if _, err := fmt.Fprintf(term.out, "%s: %s attached to %s\n", safe(in.Name), safe(l.Program), safe(linkText(l))); err != nil {
+			return err
+		}
 	}
-	if r.Instance.PinPath != "" {
-		fmt.Fprintf(s.term.out, "%s: pinned under %s\n", safe(r.Instance.Name), safe(r.Instance.PinPath))
+	if in.PinPath == "" {
+		return nil
 	}
-	return nil
+	_, err := fmt.Fprintf(term.out, "%s: pinned under %s\n", safe(in.Name), safe(in.PinPath))
+	return err
 }
 
 // linkText spells a link as --attach does, without the program.

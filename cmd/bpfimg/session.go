@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -17,17 +18,87 @@ import (
 // and a registry client. It opens nothing before it is used.
 type session struct {
 	term *terminal
+	c    *cli.Context
 	root string
 	log  *slog.Logger
-	c    *cli.Context
+	// json says that results are printed as JSON.
+	json bool
 }
 
-func newSession(c *cli.Context, term *terminal) (*session, error) {
-	root, err := stateRoot(c, term.lookup)
-	if err != nil {
-		return nil, err
+// withSession wraps what a command does in what all of them do first.
+func withSession(term *terminal, do func(*session) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		root, err := stateRoot(c, term.lookup)
+		if err != nil {
+			return err
+		}
+		asJSON, err := wantJSON(c)
+		if err != nil {
+			return err
+		}
+		return do(&session{term: term, c: c, root: root, log: term.logger(c.Bool("debug")), json: asJSON})
 	}
-	return &session{term: term, root: root, log: term.logger(c.Bool("debug")), c: c}, nil
+}
+
+// withImage is withSession for commands whose only argument is a reference.
+func withImage(term *terminal, do func(*session, image.Reference) error) cli.ActionFunc {
+	return withSession(term, func(s *session) error {
+		ref, err := oneReference(s.c)
+		if err != nil {
+			return err
+		}
+		return do(s, ref)
+	})
+}
+
+// withStore is withSession for commands on the local store alone.
+func withStore(term *terminal, do func(*session, *image.Store) error) cli.ActionFunc {
+	return withSession(term, func(s *session) error {
+		store, err := s.store()
+		if err != nil {
+			return err
+		}
+		return do(s, store)
+	})
+}
+
+// withManager is withSession for commands on running instances.
+func withManager(term *terminal, do func(*session, *bpf.Manager) error) cli.ActionFunc {
+	return withSession(term, func(s *session) error {
+		manager, err := s.manager()
+		if err != nil {
+			return err
+		}
+		return do(s, manager)
+	})
+}
+
+// print shows a result: v as JSON, or what text prints.
+func (s *session) print(v any, text func() error) error {
+	if s.json {
+		return s.term.json(v)
+	}
+	return text()
+}
+
+// printLine is print for results of one line.
+func (s *session) printLine(v any, line string) error {
+	return s.print(v, func() error {
+		_, err := fmt.Fprintln(s.term.out, safe(line))
+		return err
+	})
+}
+
+// imageResult is what commands print that end with an image in some place.
+type imageResult struct {
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	// Signature is the digest of the manifest that holds the new signature.
+	Signature string `json:"signature,omitempty"`
+}
+
+func (s *session) printImage(ref image.Reference, digest string) error {
+	return s.printLine(imageResult{Reference: ref.String(), Digest: digest}, ref.Name()+"@"+digest)
 }
 
 // store opens the local image store.

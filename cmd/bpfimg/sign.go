@@ -28,20 +28,8 @@ func signCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "annotation", Aliases: []string{"a"}, Usage: "put KEY=VALUE into the signed content (repeatable)"},
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			ref, err := oneReference(c)
-			if err != nil {
-				return err
-			}
-			asJSON, err := wantJSON(c)
-			if err != nil {
-				return err
-			}
-			annotations, err := pairs(c, "annotation")
-			if err != nil {
-				return err
-			}
-			s, err := newSession(c, term)
+		Action: withImage(term, func(s *session, ref image.Reference) error {
+			annotations, err := pairs(s.c, "annotation")
 			if err != nil {
 				return err
 			}
@@ -50,8 +38,8 @@ func signCommand(term *terminal) *cli.Command {
 				return err
 			}
 			done := imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}
-			return term.result(asJSON, done, ref.Name()+"@"+done.Signature)
-		},
+			return s.printLine(done, ref.Name()+"@"+done.Signature)
+		}),
 	}
 }
 

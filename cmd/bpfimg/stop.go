@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/urfave/cli/v2"
 )
 
@@ -18,40 +19,28 @@ func stopCommand(term *terminal) *cli.Command {
 			bpffsFlag(), outputFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "stop every instance"},
 		},
-		Action: func(c *cli.Context) error {
-			if c.Bool("all") == c.Args().Present() {
+		Action: withManager(term, func(s *session, manager *bpf.Manager) error {
+			if s.c.Bool("all") == s.c.Args().Present() {
 				return usagef("stop: want instance names or --all; `bpfimg ps` lists them")
 			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
-			return s.stop(c.Args().Slice())
-		},
+			return s.stop(manager, s.c.Args().Slice())
+		}),
 	}
 }
 
 // stop ends the named instances, or all of them when names is empty.
-func (s *session) stop(names []string) error {
-	asJSON, err := wantJSON(s.c)
-	if err != nil {
-		return err
-	}
-	manager, err := s.manager()
-	if err != nil {
-		return err
-	}
+func (s *session) stop(manager *bpf.Manager, names []string) error {
 	if len(names) == 0 {
 		if err := manager.StopAll(s.c.Context); err != nil {
 			return err
 		}
-		return s.term.result(asJSON, stopResult{All: true}, "stopped all instances")
+		return s.printLine(stopResult{All: true}, "stopped all instances")
 	}
 	for _, name := range names {
 		if err := manager.Stop(s.c.Context, name); err != nil {
 			return fmt.Errorf("stopping %s: %w", name, err)
 		}
-		if err := s.term.result(asJSON, stopResult{Name: name}, "stopped "+name); err != nil {
+		if err := s.printLine(stopResult{Name: name}, "stopped "+name); err != nil {
 			return err
 		}
 	}

@@ -57,23 +57,6 @@ func (t *terminal) json(v any) error {
 	return enc.Encode(v)
 }
 
-// result prints what a command has done: v as JSON, or the text in one line.
-func (t *terminal) result(asJSON bool, v any, text string) error {
-	if asJSON {
-		return t.json(v)
-	}
-	_, err := fmt.Fprintln(t.out, safe(text))
-	return err
-}
-
-// imageResult is what commands print that end with an image in some place.
-type imageResult struct {
-	Reference string `json:"reference"`
-	Digest    string `json:"digest"`
-	// Signature is the digest of the manifest that holds the new signature.
-	Signature string `json:"signature,omitempty"`
-}
-
 // table prints rows below a header, in aligned columns. Cells are escaped.
 func (t *terminal) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(t.out, 0, 8, 2, ' ', 0)

@@ -21,25 +21,11 @@ func verifyCommand(term *terminal) *cli.Command {
 			keyFlag("public key that must have signed the image"), policyFlag(), pullFlag(pullAlways),
 			platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
-		Action: func(c *cli.Context) error {
-			ref, err := oneReference(c)
-			if err != nil {
-				return err
-			}
-			s, err := newSession(c, term)
-			if err != nil {
-				return err
-			}
-			return s.verify(ref)
-		},
+		Action: withImage(term, (*session).verify),
 	}
 }
 
 func (s *session) verify(ref image.Reference) error {
-	asJSON, err := wantJSON(s.c)
-	if err != nil {
-		return err
-	}
 	j, err := s.newJudge(ref)
 	if err != nil {
 		return err
@@ -47,7 +33,7 @@ func (s *session) verify(ref image.Reference) error {
 	ctx, cancel := s.deadline()
 	defer cancel()
 	f, err := s.fetch(ctx, ref, j)
-	if asJSON && j.report.Digest != "" {
+	if s.json && j.report.Digest != "" {
 		// A refusal is an answer too.
 		return errors.Join(s.term.json(j.report), err)
 	}

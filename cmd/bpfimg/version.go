@@ -49,21 +49,13 @@ func versionCommand(term *terminal) *cli.Command {
 		Name:  "version",
 		Usage: "print the version of this binary",
 		Flags: []cli.Flag{outputFlag()},
-		Action: func(c *cli.Context) error {
-			asJSON, err := wantJSON(c)
-			if err != nil {
-				return err
-			}
+		Action: withSession(term, func(s *session) error {
 			v := buildVersion()
-			if asJSON {
-				return term.json(v)
-			}
 			revision := ""
 			if v.Revision != "" {
 				revision = " " + v.Revision[:min(12, len(v.Revision))]
 			}
-			fmt.Fprintf(term.out, "bpfimg %s%s %s %s\n", v.Version, revision, v.Go, v.Platform)
-			return nil
-		},
+			return s.printLine(v, fmt.Sprintf("bpfimg %s%s %s %s", v.Version, revision, v.Go, v.Platform))
+		}),
 	}
 }
