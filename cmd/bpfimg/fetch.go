@@ -32,16 +32,28 @@ func (s *session) fetch(ctx context.Context, ref image.Reference, j *judge) (*fe
 	if err != nil {
 		return nil, err
 	}
-	if mode != pullAlways {
-		v, err := s.fetchFrom(ctx, store, ref, j)
-		if err == nil {
-			return &fetched{verified: v}, nil
-		}
-		if mode == pullNever || !worthPulling(err) {
-			return nil, fmt.Errorf("local store: %w", err)
-		}
-		s.log.Debug("asking the registry", "reference", ref.String(), "because", err)
+	if mode == pullAlways {
+		return s.fetchRemote(ctx, store, ref, j)
 	}
+	v, local := s.fetchFrom(ctx, store, ref, j)
+	if local == nil {
+		return &fetched{verified: v}, nil
+	}
+	if mode == pullNever || !worthPulling(local) {
+		return nil, fmt.Errorf("local store: %w", local)
+	}
+	s.log.Debug("asking the registry", "reference", ref.String(), "because", local)
+	f, err := s.fetchRemote(ctx, store, ref, j)
+	if err != nil && errors.Is(local, verify.ErrNotTrusted) {
+		// A registry that does not answer must not hide the refusal.
+		return nil, fmt.Errorf("local store: %w; registry: %w", local, err)
+	}
+	return f, err
+}
+
+// fetchRemote asks the registry, and takes from the store what has the digests
+// it names.
+func (s *session) fetchRemote(ctx context.Context, store *image.Store, ref image.Reference, j *judge) (*fetched, error) {
 	registry, err := s.registry(nil)
 	if err != nil {
 		return nil, err
