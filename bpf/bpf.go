@@ -79,6 +79,16 @@ func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("%s: needs Linux %s or newer, this is %s", e.Feature, e.Since, e.Kernel)
 }
 
+// HookSupport says whether this kernel can do what one hook needs.
+type HookSupport struct {
+	// Hook is its name in [inspect.Hooks].
+	Hook string
+	// Known says that this version of bpfimg attaches to it; Err then says what
+	// the kernel lacks, nil when it can be used.
+	Known bool
+	Err   error
+}
+
 // Options of [Open].
 type Options struct {
 	// BPFFS is the folder for pins; default /sys/fs/bpf/bpfimg. The bpffs above

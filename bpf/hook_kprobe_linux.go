@@ -26,9 +26,9 @@ func (kprobeHook) capability() capability        { return unix.CAP_PERFMON }
 func (kprobeHook) networked() bool               { return false }
 
 // prepare says plainly when the kernel has no kprobes or no such function.
-func (kprobeHook) prepare(_ context.Context, h *host, p *placement) error {
-	if !haveKprobes() {
-		return fmt.Errorf("%s: %w", p, unsupported("kprobes (CONFIG_KPROBES)", ""))
+func (k kprobeHook) prepare(_ context.Context, h *host, p *placement) error {
+	if err := k.probe(); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
 	}
 	found, err := haveKernelFunction(p.link.Target)
 	if err != nil {
@@ -55,6 +55,13 @@ func (k kprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.
 		return nil, attachError(p, "kprobe perf events", "4.17", err)
 	}
 	return l, nil
+}
+
+func (kprobeHook) probe() error {
+	if !haveKprobes() {
+		return unsupported("kprobes (CONFIG_KPROBES)", "")
+	}
+	return nil
 }
 
 // haveKprobes looks for either interface to kprobes: the perf event source

@@ -51,3 +51,6 @@ func (*Manager) DumpMap(context.Context, string, string, int) (MapDump, error) {
 
 // HookNames answers the hooks `--attach` takes: none here.
 func HookNames() []string { return nil }
+
+// Support is [ErrNeedsLinux].
+func Support() ([]HookSupport, error) { return nil, ErrNeedsLinux }

@@ -67,6 +67,7 @@ func commands(term *terminal) []*cli.Command {
 		psCommand(term),
 		mapCommand(term),
 		stopCommand(term),
+		hooksCommand(term),
 		imagesCommand(term),
 		rmCommand(term),
 		tagCommand(term),
