@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,8 +217,8 @@ func TestPlatform(t *testing.T) {
 	}
 }
 
-// TestForeignObjects builds every object of cilium/ebpf's examples and tests, or
-// refuses it in words.
+// TestForeignObjects builds every object of cilium/ebpf's examples and tests and
+// of Debian's xdp-tools, or refuses it in words.
 func TestForeignObjects(t *testing.T) {
 	built, refused := 0, 0
 	ref := reference(t, "localhost:5000/foreign")
@@ -229,6 +230,10 @@ func TestForeignObjects(t *testing.T) {
 		result, err := build.Build(t.Context(), &memory{}, ref, []build.Input{{Name: path, Bytes: data}}, build.Options{})
 		if err != nil {
 			refused++
+			known := func(want error) bool { return errors.Is(err, want) }
+			if !slices.ContainsFunc([]error{build.ErrInput, inspect.ErrNotBPF, inspect.ErrUnreadable, inspect.ErrNoPrograms}, known) {
+				t.Errorf("%s: refused without a reason a caller knows: %v", path, err)
+			}
 			t.Logf("%s: %v", filepath.Base(path), err)
 			continue
 		}
@@ -261,7 +266,12 @@ func foreignObjects(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return paths
+	// Not there where xdp-tools is not installed; .ci/install brings it.
+	debian, err := filepath.Glob("/usr/lib/*/bpf/*.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(paths, debian...)
 }
 
 func TestEndianness(t *testing.T) {
