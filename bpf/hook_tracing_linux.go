@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -95,7 +96,8 @@ func trampolineError(p *placement, err error) error {
 // nil when the target was not the reason.
 func fixedTargetError(name string, spec *ebpf.ProgramSpec, err error) error {
 	kind := fixedKind(spec)
-	if kind == "" || spec.AttachTo == "" {
+	// These words are the loader's only sign that it was looking for the target.
+	if kind == "" || !strings.Contains(err.Error(), fmt.Sprintf("attach %s/%s: ", spec.Type, spec.AttachType)) {
 		return nil
 	}
 	switch {

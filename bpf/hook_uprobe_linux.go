@@ -5,8 +5,10 @@ package bpf
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,14 +49,13 @@ func (uprobeHook) prepare(_ context.Context, _ *host, p *placement) error {
 	if !haveProbes("uprobe") {
 		return fmt.Errorf("%s: %w", p, unsupported("uprobes (CONFIG_UPROBES)", ""))
 	}
-	info, err := os.Stat(place.binary)
-	if errors.Is(err, fs.ErrNotExist) {
+	isELF, err := isELFFile(place.binary)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w: there is no file %q", p, ErrNoTarget, place.binary)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("%s: looking up the binary: %w", p, err)
-	}
-	if !info.Mode().IsRegular() {
+	case !isELF:
 		return p.usage("%q is not a program or library", place.binary)
 	}
 	if place.pid != 0 && errors.Is(unix.Kill(place.pid, 0), unix.ESRCH) {
@@ -87,6 +88,26 @@ func (u uprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.
 		return nil, place.explain(p, err)
 	}
 	return l, nil
+}
+
+// isELFFile says whether path is a regular file that starts like a program or
+// library; the kernel would put a probe into any file.
+func isELFFile(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false, err // not opened: a pipe would block
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var magic [len(elf.ELFMAG)]byte
+	_, err = io.ReadFull(f, magic[:])
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	}
+	return string(magic[:]) == elf.ELFMAG, err
 }
 
 // parseUprobe reads the placement's target and options.
@@ -133,6 +154,11 @@ func (u uprobePlace) explain(p *placement, err error) error {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EIO), errors.Is(err, unix.ENOEXEC):
 		return &KernelError{Op: "attaching " + p.String(), Err: fmt.Errorf(
 			"the kernel takes no probe there (an offset outside the file or not at an instruction, or a file system without support): %w", err)}
+	}
+	if errno := unix.Errno(0); !errors.As(err, &errno) {
+		// The loader's own answer: a file it cannot read, an offset outside the
+		// function.
+		return fmt.Errorf("attaching %s: %w: %w", p, ErrNoTarget, err)
 	}
 	return attachError(p, "uprobe perf events", "4.17", err)
 }

@@ -44,10 +44,10 @@ func TestTracing(t *testing.T) {
 		refused bool
 	}{
 		"raw_tracepoint and tp_btf by section": {object: objRawTP, event: execute, want: []int{events, events}},
-		"raw_tracepoint elsewhere":             {object: objRawTP, attach: []string{"count_raw=raw_tracepoint:sched_process_exit", "count_btf=none"}, event: execute, want: []int{events, 0}},
-		"tp_btf elsewhere":                     {object: objRawTP, attach: []string{"count_btf=tp_btf:sched_process_exit", "count_raw=none"}, event: execute, want: []int{0, events}},
+		"raw_tracepoint elsewhere":             {object: objRawTP, attach: []string{"count_raw=raw_tracepoint:sys_enter", "count_btf=none"}, event: removeFile, want: []int{events, 0}},
+		"tp_btf elsewhere":                     {object: objRawTP, attach: []string{"count_btf=tp_btf:sys_enter", "count_raw=none"}, event: removeFile, want: []int{0, events}},
 		"fentry, fexit, fmod_ret":              {object: objFentry, event: removeFile, want: []int{events, events, events}, refused: true},
-		"fentry elsewhere":                     {object: objFentry, attach: []string{"count_entry=fexit:vfs_unlink", "count_exit=none", "count_check=none"}, event: removeFile, want: []int{events, 0, 0}, refused: true},
+		"fentry elsewhere":                     {object: objFentry, attach: []string{"count_entry=fexit:vfs_mkdir", "count_exit=none", "count_check=none"}, event: makeFolder, want: []int{events, 0, 0}, refused: true},
 		"lsm":                                  {object: objLSM, event: removeFile, want: []int{events}, refused: true},
 		"uprobe and uretprobe by offset":       {object: objUprobe, attach: []string{"count_call=uprobe:" + self, "count_return=uretprobe:" + self}, event: callProbed, exact: true, want: []int{events, events}},
 		"uprobe of this process":               {object: objUprobe, attach: []string{"count_call=uprobe:" + self + ",pid=" + strconv.Itoa(os.Getpid()), "count_return=none"}, event: callProbed, exact: true, want: []int{events, 0}},
@@ -115,6 +115,9 @@ func TestTracingRefuses(t *testing.T) {
 		"uprobe, no symbol":     {objUprobe, "count_call=uprobe:" + libc + ":no_such", "count_return", ErrNoTarget, []string{`no function "no_such"`, ":0xOFFSET"}},
 		"uprobe, no file":       {objUprobe, "count_call=uprobe:/no/such:main", "count_return", ErrNoTarget, []string{`no file "/no/such"`}},
 		"uprobe, folder":        {objUprobe, "count_call=uprobe:/tmp:main", "count_return", ErrUsage, []string{"not a program"}},
+		"uprobe, no ELF":        {objUprobe, "count_call=uprobe:/etc/passwd:0x10", "count_return", ErrUsage, []string{"not a program"}},
+		"uprobe, imported":      {objUprobe, "count_call=uprobe:/bin/true:exit", "count_return", ErrNoTarget, []string{"only imports", "the library"}},
+		"uprobe, long addend":   {objUprobe, "count_call=uprobe:" + libc + ":exit+0x10000", "count_return", ErrNoTarget, []string{"out of range"}},
 		"uprobe, relative":      {objUprobe, "count_call=uprobe:true:main", "count_return", ErrUsage, []string{"absolute path"}},
 		"uprobe, no place":      {objUprobe, "count_call=uprobe:/bin/true", "count_return", ErrUsage, []string{"BINARY:SYMBOL"}},
 		"uprobe, bad offset":    {objUprobe, "count_call=uprobe:/bin/true:0xz", "count_return", ErrUsage, []string{`"0xz"`}},
@@ -164,6 +167,15 @@ func removeFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := unix.Unlink(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func makeFolder(t *testing.T) {
+	dir := t.TempDir()
+	for i := range events {
+		if err := os.Mkdir(filepath.Join(dir, strconv.Itoa(i)), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
