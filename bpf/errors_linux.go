@@ -42,6 +42,9 @@ func errnoText(err error) string {
 // programError puts the kernel's answer to a program into words.
 func programError(name string, spec *ebpf.ProgramSpec, err error) error {
 	op := fmt.Sprintf("loading program %q", name)
+	if err := fixedTargetError(name, spec, err); err != nil {
+		return err
+	}
 	if errors.Is(features.HaveProgramType(spec.Type), ebpf.ErrNotSupported) {
 		return fmt.Errorf("%s: %w", op, unsupported(fmt.Sprintf("programs of type %s", spec.Type), ""))
 	}
@@ -54,8 +57,13 @@ func programError(name string, spec *ebpf.ProgramSpec, err error) error {
 		return &KernelError{Op: op, Log: strings.Join(rejected.Log, "\n") + "\n", Err: reason}
 	}
 	if errors.Is(err, unix.EPERM) {
-		err = fmt.Errorf("programs of type %s are not permitted here although the capability is held (built without, locked down, or a user namespace): %w",
-			spec.Type, unix.EPERM)
+		kind := fmt.Sprintf("programs of type %s", spec.Type)
+		if hook := fixedKind(spec); hook != "" {
+			// The type alone does not say it: a kernel may take tp_btf and no fentry.
+			kind = hook + " programs"
+		}
+		err = fmt.Errorf("%s are not permitted here although the capability is held (built without, locked down, or a user namespace): %w",
+			kind, unix.EPERM)
 	}
 	return &KernelError{Op: op, Err: err}
 }

@@ -58,19 +58,19 @@ func (k kprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.
 }
 
 func (kprobeHook) probe() error {
-	if !haveKprobes() {
+	if !haveProbes("kprobe") {
 		return unsupported("kprobes (CONFIG_KPROBES)", "")
 	}
 	return nil
 }
 
-// haveKprobes looks for either interface to kprobes: the perf event source
-// (Linux 4.17) or the file in tracefs.
-func haveKprobes() bool {
+// haveProbes looks for either interface to kprobes or uprobes, whose name is kind:
+// the perf event source (Linux 4.17) or the file in tracefs.
+func haveProbes(kind string) bool {
 	for _, path := range []string{
-		"/sys/bus/event_source/devices/kprobe/type",
-		"/sys/kernel/tracing/kprobe_events",
-		"/sys/kernel/debug/tracing/kprobe_events",
+		"/sys/bus/event_source/devices/" + kind + "/type",
+		"/sys/kernel/tracing/" + kind + "_events",
+		"/sys/kernel/debug/tracing/" + kind + "_events",
 	} {
 		if _, err := os.Stat(path); err == nil {
 			return true
@@ -82,25 +82,43 @@ func haveKprobes() bool {
 // haveKernelFunction looks name up in the kernel's symbol table, also as the
 // architecture spells system calls ("__x64_sys_…"), which the loader tries too.
 func haveKernelFunction(name string) (bool, error) {
+	isSyscall := strings.HasPrefix(name, "sys_")
+	found := false
+	err := kernelFunctions(func(symbol string) bool {
+		found = symbol == name || (isSyscall && strings.HasPrefix(symbol, "__") && strings.HasSuffix(symbol, "_"+name))
+		return !found
+	})
+	return found, err
+}
+
+// haveSymbol looks up a function by exactly its name.
+func haveSymbol(name string) (bool, error) {
+	found := false
+	err := kernelFunctions(func(symbol string) bool {
+		found = symbol == name
+		return !found
+	})
+	return found, err
+}
+
+// kernelFunctions calls yield for each function of the kernel and its modules,
+// until it returns false.
+func kernelFunctions(yield func(symbol string) bool) error {
 	f, err := os.Open("/proc/kallsyms")
 	if err != nil {
-		return false, fmt.Errorf("reading the kernel's symbols: %w", err)
+		return fmt.Errorf("reading the kernel's symbols: %w", err)
 	}
 	defer f.Close()
-	isSyscall := strings.HasPrefix(name, "sys_")
-	for lines := bufio.NewScanner(f); ; {
-		if !lines.Scan() {
-			return false, lines.Err()
-		}
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
 		// address type name [module]
 		_, rest, _ := strings.Cut(lines.Text(), " ")
 		kind, symbol, _ := strings.Cut(rest, " ")
 		symbol, _, _ = strings.Cut(symbol, "\t")
-		if !strings.EqualFold(kind, "t") && !strings.EqualFold(kind, "w") {
-			continue
-		}
-		if symbol == name || (isSyscall && strings.HasPrefix(symbol, "__") && strings.HasSuffix(symbol, "_"+name)) {
-			return true, nil
+		isFunction := strings.EqualFold(kind, "t") || strings.EqualFold(kind, "w")
+		if isFunction && !yield(symbol) {
+			return nil
 		}
 	}
+	return lines.Err()
 }

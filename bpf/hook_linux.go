@@ -95,6 +95,15 @@ func implementations() map[string]hook {
 		"kprobe":     kprobeHook{},
 		"kretprobe":  kprobeHook{ret: true},
 		"tracepoint": tracepointHook{},
+
+		"raw_tracepoint": rawTracepointHook{},
+		"tp_btf":         tracingHook{at: ebpf.AttachTraceRawTp},
+		"fentry":         tracingHook{at: ebpf.AttachTraceFEntry},
+		"fexit":          tracingHook{at: ebpf.AttachTraceFExit},
+		"fmod_ret":       tracingHook{at: ebpf.AttachModifyReturn},
+		"lsm":            lsmHook{},
+		"uprobe":         uprobeHook{},
+		"uretprobe":      uprobeHook{ret: true},
 	}
 }
 

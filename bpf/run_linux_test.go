@@ -144,7 +144,7 @@ func TestTracepoint(t *testing.T) {
 func TestKprobe(t *testing.T) {
 	b := newBench(t)
 	v := verified(t, "unlink", objUnlink)
-	if !haveKprobes() {
+	if !haveProbes("kprobe") {
 		_, err := b.Run(t.Context(), v, RunOptions{})
 		wantError(t, err, nil, "was built without kprobes (CONFIG_KPROBES)", kernelRelease())
 		if rec, err := b.record("unlink"); err != nil || rec != nil {

@@ -45,7 +45,7 @@ const optionDirection = "direction"
 // Hooks lists every hook bpfimg knows the name of, the delivered ones first. The
 // caller may keep and change the list.
 func Hooks() []HookInfo {
-	return slices.Concat(deliveredHooks(), networkHooks(), tracingHooks(), cgroupHooks())
+	return slices.Concat(deliveredHooks(), deliveredTracing(), networkHooks(), tracingHooks(), cgroupHooks())
 }
 
 // HookOf says where a program goes by what its section says: the hook's name, ""

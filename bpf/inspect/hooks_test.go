@@ -80,7 +80,11 @@ func TestHooks(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"xdp", "tc", "kprobe", "kretprobe", "tracepoint"}; !slices.Equal(delivered, want) {
+	want := []string{
+		"xdp", "tc", "kprobe", "kretprobe", "tracepoint",
+		"raw_tracepoint", "tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "uprobe", "uretprobe",
+	}
+	if !slices.Equal(delivered, want) {
 		t.Errorf("delivered hooks are %v, want %v", delivered, want)
 	}
 }

@@ -82,39 +82,6 @@ func networkHooks() []HookInfo {
 	}
 }
 
-// tracingHooks besides the delivered ones.
-func tracingHooks() []HookInfo {
-	kprobe, tracing := []string{"kprobe"}, []string{"tracing"}
-	return []HookInfo{
-		{Name: "kprobe.multi", Programs: kprobe, Sections: []string{"kprobe.multi/PATTERN"}, Target: "kernel function pattern"},
-		{Name: "kretprobe.multi", Programs: kprobe, Sections: []string{"kretprobe.multi/PATTERN"}, Target: "kernel function pattern"},
-		{Name: "kprobe.session", Programs: kprobe, Sections: []string{"kprobe.session/PATTERN"}, Target: "kernel function pattern"},
-		{Name: "ksyscall", Programs: kprobe, Sections: []string{"ksyscall/SYSCALL"}, Target: "system call"},
-		{Name: "kretsyscall", Programs: kprobe, Sections: []string{"kretsyscall/SYSCALL"}, Target: "system call"},
-		{Name: "uprobe", Programs: kprobe, Sections: []string{"uprobe/BINARY:SYMBOL", "uprobe.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "uretprobe", Programs: kprobe, Sections: []string{"uretprobe/BINARY:SYMBOL", "uretprobe.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "uprobe.multi", Programs: kprobe, Sections: []string{"uprobe.multi/BINARY:SYMBOL", "uprobe.multi.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "uretprobe.multi", Programs: kprobe, Sections: []string{"uretprobe.multi/BINARY:SYMBOL", "uretprobe.multi.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "uprobe.session", Programs: kprobe, Sections: []string{"uprobe.session/BINARY:SYMBOL", "uprobe.session.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "usdt", Programs: kprobe, Sections: []string{"usdt/BINARY:PROVIDER:NAME", "usdt.s/BINARY:PROVIDER:NAME"}, Target: "binary:provider:name"},
-		{
-			Name: "raw_tracepoint", Programs: []string{"raw_tracepoint", "raw_tracepoint_writable"}, Target: "tracepoint name",
-			Sections: []string{"raw_tracepoint/NAME", "raw_tp/NAME", "raw_tracepoint.w/NAME", "raw_tp.w/NAME"},
-		},
-		{Name: "tp_btf", Programs: tracing, Sections: []string{"tp_btf/NAME"}, Target: "tracepoint name"},
-		{Name: "fentry", Programs: tracing, Sections: []string{"fentry/FUNCTION", "fentry.s/FUNCTION"}, Target: targetFunction},
-		{Name: "fexit", Programs: tracing, Sections: []string{"fexit/FUNCTION", "fexit.s/FUNCTION"}, Target: targetFunction},
-		{Name: "fsession", Programs: tracing, Sections: []string{"fsession/FUNCTION", "fsession.s/FUNCTION"}, Target: targetFunction},
-		{Name: "fmod_ret", Programs: tracing, Sections: []string{"fmod_ret/FUNCTION", "fmod_ret.s/FUNCTION"}, Target: targetFunction},
-		{Name: "iter", Programs: tracing, Sections: []string{"iter/KIND", "iter.s/KIND"}, Target: "what is iterated over"},
-		{Name: "freplace", Programs: []string{"ext"}, Sections: []string{"freplace/FUNCTION"}, Target: "function of a loaded program"},
-		{Name: "lsm", Programs: []string{"lsm"}, Sections: []string{"lsm/HOOK", "lsm.s/HOOK"}, Target: "LSM hook"},
-		{Name: "perf_event", Programs: []string{"perf_event"}, Sections: []string{"perf_event"}, Target: "perf event"},
-		{Name: "struct_ops", Programs: []string{"struct_ops"}, Sections: []string{"struct_ops", "struct_ops.s"}, Target: "struct_ops map"},
-		{Name: "syscall", Programs: []string{"syscall"}, Sections: []string{"syscall"}},
-	}
-}
-
 // cgroupHooks are attached to a control group; which of its events the section's
 // second part says is in the program's attach type.
 func cgroupHooks() []HookInfo {

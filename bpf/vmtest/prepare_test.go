@@ -49,12 +49,15 @@ func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
 	}
 }
 
+// testObjects of bpf/testdata are for hooks that no example is about.
+var testObjects = []string{"fentry", "lsm", "rawtp"}
+
 // publish does on the host, with the same binary, what people do in CI: every
 // example is built, pushed to a registry as NAME:v1 and signed by the key
-// cosign.key; NAME:unsigned has another digest and no signature. It returns the
-// folders of the keys (cosign.*, other.*) and of the registry's content. Nothing
-// of this depends on the kernel, and decrypting one private key takes ten
-// seconds on an emulated processor.
+// cosign.key; NAME:unsigned has another digest and no signature. Test objects
+// become testdata/NAME:v1. It returns the folders of the keys (cosign.*, other.*)
+// and of the registry's content. Nothing of this depends on the kernel, and
+// decrypting one private key takes ten seconds on an emulated processor.
 func publish(t *testing.T, bpfimg string) (keys, registry string) {
 	t.Helper()
 	root := t.TempDir()
@@ -91,6 +94,14 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		file := filepath.Join(dir, "bpfimg.yaml")
 		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", "-f", file, object)
 		run("build", "--push", "--label", "signed=no", "-t", image+":unsigned", "-f", file, object)
+	}
+	for _, name := range testObjects {
+		object, err := filepath.Abs("../testdata/" + name + ".bpf.o")
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := strings.TrimPrefix(server.URL, "http://") + "/testdata/" + name
+		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", object)
 	}
 	return keys, registry
 }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+// Copyright The bpfimg Authors
+
+// Counts calls of and returns from a function that --attach names.
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+/* One counter for each program below, in their order. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u64);
+} hits SEC(".maps");
+
+static __always_inline int hit(__u32 program)
+{
+	__u64 *n = bpf_map_lookup_elem(&hits, &program);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	return 0;
+}
+
+SEC("uprobe")
+int count_call(void *ctx)
+{
+	return hit(0);
+}
+
+SEC("uretprobe")
+int count_return(void *ctx)
+{
+	return hit(1);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
