@@ -42,9 +42,8 @@ type OptionInfo struct {
 // optionDirection is the one option that a section can set.
 const optionDirection = "direction"
 
-// Hooks lists every hook bpfimg knows the name of, the delivered ones of each
-// family first. The
-// caller may keep and change the list.
+// Hooks lists every hook bpfimg knows the name of, the delivered families first.
+// The caller may keep and change the list.
 func Hooks() []HookInfo {
 	return slices.Concat(deliveredHooks(), cgroupHooks(), networkHooks(), tracingHooks())
 }

@@ -80,8 +80,10 @@ func TestHooks(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"xdp", "tc", "kprobe", "kretprobe", "tracepoint", "cgroup_skb", "cgroup_sock",
-		"cgroup_sock_addr", "cgroup_sockopt", "cgroup_sysctl", "cgroup_device", "sockops"}; !slices.Equal(delivered, want) {
+	if want := []string{
+		"xdp", "tc", "kprobe", "kretprobe", "tracepoint", "cgroup_skb", "cgroup_sock",
+		"cgroup_sock_addr", "cgroup_sockopt", "cgroup_sysctl", "cgroup_device", "sockops",
+	}; !slices.Equal(delivered, want) {
 		t.Errorf("delivered hooks are %v, want %v", delivered, want)
 	}
 }
