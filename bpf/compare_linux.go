@@ -115,19 +115,22 @@ func linkProblem(l schemas.InstanceLink) string {
 		return fmt.Sprintf("the attachment of program %q is not the one that was made: it has id %d instead of %d", l.Program, info.ID, l.ID)
 	}
 	if dead(info) {
-		return fmt.Sprintf("program %q is attached to nothing any more: interface %q is gone, or somebody detached it", l.Program, l.Target)
+		return fmt.Sprintf("program %q is attached to nothing any more: %q is gone, or somebody detached it", l.Program, l.Target)
 	}
 	return ""
 }
 
-// dead says whether a link to a network interface has lost it: its index is 0
-// then.
+// dead says whether a link to a network interface or cgroup has lost it: its
+// index or id is 0 then.
 func dead(info *link.Info) bool {
 	if x := info.XDP(); x != nil {
 		return x.Ifindex == 0
 	}
 	if x := info.TCX(); x != nil {
 		return x.Ifindex == 0
+	}
+	if x := info.Cgroup(); x != nil {
+		return x.CgroupId == 0
 	}
 	return false
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +62,7 @@ func (kprobeHook) probe() error {
 	if !haveProbes("kprobe") {
 		return unsupported("kprobes (CONFIG_KPROBES)", "")
 	}
-	return nil
+	return features.HaveProgramType(ebpf.Kprobe)
 }
 
 // haveProbes looks for either interface to kprobes or uprobes, whose name is kind:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -89,7 +90,7 @@ func (p *placement) notice(log *slog.Logger, format string, args ...any) {
 // implementations are the hooks this version attaches to, by name. Each also is
 // a row of [inspect.Hooks] with Delivered set.
 func implementations() map[string]hook {
-	return map[string]hook{
+	known := map[string]hook{
 		"xdp":        xdpHook{},
 		"tc":         tcHook{},
 		"kprobe":     kprobeHook{},
@@ -105,6 +106,8 @@ func implementations() map[string]hook {
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
 	}
+	maps.Copy(known, cgroupHooks())
+	return known
 }
 
 // HookNames lists the hooks `--attach` takes, without "none".

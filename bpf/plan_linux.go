@@ -239,6 +239,10 @@ func (p *plan) takeIface(iface string) error {
 		if pl.hook.networked() {
 			return pl.usage("needs an interface: --attach %s=%s:INTERFACE", pl.link.Program, pl.link.Hook)
 		}
+		if _, ok := pl.hook.(cgroupHook); ok {
+			// Never the root by default: that is every process of the machine.
+			return pl.usage("needs a cgroup: --attach %s=%s:/sys/fs/cgroup/NAME", pl.link.Program, pl.link.Hook)
+		}
 		return pl.usage("needs a target: --attach %s=%s:TARGET", pl.link.Program, pl.link.Hook)
 	}
 	return nil

@@ -42,10 +42,10 @@ type OptionInfo struct {
 // optionDirection is the one option that a section can set.
 const optionDirection = "direction"
 
-// Hooks lists every hook bpfimg knows the name of, the delivered ones first. The
-// caller may keep and change the list.
+// Hooks lists every hook bpfimg knows the name of, the delivered families first.
+// The caller may keep and change the list.
 func Hooks() []HookInfo {
-	return slices.Concat(deliveredHooks(), deliveredTracing(), networkHooks(), tracingHooks(), cgroupHooks())
+	return slices.Concat(deliveredHooks(), deliveredTracing(), cgroupHooks(), networkHooks(), tracingHooks())
 }
 
 // HookOf says where a program goes by what its section says: the hook's name, ""

@@ -44,7 +44,7 @@ func TestHookOf(t *testing.T) {
 		{"tracing", "trace_iter", "iter/task", "iter", "task", nil},
 		{"lsm", "lsm_mac", "lsm/file_open", "lsm", "file_open", nil},
 		{"lsm", "lsm_cgroup", "lsm_cgroup/socket_bind", "lsm_cgroup", "socket_bind", nil},
-		{"cgroup_skb", "cgroup_inet_ingress", "cgroup_skb/ingress", "cgroup_skb", "", nil},
+		{"cgroup_skb", "cgroup_inet_ingress", "cgroup_skb/ingress", "cgroup_skb", "", ingress},
 		{"cgroup_sock_addr", "cgroup_inet4_connect", "cgroup/connect4", "cgroup_sock_addr", "", nil},
 		{"unspec", "", "nosuchhook/thing", "", "", nil},
 		// A section lies about a type only in hands that made both up.
@@ -83,6 +83,7 @@ func TestHooks(t *testing.T) {
 	want := []string{
 		"xdp", "tc", "kprobe", "kretprobe", "tracepoint",
 		"raw_tracepoint", "tp_btf", "fentry", "fexit", "fmod_ret", "lsm", "uprobe", "uretprobe",
+		"cgroup_skb", "cgroup_sock", "cgroup_sock_addr", "cgroup_sockopt", "cgroup_sysctl", "cgroup_device", "sockops",
 	}
 	if !slices.Equal(delivered, want) {
 		t.Errorf("delivered hooks are %v, want %v", delivered, want)

@@ -86,13 +86,20 @@ func networkHooks() []HookInfo {
 // second part says is in the program's attach type.
 func cgroupHooks() []HookInfo {
 	return []HookInfo{
-		{Name: "cgroup_skb", Programs: []string{"cgroup_skb"}, Sections: []string{"cgroup_skb", "cgroup/skb"}, Target: targetCgroup},
-		{Name: "cgroup_sock", Programs: []string{"cgroup_sock"}, Sections: []string{"cgroup/"}, Target: targetCgroup},
-		{Name: "cgroup_sock_addr", Programs: []string{"cgroup_sock_addr"}, Sections: []string{"cgroup/"}, Target: targetCgroup},
-		{Name: "cgroup_sockopt", Programs: []string{"cgroup_sockopt"}, Sections: []string{"cgroup/"}, Target: targetCgroup},
-		{Name: "cgroup_sysctl", Programs: []string{"cgroup_sysctl"}, Sections: []string{"cgroup/sysctl"}, Target: targetCgroup},
-		{Name: "cgroup_device", Programs: []string{"cgroup_device"}, Sections: []string{"cgroup/dev"}, Target: targetCgroup},
-		{Name: "sockops", Programs: []string{"sock_ops"}, Sections: []string{"sockops"}, Target: targetCgroup},
+		{
+			Name: "cgroup_skb", Programs: []string{"cgroup_skb"}, Delivered: true, Target: targetCgroup,
+			Sections: []string{"cgroup_skb", "cgroup/skb"},
+			Options: []OptionInfo{{
+				Name: optionDirection, Values: []string{"ingress", "egress"},
+				Help: "required unless the section says it",
+			}},
+		},
+		{Name: "cgroup_sock", Programs: []string{"cgroup_sock"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup},
+		{Name: "cgroup_sock_addr", Programs: []string{"cgroup_sock_addr"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup},
+		{Name: "cgroup_sockopt", Programs: []string{"cgroup_sockopt"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup},
+		{Name: "cgroup_sysctl", Programs: []string{"cgroup_sysctl"}, Sections: []string{"cgroup/sysctl"}, Delivered: true, Target: targetCgroup},
+		{Name: "cgroup_device", Programs: []string{"cgroup_device"}, Sections: []string{"cgroup/dev"}, Delivered: true, Target: targetCgroup},
+		{Name: "sockops", Programs: []string{"sock_ops"}, Sections: []string{"sockops"}, Delivered: true, Target: targetCgroup},
 		{Name: "lsm_cgroup", Programs: []string{"lsm"}, Sections: []string{"lsm_cgroup/HOOK"}, Target: targetCgroup},
 	}
 }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// cgroupHook attaches to a control group (version 2) as a link, for the events
+// of the processes in it and below. Which events is the program's attach type,
+// from its section. Option direction, of cgroup_skb only: "ingress" or "egress",
+// required unless the section says it.
+type cgroupHook struct {
+	program ebpf.ProgramType
+	// attachTypes are those that are this hook.
+	attachTypes []ebpf.AttachType
+}
+
+// cgroupHooks are the hooks on control groups, by name.
+func cgroupHooks() map[string]hook {
+	return map[string]hook{
+		"cgroup_skb": cgroupHook{ebpf.CGroupSKB, []ebpf.AttachType{ebpf.AttachCGroupInetIngress, ebpf.AttachCGroupInetEgress}},
+		"cgroup_sock": cgroupHook{ebpf.CGroupSock, []ebpf.AttachType{
+			ebpf.AttachCGroupInetSockCreate, ebpf.AttachCgroupInetSockRelease,
+			ebpf.AttachCGroupInet4PostBind, ebpf.AttachCGroupInet6PostBind,
+		}},
+		"cgroup_sock_addr": cgroupHook{ebpf.CGroupSockAddr, []ebpf.AttachType{
+			ebpf.AttachCGroupInet4Connect, ebpf.AttachCGroupInet6Connect,
+			ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind,
+			ebpf.AttachCGroupUDP4Sendmsg, ebpf.AttachCGroupUDP6Sendmsg,
+			ebpf.AttachCGroupUDP4Recvmsg, ebpf.AttachCGroupUDP6Recvmsg,
+			ebpf.AttachCgroupInet4GetPeername, ebpf.AttachCgroupInet6GetPeername,
+			ebpf.AttachCgroupInet4GetSockname, ebpf.AttachCgroupInet6GetSockname,
+		}},
+		"cgroup_sockopt": cgroupHook{ebpf.CGroupSockopt, []ebpf.AttachType{ebpf.AttachCGroupGetsockopt, ebpf.AttachCGroupSetsockopt}},
+		"cgroup_sysctl":  cgroupHook{ebpf.CGroupSysctl, []ebpf.AttachType{ebpf.AttachCGroupSysctl}},
+		"cgroup_device":  cgroupHook{ebpf.CGroupDevice, []ebpf.AttachType{ebpf.AttachCGroupDevice}},
+		"sockops":        cgroupHook{ebpf.SockOps, []ebpf.AttachType{ebpf.AttachCGroupSockOps}},
+	}
+}
+
+func (c cgroupHook) programType() ebpf.ProgramType { return c.program }
+func (cgroupHook) capability() capability          { return unix.CAP_NET_ADMIN }
+func (cgroupHook) networked() bool                 { return false }
+
+// prepare settles the attach type, which the kernel is told at loading, and
+// looks the control group up.
+func (c cgroupHook) prepare(_ context.Context, _ *host, p *placement) error {
+	at, err := c.attachType(p)
+	if err != nil {
+		return err
+	}
+	p.spec.AttachType = at
+	return checkCgroup(p)
+}
+
+func (c cgroupHook) attachType(p *placement) (ebpf.AttachType, error) {
+	if c.program == ebpf.CGroupSKB {
+		// Ingress is number 0, so the attach type cannot tell it from unknown.
+		switch p.option("direction") {
+		case "ingress":
+			return ebpf.AttachCGroupInetIngress, nil
+		case "egress":
+			return ebpf.AttachCGroupInetEgress, nil
+		}
+		return 0, p.usage("needs a direction: --attach %s,direction=ingress (or egress)", p)
+	}
+	if slices.Contains(c.attachTypes, p.spec.AttachType) {
+		return p.spec.AttachType, nil
+	}
+	if len(c.attachTypes) == 1 {
+		return c.attachTypes[0], nil
+	}
+	return 0, p.usage("section %q does not say which event of the cgroup, or one that bpfimg does not attach to", p.spec.SectionName)
+}
+
+// checkCgroup checks that the target is the folder of a control group of
+// version 2.
+func checkCgroup(p *placement) error {
+	path := p.link.Target
+	if !filepath.IsAbs(path) {
+		return p.usage("a cgroup is an absolute path, such as /sys/fs/cgroup/NAME")
+	}
+	path = filepath.Clean(path)
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w: there is no cgroup %q", p, ErrNoTarget, path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: looking up the cgroup: %w", p, err)
+	}
+	var fsInfo unix.Statfs_t
+	if err := unix.Statfs(path, &fsInfo); err != nil {
+		return fmt.Errorf("%s: looking up the cgroup's file system: %w", p, err)
+	}
+	if int64(fsInfo.Type) != unix.CGROUP2_SUPER_MAGIC || !st.IsDir() {
+		return p.usage("%q is not the folder of a cgroup of version 2; `mount -t cgroup2` lists where those are", path)
+	}
+	p.link.Target = path
+	return nil
+}
+
+func (cgroupHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+	l, err := link.AttachCgroup(link.CgroupOptions{Path: p.link.Target, Attach: p.spec.AttachType, Program: prog})
+	if err != nil {
+		return nil, attachError(p, "cgroup links", "5.7", err)
+	}
+	// Before Linux 5.7 the loader attaches without a link, which cannot outlive
+	// the process under our control.
+	if _, err := l.Info(); errors.Is(err, ebpf.ErrNotSupported) {
+		return nil, join(fmt.Errorf("attaching %s: %w", p, unsupported("cgroup links", "5.7")), l.Close())
+	}
+	return l, nil
+}
