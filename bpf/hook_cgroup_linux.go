@@ -54,6 +54,9 @@ func (c cgroupHook) programType() ebpf.ProgramType { return c.program }
 func (cgroupHook) capability() capability          { return unix.CAP_NET_ADMIN }
 func (cgroupHook) networked() bool                 { return false }
 
+// target is never the root by default: that is every process of the machine.
+func (cgroupHook) target() (what, example string) { return "a cgroup", "/sys/fs/cgroup/NAME" }
+
 // prepare settles the attach type, which the kernel is told at loading, and
 // looks the control group up.
 func (c cgroupHook) prepare(_ context.Context, _ *host, p *placement) error {

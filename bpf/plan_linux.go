@@ -236,16 +236,27 @@ func (p *plan) takeIface(iface string) error {
 		if pl.link.Target != "" {
 			continue
 		}
-		if pl.hook.networked() {
-			return pl.usage("needs an interface: --attach %s=%s:INTERFACE", pl.link.Program, pl.link.Hook)
-		}
-		if _, ok := pl.hook.(cgroupHook); ok {
-			// Never the root by default: that is every process of the machine.
-			return pl.usage("needs a cgroup: --attach %s=%s:/sys/fs/cgroup/NAME", pl.link.Program, pl.link.Hook)
-		}
-		return pl.usage("needs a target: --attach %s=%s:TARGET", pl.link.Program, pl.link.Hook)
+		what, example := targetOf(pl.hook)
+		return pl.usage("needs %s: --attach %s=%s:%s", what, pl.link.Program, pl.link.Hook, example)
 	}
 	return nil
+}
+
+// targeter is a hook that says what its target is.
+type targeter interface {
+	// target is a noun and an example.
+	target() (what, example string)
+}
+
+// targetOf says what is missing where a hook has no target.
+func targetOf(h hook) (what, example string) {
+	if t, ok := h.(targeter); ok {
+		return t.target()
+	}
+	if h.networked() {
+		return "an interface", "INTERFACE"
+	}
+	return "a target", "TARGET"
 }
 
 func ifaceError(iface string, open []string) error {

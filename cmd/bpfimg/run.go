@@ -6,7 +6,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
@@ -83,11 +82,9 @@ func (s *session) runOptions() (bpf.RunOptions, error) {
 	return opts, nil
 }
 
+// showRunning leaves notices out: they were logged when they arose.
 func showRunning(term *terminal, in schemas.Instance) error {
 	for _, l := range in.Links {
-		for _, n := range l.Notices {
-			term.notice("notice: %s", n)
-		}
 		if _, err := fmt.Fprintf(term.out, "%s: %s attached to %s\n", safe(in.Name), safe(l.Program), safe(linkText(l))); err != nil {
 			return err
 		}
@@ -101,5 +98,5 @@ func showRunning(term *terminal, in schemas.Instance) error {
 
 // linkText spells a link as --attach does, without the program.
 func linkText(l schemas.InstanceLink) string {
-	return strings.TrimPrefix(schemas.Attachment{Hook: l.Hook, Target: l.Target, Options: l.Options}.String(), "=")
+	return schemas.Attachment{Hook: l.Hook, Target: l.Target, Options: l.Options}.String()
 }
