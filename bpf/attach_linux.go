@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,12 +26,20 @@ func (s *starting) attach(ctx context.Context, i int, pl *placement) error {
 	if err := s.m.at(ctx, "attach "+pl.link.Program); err != nil {
 		return err
 	}
-	l, err := pl.hook.attach(ctx, s.host, pl, s.objs.program(pl.link.Program))
+	var held io.Closer
+	err := inNetns(pl.link.NetnsPath, func() (err error) {
+		held, err = pl.hook.attach(ctx, s.host, pl, s.objs.program(pl.link.Program))
+		return err
+	})
 	s.rec.Links[i] = pl.link
-	if err != nil || l == nil {
+	if err != nil || held == nil {
 		return err
 	}
-	s.links = append(s.links, l)
+	s.held = append(s.held, held)
+	l, ok := held.(link.Link)
+	if !ok {
+		return nil
+	}
 	info, err := l.Info()
 	switch {
 	case errors.Is(err, ebpf.ErrNotSupported):
@@ -67,10 +76,10 @@ func (s *starting) pinLink(ctx context.Context, pl *placement, l link.Link) erro
 // release closes the descriptors of a started instance: its pins hold it now.
 func (s *starting) release() error {
 	var errs []error
-	for _, l := range s.links {
-		errs = append(errs, l.Close())
+	for _, h := range s.held {
+		errs = append(errs, h.Close())
 	}
-	s.links = nil
+	s.held = nil
 	s.objs.Close()
 	if err := join(errs...); err != nil {
 		return fmt.Errorf("closing the links of instance %q: %w", s.rec.Name, err)

@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -166,4 +167,64 @@ func clsactUsed(ifindex uint32) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// remove removes one program's filter, and the qdisc if it was made for it and
+// holds nothing else.
+func (tcHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+	found, err := detachClsact(l, prog)
+	if err != nil || !l.CreatedQdisc {
+		return err
+	}
+	// An interface index can come back with another interface.
+	dev, err := netlink.LinkByIndex(int(l.Ifindex))
+	if err != nil || (!found && dev.Attrs().Name != l.Target) {
+		return nil // no interface, no qdisc
+	}
+	used, err := clsactUsed(l.Ifindex)
+	if err != nil {
+		return err
+	}
+	if used {
+		return r.bequeath(l)
+	}
+	if kind, err := ingressQdisc(l.Ifindex); err != nil || kind != "clsact" {
+		return err
+	}
+	if err := netlink.QdiscDel(clsact(l.Ifindex)); err != nil {
+		return fmt.Errorf("removing the clsact qdisc of %q: %w", l.Target, err)
+	}
+	return nil
+}
+
+// bequeath makes another instance with a filter in the same qdisc its owner.
+func (r *removal) bequeath(l schemas.InstanceLink) error {
+	records, err := r.m.records()
+	if err != nil {
+		return err
+	}
+	for _, rec := range records {
+		if rec.Name == r.rec.Name || rec.BootID != r.rec.BootID {
+			continue
+		}
+		for i, other := range rec.Links {
+			if other.Via == viaNetlink && other.Ifindex == l.Ifindex && other.Netns == l.Netns {
+				rec.Links[i].CreatedQdisc = true
+				return r.m.save(&rec)
+			}
+		}
+	}
+	return nil
+}
+
+// gone looks for the filter.
+func (tcHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {
+	filters, err := ourFilters(l, prog.ID, prog.Tag)
+	switch {
+	case err != nil:
+		return err.Error()
+	case len(filters) == 0:
+		return fmt.Sprintf("the filter of program %q on %q is gone: somebody removed it, or the interface", l.Program, l.Target)
+	}
+	return ""
 }

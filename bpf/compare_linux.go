@@ -28,12 +28,13 @@ func problems(rec *schemas.Instance) []string {
 			out = append(out, s)
 		}
 	}
+	known := implementations()
 	for _, l := range rec.Links {
 		s := ""
-		if l.Via == viaNetlink {
-			s = filterProblem(l, rec.Programs)
-		} else {
+		if l.Via == viaLink {
 			s = linkProblem(l)
+		} else if hook, ok := known[l.Hook].(remover); ok {
+			s = unlinkedProblem(hook, l, rec.Programs)
 		}
 		if s != "" {
 			out = append(out, s)
@@ -135,26 +136,25 @@ func dead(info *link.Info) bool {
 	return false
 }
 
-func filterProblem(l schemas.InstanceLink, programs []schemas.InstanceProgram) string {
-	ns, err := currentNetns()
-	if err != nil {
-		return err.Error()
-	}
-	if ns != l.Netns {
-		return fmt.Sprintf("the filter of program %q is in another network namespace (inode %d) and cannot be seen from here", l.Program, l.Netns)
-	}
+// unlinkedProblem asks the hook, in the network namespace of the attachment.
+func unlinkedProblem(hook remover, l schemas.InstanceLink, programs []schemas.InstanceProgram) string {
 	i := slices.IndexFunc(programs, func(p schemas.InstanceProgram) bool { return p.Name == l.Program })
 	if i < 0 {
 		return ""
 	}
-	filters, err := ourFilters(l, programs[i].ID, programs[i].Tag)
-	switch {
-	case err != nil:
-		return err.Error()
-	case len(filters) == 0:
-		return fmt.Sprintf("the filter of program %q on %q is gone: somebody removed it, or the interface", l.Program, l.Target)
+	path, err := findNetns(l)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Sprintf("the attachment of program %q is in a network namespace (inode %d) that is gone, or cannot be found from here", l.Program, l.Netns)
 	}
-	return ""
+	var problem string
+	err = join(err, inNetns(path, func() error {
+		problem = hook.gone(l, programs[i])
+		return nil
+	}))
+	if err != nil {
+		return err.Error()
+	}
+	return problem
 }
 
 func missing(what, name string, err error) string {

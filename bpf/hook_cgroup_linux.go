@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,7 +115,7 @@ func checkCgroup(p *placement) error {
 	return nil
 }
 
-func (cgroupHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (cgroupHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	l, err := link.AttachCgroup(link.CgroupOptions{Path: p.link.Target, Attach: p.spec.AttachType, Program: prog})
 	if err != nil {
 		return nil, attachError(p, "cgroup links", "5.7", err)

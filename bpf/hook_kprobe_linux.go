@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -25,6 +26,7 @@ type kprobeHook struct{ ret bool }
 func (kprobeHook) programType() ebpf.ProgramType { return ebpf.Kprobe }
 func (kprobeHook) capability() capability        { return unix.CAP_PERFMON }
 func (kprobeHook) networked() bool               { return false }
+func (kprobeHook) heldByPerf()                   {}
 
 // prepare says plainly when the kernel has no kprobes or no such function.
 func (k kprobeHook) prepare(_ context.Context, h *host, p *placement) error {
@@ -42,7 +44,7 @@ func (k kprobeHook) prepare(_ context.Context, h *host, p *placement) error {
 	return nil
 }
 
-func (k kprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (k kprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	probe := link.Kprobe
 	if k.ret {
 		probe = link.Kretprobe

@@ -6,13 +6,13 @@ package bpf
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -25,6 +25,9 @@ const hookNone = "none"
 const (
 	viaLink    = "link"
 	viaNetlink = "netlink"
+	viaMap     = "map"
+	viaProcess = "process"
+	viaOnce    = "once"
 )
 
 // hook is one kind of place in the kernel where programs go. Its name, program
@@ -40,11 +43,42 @@ type hook interface {
 	// prepare checks target and options against this system, changes nothing,
 	// and fills in what attach will use and the record will say.
 	prepare(ctx context.Context, h *host, p *placement) error
-	// attach puts prog in place. It returns the link that holds it there, or nil
-	// when p.link.Via is not [viaLink]: then it has undone its own failures, and
-	// removing it later takes no more than p.link.
-	attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (link.Link, error)
+	// attach puts prog in place. What it returns depends on p.link.Via, which
+	// prepare may have changed: with [viaLink] the [link.Link] that holds it there;
+	// with [viaProcess] what to close to take it away; else nil, and then it has
+	// undone its own failures, and the hook is a [remover].
+	attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error)
 }
+
+// What a hook may be besides.
+type (
+	// targeter is a hook that says what its target is.
+	targeter interface {
+		// target is a noun and an example; "" when it takes no target, or none
+		// is a target too.
+		target() (what, example string)
+	}
+	// prober is a hook of which the program type alone does not tell whether the
+	// kernel can do it. It is asked before anything is loaded.
+	prober interface {
+		// probe is nil, or an [UnsupportedError] that says what is missing.
+		probe() error
+	}
+	// perfHolder is a hook whose links are perf events, which can be pinned since
+	// Linux 5.15.
+	perfHolder interface{ heldByPerf() }
+	// remover is a hook with attachments that are no links, which are found again
+	// by what the record says. Both methods are called in the network namespace
+	// of l, if it has one.
+	remover interface {
+		// remove takes the attachment away, and nothing that somebody else put
+		// in its place; one that is not there is no error.
+		remove(ctx context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error
+		// gone says in a sentence what became of the attachment, "" when it is
+		// there.
+		gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string
+	}
+)
 
 // placement is the plan for one program: where it goes, and what is recorded
 // about it.
@@ -62,6 +96,16 @@ type placement struct {
 // String is the placement as `--attach` spells it.
 func (p *placement) String() string {
 	return schemas.Attachment{Program: p.link.Program, Hook: p.link.Hook, Target: p.link.Target}.String()
+}
+
+// info is the hook's row of the table.
+func (p *placement) info() inspect.HookInfo {
+	for _, info := range inspect.Hooks() {
+		if info.Name == p.link.Hook {
+			return info
+		}
+	}
+	return inspect.HookInfo{} // not for a placement that was made
 }
 
 // usage is an error of the person who wrote the attachment.
@@ -90,23 +134,10 @@ func (p *placement) notice(log *slog.Logger, format string, args ...any) {
 // implementations are the hooks this version attaches to, by name. Each also is
 // a row of [inspect.Hooks] with Delivered set.
 func implementations() map[string]hook {
-	known := map[string]hook{
-		"xdp":        xdpHook{},
-		"tc":         tcHook{},
-		"kprobe":     kprobeHook{},
-		"kretprobe":  kprobeHook{ret: true},
-		"tracepoint": tracepointHook{},
-
-		"raw_tracepoint": rawTracepointHook{},
-		"tp_btf":         tracingHook{at: ebpf.AttachTraceRawTp},
-		"fentry":         tracingHook{at: ebpf.AttachTraceFEntry},
-		"fexit":          tracingHook{at: ebpf.AttachTraceFExit},
-		"fmod_ret":       tracingHook{at: ebpf.AttachModifyReturn},
-		"lsm":            lsmHook{},
-		"uprobe":         uprobeHook{},
-		"uretprobe":      uprobeHook{ret: true},
+	known := map[string]hook{}
+	for _, family := range []map[string]hook{networkHooks(), tracingHooks(), cgroupHooks(), socketHooks(), otherHooks()} {
+		maps.Copy(known, family)
 	}
-	maps.Copy(known, cgroupHooks())
 	return known
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -85,7 +86,7 @@ func checkActiveLSMs(p *placement, list string) error {
 		"the BPF security module is not active: boot with the kernel parameter lsm=%s: %w", boot, unix.EOPNOTSUPP)}
 }
 
-func (lsmHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (lsmHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	l, err := link.AttachLSM(link.LSMOptions{Program: prog})
 	if errors.Is(err, unix.EBUSY) {
 		err = fmt.Errorf("LSM hook %q takes no further program: %w", p.link.Target, err)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -26,7 +27,7 @@ func (rawTracepointHook) prepare(_ context.Context, h *host, p *placement) error
 	return findTracepoint(h, p)
 }
 
-func (rawTracepointHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (rawTracepointHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: p.link.Target, Program: prog})
 	switch {
 	case errors.Is(err, unix.ENOENT):

@@ -6,6 +6,7 @@ package bpf
 import (
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/cilium/ebpf"
@@ -86,7 +87,7 @@ func tcxDirection(p *placement) ebpf.AttachType {
 	return ebpf.AttachTCXIngress
 }
 
-func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	if p.link.Via == viaNetlink {
 		return nil, attachClsact(p, prog)
 	}

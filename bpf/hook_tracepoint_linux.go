@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ const tracefsDir = "/sys/kernel/tracing"
 func (tracepointHook) programType() ebpf.ProgramType { return ebpf.TracePoint }
 func (tracepointHook) capability() capability        { return unix.CAP_PERFMON }
 func (tracepointHook) networked() bool               { return false }
+func (tracepointHook) heldByPerf()                   {}
 
 // prepare needs tracefs, where events have their ids. If no one has mounted it,
 // prepare does, as init systems do: that changes nothing that must be undone.
@@ -48,7 +50,7 @@ func (tracepointHook) prepare(_ context.Context, h *host, p *placement) error {
 	return nil
 }
 
-func (tracepointHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (tracepointHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	group, name, _ := strings.Cut(p.link.Target, "/")
 	l, err := link.Tracepoint(group, name, prog, nil)
 	if err != nil {

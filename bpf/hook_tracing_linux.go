@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -45,7 +46,7 @@ func (t tracingHook) prepare(_ context.Context, h *host, p *placement) error {
 	return nil
 }
 
-func (t tracingHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (t tracingHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	l, err := link.AttachTracing(link.TracingOptions{Program: prog, AttachType: t.at})
 	return l, trampolineError(p, err)
 }

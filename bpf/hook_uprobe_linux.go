@@ -29,6 +29,7 @@ type uprobeHook struct{ ret bool }
 func (uprobeHook) programType() ebpf.ProgramType { return ebpf.Kprobe }
 func (uprobeHook) capability() capability        { return unix.CAP_PERFMON }
 func (uprobeHook) networked() bool               { return false }
+func (uprobeHook) heldByPerf()                   {}
 
 // uprobePlace is a uprobe's target and options, parsed.
 type uprobePlace struct {
@@ -64,7 +65,7 @@ func (uprobeHook) prepare(_ context.Context, _ *host, p *placement) error {
 	return nil
 }
 
-func (u uprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (u uprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	place, err := parseUprobe(p)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -45,7 +46,7 @@ func slotTaken(h *host, p *placement, id uint32) error {
 		"the XDP slot of %q is taken by %s: %w", p.link.Target, h.owner(id), unix.EBUSY)}
 }
 
-func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (link.Link, error) {
+func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	mode := p.option("mode")
 	var native error
 	if mode != "generic" {

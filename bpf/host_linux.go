@@ -20,6 +20,8 @@ type host struct {
 	log *slog.Logger
 	// records are the instances there are, to say whose a program is.
 	records []schemas.Instance
+	// objs are the loaded objects, from when there are any.
+	objs *loaded
 }
 
 // iface looks the placement's interface up and records where it is.
@@ -32,11 +34,7 @@ func (h *host) iface(p *placement) (netlink.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: looking up interface %q: %w", p, p.link.Target, err)
 	}
-	ns, err := currentNetns()
-	if err != nil {
-		return nil, err
-	}
-	p.link.Ifindex, p.link.Netns = uint32(l.Attrs().Index), ns
+	p.link.Ifindex = uint32(l.Attrs().Index)
 	return l, nil
 }
 

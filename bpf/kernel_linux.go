@@ -44,12 +44,3 @@ func bootID() (string, error) {
 	}
 	return strings.TrimSpace(string(id)), nil
 }
-
-// currentNetns is the inode of the calling thread's network namespace.
-func currentNetns() (uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
-		return 0, fmt.Errorf("reading the network namespace: %w", err)
-	}
-	return st.Ino, nil
-}

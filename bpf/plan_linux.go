@@ -237,18 +237,16 @@ func (p *plan) takeIface(iface string) error {
 			continue
 		}
 		what, example := targetOf(pl.hook)
+		if what == "" {
+			continue
+		}
 		return pl.usage("needs %s: --attach %s=%s:%s", what, pl.link.Program, pl.link.Hook, example)
 	}
 	return nil
 }
 
-// targeter is a hook that says what its target is.
-type targeter interface {
-	// target is a noun and an example.
-	target() (what, example string)
-}
-
-// targetOf says what is missing where a hook has no target.
+// targetOf says what is missing where an attachment has no target, "" when
+// nothing is.
 func targetOf(h hook) (what, example string) {
 	if t, ok := h.(targeter); ok {
 		return t.target()

@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -45,7 +44,7 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 			r.dir = rec.PinPath
 		}
 	}
-	err = join(r.links(ctx), r.filters(ctx), r.pins(ctx))
+	err = join(r.links(ctx), r.unlinked(ctx), r.pins(ctx))
 	if err == nil {
 		err = r.await(ctx)
 	}
@@ -91,83 +90,42 @@ func (r *removal) link(path string) error {
 	return join(removePath(path), l.Close())
 }
 
-// filters removes the attachments that are no links.
-func (r *removal) filters(ctx context.Context) error {
+// unlinked removes the attachments that are no links, last attached first.
+func (r *removal) unlinked(ctx context.Context) error {
 	if r.rec == nil {
 		return nil
 	}
 	var errs []error
+	known := implementations()
 	for _, l := range slices.Backward(r.rec.Links) {
-		if l.Via != viaNetlink {
+		hook, ok := known[l.Hook].(remover)
+		if !ok || l.Via == viaLink || l.Via == viaProcess {
 			continue
 		}
-		if err := r.m.at(ctx, "remove filter "+l.Program); err != nil {
+		if err := r.m.at(ctx, "remove "+l.Via+" "+l.Program); err != nil {
 			return join(append(errs, err)...)
 		}
-		errs = append(errs, r.filter(l))
+		errs = append(errs, r.removeIn(ctx, hook, l))
 	}
 	return join(errs...)
 }
 
-// filter removes one program's filter, and the qdisc if it was made for it and
-// holds nothing else.
-func (r *removal) filter(l schemas.InstanceLink) error {
-	ns, err := currentNetns()
-	if err != nil {
-		return err
-	}
-	if ns != l.Netns {
-		// Out of reach. If the namespace is gone, so is the filter; await tells.
-		r.ids.elsewhere = append(r.ids.elsewhere, l)
-		return nil
-	}
+// removeIn removes one, in the network namespace it is in.
+func (r *removal) removeIn(ctx context.Context, hook remover, l schemas.InstanceLink) error {
 	i := slices.IndexFunc(r.rec.Programs, func(p schemas.InstanceProgram) bool { return p.Name == l.Program })
 	if i < 0 {
 		return nil
 	}
-	found, err := detachClsact(l, r.rec.Programs[i])
-	if err != nil || !l.CreatedQdisc {
-		return err
+	path, err := findNetns(l)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Out of reach. If the namespace is gone, so is the attachment; await tells.
+		r.ids.elsewhere = append(r.ids.elsewhere, l)
+		return nil
 	}
-	// An interface index can come back with another interface.
-	dev, err := netlink.LinkByIndex(int(l.Ifindex))
-	if err != nil || (!found && dev.Attrs().Name != l.Target) {
-		return nil // no interface, no qdisc
-	}
-	used, err := clsactUsed(l.Ifindex)
 	if err != nil {
 		return err
 	}
-	if used {
-		return r.bequeath(l)
-	}
-	if kind, err := ingressQdisc(l.Ifindex); err != nil || kind != "clsact" {
-		return err
-	}
-	if err := netlink.QdiscDel(clsact(l.Ifindex)); err != nil {
-		return fmt.Errorf("removing the clsact qdisc of %q: %w", l.Target, err)
-	}
-	return nil
-}
-
-// bequeath makes another instance with a filter in the same qdisc its owner.
-func (r *removal) bequeath(l schemas.InstanceLink) error {
-	records, err := r.m.records()
-	if err != nil {
-		return err
-	}
-	for _, rec := range records {
-		if rec.Name == r.rec.Name || rec.BootID != r.rec.BootID {
-			continue
-		}
-		for i, other := range rec.Links {
-			if other.Via == viaNetlink && other.Ifindex == l.Ifindex && other.Netns == l.Netns {
-				rec.Links[i].CreatedQdisc = true
-				return r.m.save(&rec)
-			}
-		}
-	}
-	return nil
+	return inNetns(path, func() error { return hook.remove(ctx, r, l, r.rec.Programs[i]) })
 }
 
 // pins removes what is left below the instance's folder, and nothing it does not

@@ -6,12 +6,12 @@ package bpf
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/cilium/ebpf/link"
-
+	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
 )
@@ -23,9 +23,9 @@ type starting struct {
 	host *host
 	rec  *schemas.Instance
 	objs *loaded
-	// links hold what is attached until they are closed, or for good once they
-	// are pinned.
-	links []link.Link
+	// held is what holds the attachments until it is closed, or for good once it
+	// is pinned.
+	held []io.Closer
 	// holder is held by a foreground run for as long as it lives.
 	holder *fileLock
 }
@@ -84,7 +84,7 @@ func (m *Manager) runLocked(ctx context.Context, p *plan, rec *schemas.Instance)
 	if err != nil {
 		return nil, m.saveLog(rec.Name, err)
 	}
-	s.objs = objs
+	s.objs, s.host.objs = objs, objs
 	if err := s.start(ctx); err != nil {
 		return nil, join(err, s.undo(ctx))
 	}
@@ -107,8 +107,11 @@ func (s *starting) prepare(ctx context.Context) error {
 	if s.host, err = s.m.host(); err != nil {
 		return err
 	}
+	if err := s.plan.supported(s.rec.Foreground); err != nil {
+		return err
+	}
 	for _, pl := range s.plan.placements {
-		if err := pl.hook.prepare(ctx, s.host, pl); err != nil {
+		if err := s.prepareHook(ctx, pl); err != nil {
 			return err
 		}
 	}
@@ -116,6 +119,27 @@ func (s *starting) prepare(ctx context.Context) error {
 		return nil
 	}
 	return ensureBPFFS(s.m.bpffs)
+}
+
+// prepareHook has the hook look at its target, in the target's network namespace.
+func (s *starting) prepareHook(ctx context.Context, pl *placement) error {
+	path, err := netnsPath(pl)
+	if err != nil {
+		return err
+	}
+	pl.link.NetnsPath = path
+	err = inNetns(path, func() error {
+		if info := pl.info(); info.HasOption(inspect.OptionNetns) {
+			if pl.link.Netns, err = currentNetns(); err != nil {
+				return err
+			}
+		}
+		return pl.hook.prepare(ctx, s.host, pl)
+	})
+	if err == nil && pl.link.Via == viaProcess && !s.rec.Foreground {
+		return pl.usage("nothing can keep this attached without a process: give --foreground")
+	}
+	return err
 }
 
 // start makes the loaded objects an instance. What it has done when it fails is

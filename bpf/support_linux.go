@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -17,13 +18,6 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 )
-
-// prober is a hook of which the program type alone does not tell whether the
-// kernel can do it.
-type prober interface {
-	// probe is nil, or an [UnsupportedError] that says what is missing.
-	probe() error
-}
 
 // Support says of every hook whether this kernel can do it, in the order of
 // [inspect.Hooks]. It loads small programs to find out, and needs what loading
@@ -38,14 +32,44 @@ func Support() ([]HookSupport, error) {
 		s := HookSupport{Hook: info.Name}
 		if h := known[info.Name]; h != nil {
 			s.Known = true
-			s.Err = probeHook(h)
+			s.Err = probeHook(h, info)
 		}
 		list = append(list, s)
 	}
 	return list, nil
 }
 
-func probeHook(h hook) error {
+// supported asks the kernel for everything p will need, before anything is
+// loaded. The probes remember their answers for the life of the process.
+func (p *plan) supported(foreground bool) error {
+	asked := map[string]bool{}
+	for _, pl := range p.placements {
+		if asked[pl.link.Hook] {
+			continue
+		}
+		asked[pl.link.Hook] = true
+		if err := probeHook(pl.hook, pl.info()); err != nil {
+			return fmt.Errorf("%s: %w", pl, err)
+		}
+		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
+			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
+				unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+		}
+	}
+	return nil
+}
+
+// havePerfLinks asks for a link between no program and no event: a kernel that
+// has such links finds the program missing, one that has not the request wrong.
+// Links of perf events: Linux 5.15 (commit b89fbfbb854c).
+func havePerfLinks() bool {
+	type linkCreate struct{ prog, target, attachType, flags uint32 }
+	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	return errno == unix.EBADF
+}
+
+func probeHook(h hook, info inspect.HookInfo) error {
 	var err error
 	if p, ok := h.(prober); ok {
 		err = p.probe()
@@ -54,9 +78,11 @@ func probeHook(h hook) error {
 	}
 	switch {
 	case errors.Is(err, ebpf.ErrNotSupported):
-		return unsupported(fmt.Sprintf("programs of type %s", h.programType()), "")
+		return unsupported(fmt.Sprintf("hook %s", info.Name), info.Since)
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("this kernel (%s) refuses such programs although the capability is held", kernelRelease())
+		return &KernelError{Op: "asking the kernel what it supports", Err: fmt.Errorf(
+			"%s programs are not permitted here although the capability is held (built without, locked down, or a user namespace): %w",
+			info.Name, unix.EPERM)}
 	}
 	return err
 }

@@ -77,16 +77,22 @@ type InstanceLink struct {
 	Program string `json:"program"`
 	Hook    string `json:"hook"`
 	Target  string `json:"target,omitempty"`
+	// Map is the map to attach to or that is attached, for hooks on maps.
+	Map string `json:"map,omitempty"`
 	// Options in effect, including what was chosen for the person
 	// ("mode=generic").
 	Options map[string]string `json:"options,omitempty"`
-	// Via says how the kernel holds it: "link" (a pinned bpf_link) or "netlink"
-	// (a tc filter, which needs no pin).
+	// Via says how the kernel holds it: "link" (a pinned bpf_link), "netlink" (a
+	// tc filter, a route: needs no pin), "map" (attached to a map), "process" (by
+	// the process of a foreground run), or "once" (it has run, and is attached to
+	// nothing).
 	Via string `json:"via"`
 	// Ifindex is the interface's index for network hooks, and Netns the inode of
 	// the network namespace it counts in (stat of /proc/self/ns/net).
 	Ifindex uint32 `json:"ifindex,omitempty"`
 	Netns   uint64 `json:"netns,omitempty"`
+	// NetnsPath is a file of that namespace, when it is not the one bpfimg ran in.
+	NetnsPath string `json:"netnsPath,omitempty"`
 	// CreatedQdisc says that the clsact qdisc of the interface is ours to remove
 	// once no filter uses it.
 	CreatedQdisc bool `json:"createdQdisc,omitempty"`

@@ -22,6 +22,9 @@ type HookInfo struct {
 	Target string
 	// Options it takes, in the order of their importance.
 	Options []OptionInfo
+	// Since is the first version of Linux with it, "" when that is older than any
+	// kernel bpfimg is for (5.4).
+	Since string
 	// Delivered says whether this version attaches to it; a hook that is not is
 	// named, so that inspection shows what an object wants.
 	Delivered bool
@@ -39,13 +42,28 @@ type OptionInfo struct {
 	Default string
 }
 
-// optionDirection is the one option that a section can set.
-const optionDirection = "direction"
+// Names of options that several hooks have.
+const (
+	// optionDirection is the one option that a section can set.
+	optionDirection = "direction"
+	// OptionNetns says in which network namespace the target is.
+	OptionNetns = "netns"
+)
 
-// Hooks lists every hook bpfimg knows the name of, the delivered families first.
-// The caller may keep and change the list.
+// netnsOption is that of every hook whose target is in a network namespace.
+func netnsOption() OptionInfo {
+	return OptionInfo{Name: OptionNetns, Help: "network namespace of the target, /run/netns/NAME or pid:NUMBER; when not given, the one bpfimg runs in"}
+}
+
+// HasOption says whether the hook takes the option.
+func (h HookInfo) HasOption(name string) bool {
+	return slices.ContainsFunc(h.Options, func(o OptionInfo) bool { return o.Name == name })
+}
+
+// Hooks lists every hook bpfimg knows the name of, family by family. The caller
+// may keep and change the list.
 func Hooks() []HookInfo {
-	return slices.Concat(deliveredHooks(), deliveredTracing(), cgroupHooks(), networkHooks(), tracingHooks())
+	return slices.Concat(networkHooks(), tracingHooks(), cgroupHooks(), socketHooks(), otherHooks())
 }
 
 // HookOf says where a program goes by what its section says: the hook's name, ""
@@ -90,8 +108,7 @@ func matchSection(section, pattern string) (target string, matched int) {
 // sectionOptions reads a direction from "tc/ingress" or "classifier/egress", or
 // the attach type such a section gave the program.
 func sectionOptions(h HookInfo, attachType, section string) map[string]string {
-	takes := slices.ContainsFunc(h.Options, func(o OptionInfo) bool { return o.Name == optionDirection })
-	if !takes {
+	if !h.HasOption(optionDirection) {
 		return nil
 	}
 	_, tail, _ := strings.Cut(section, "/")

@@ -37,7 +37,7 @@ func TestHooksDoc(t *testing.T) {
 
 func hooksTable() string {
 	var b strings.Builder
-	b.WriteString("\n| hook | program type | section names | target | options |\n|---|---|---|---|---|\n")
+	b.WriteString("\n| hook | since | program type | section names | target | options |\n|---|---|---|---|---|---|\n")
 	var later []string
 	for _, h := range Hooks() {
 		if !h.Delivered {
@@ -52,7 +52,7 @@ func hooksTable() string {
 			}
 			options = append(options, text+": "+o.Help)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s |\n", h.Name, strings.Join(h.Programs, ", "),
+		fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %s | %s |\n", h.Name, h.Since, strings.Join(h.Programs, ", "),
 			strings.Join(h.Sections, "`, `"), h.Target, strings.Join(options, "<br>"))
 	}
 	fmt.Fprintf(&b, "\nNamed by `bpfimg inspect`, not attached to yet: %s.\n\n", strings.Join(later, ", "))

@@ -3,40 +3,51 @@
 
 package inspect
 
-// Targets of the delivered tracing hooks.
+// Targets of tracing hooks.
 const (
 	targetEvent  = "tracepoint name"
 	targetUprobe = "BINARY:SYMBOL, BINARY:SYMBOL+OFFSET or BINARY:0xOFFSET in the file, BINARY an absolute path"
 )
 
-// deliveredTracing are the tracing hooks package bpf attaches to, besides the
-// first ones.
-func deliveredTracing() []HookInfo {
+// tracingHooks are those on events of the kernel and of programs.
+func tracingHooks() []HookInfo {
 	kprobe, tracing := []string{"kprobe"}, []string{"tracing"}
 	pid := []OptionInfo{{Name: "pid", Help: "number of the only process to probe; when not given, all that run the binary"}}
 	return []HookInfo{
+		{
+			Name: "kprobe", Programs: []string{"kprobe"}, Delivered: true, Target: targetFunction,
+			Sections: []string{"kprobe/FUNCTION"},
+		},
+		{
+			Name: "kretprobe", Programs: []string{"kprobe"}, Delivered: true, Target: targetFunction,
+			Sections: []string{"kretprobe/FUNCTION"},
+		},
+		{
+			Name: "tracepoint", Programs: []string{"tracepoint"}, Delivered: true, Target: targetTracepoint,
+			Sections: []string{"tracepoint/GROUP/NAME", "tp/GROUP/NAME"},
+		},
 		{
 			Name: "raw_tracepoint", Programs: []string{"raw_tracepoint", "raw_tracepoint_writable"}, Delivered: true, Target: targetEvent,
 			Sections: []string{"raw_tracepoint/NAME", "raw_tp/NAME", "raw_tracepoint.w/NAME", "raw_tp.w/NAME"},
 		},
 		{
-			Name: "tp_btf", Programs: tracing, Delivered: true, Target: targetEvent,
+			Name: "tp_btf", Since: "5.5", Programs: tracing, Delivered: true, Target: targetEvent,
 			Sections: []string{"tp_btf/NAME"},
 		},
 		{
-			Name: "fentry", Programs: tracing, Delivered: true, Target: targetFunction,
+			Name: "fentry", Since: "5.5", Programs: tracing, Delivered: true, Target: targetFunction,
 			Sections: []string{"fentry/FUNCTION", "fentry.s/FUNCTION"},
 		},
 		{
-			Name: "fexit", Programs: tracing, Delivered: true, Target: targetFunction,
+			Name: "fexit", Since: "5.5", Programs: tracing, Delivered: true, Target: targetFunction,
 			Sections: []string{"fexit/FUNCTION", "fexit.s/FUNCTION"},
 		},
 		{
-			Name: "fmod_ret", Programs: tracing, Delivered: true, Target: targetFunction,
+			Name: "fmod_ret", Since: "5.7", Programs: tracing, Delivered: true, Target: targetFunction,
 			Sections: []string{"fmod_ret/FUNCTION", "fmod_ret.s/FUNCTION"},
 		},
 		{
-			Name: "lsm", Programs: []string{"lsm"}, Delivered: true, Target: "LSM hook",
+			Name: "lsm", Since: "5.7", Programs: []string{"lsm"}, Delivered: true, Target: "LSM hook",
 			Sections: []string{"lsm/HOOK", "lsm.s/HOOK"},
 		},
 		{
@@ -47,27 +58,17 @@ func deliveredTracing() []HookInfo {
 			Name: "uretprobe", Programs: kprobe, Delivered: true, Target: targetUprobe, Options: pid,
 			Sections: []string{"uretprobe/BINARY:SYMBOL", "uretprobe.s/BINARY:SYMBOL"},
 		},
-	}
-}
-
-// tracingHooks besides the delivered ones.
-func tracingHooks() []HookInfo {
-	kprobe, tracing := []string{"kprobe"}, []string{"tracing"}
-	return []HookInfo{
-		{Name: "kprobe.multi", Programs: kprobe, Sections: []string{"kprobe.multi/PATTERN"}, Target: "kernel function pattern"},
-		{Name: "kretprobe.multi", Programs: kprobe, Sections: []string{"kretprobe.multi/PATTERN"}, Target: "kernel function pattern"},
-		{Name: "kprobe.session", Programs: kprobe, Sections: []string{"kprobe.session/PATTERN"}, Target: "kernel function pattern"},
+		{Name: "kprobe.multi", Since: "5.18", Programs: kprobe, Sections: []string{"kprobe.multi/PATTERN"}, Target: "kernel function pattern"},
+		{Name: "kretprobe.multi", Since: "5.18", Programs: kprobe, Sections: []string{"kretprobe.multi/PATTERN"}, Target: "kernel function pattern"},
+		{Name: "kprobe.session", Since: "6.10", Programs: kprobe, Sections: []string{"kprobe.session/PATTERN"}, Target: "kernel function pattern"},
 		{Name: "ksyscall", Programs: kprobe, Sections: []string{"ksyscall/SYSCALL"}, Target: "system call"},
 		{Name: "kretsyscall", Programs: kprobe, Sections: []string{"kretsyscall/SYSCALL"}, Target: "system call"},
-		{Name: "uprobe.multi", Programs: kprobe, Sections: []string{"uprobe.multi/BINARY:SYMBOL", "uprobe.multi.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "uretprobe.multi", Programs: kprobe, Sections: []string{"uretprobe.multi/BINARY:SYMBOL", "uretprobe.multi.s/BINARY:SYMBOL"}, Target: targetBinary},
-		{Name: "uprobe.session", Programs: kprobe, Sections: []string{"uprobe.session/BINARY:SYMBOL", "uprobe.session.s/BINARY:SYMBOL"}, Target: targetBinary},
+		{Name: "uprobe.multi", Since: "6.6", Programs: kprobe, Sections: []string{"uprobe.multi/BINARY:SYMBOL", "uprobe.multi.s/BINARY:SYMBOL"}, Target: targetBinary},
+		{Name: "uretprobe.multi", Since: "6.6", Programs: kprobe, Sections: []string{"uretprobe.multi/BINARY:SYMBOL", "uretprobe.multi.s/BINARY:SYMBOL"}, Target: targetBinary},
+		{Name: "uprobe.session", Since: "6.13", Programs: kprobe, Sections: []string{"uprobe.session/BINARY:SYMBOL", "uprobe.session.s/BINARY:SYMBOL"}, Target: targetBinary},
 		{Name: "usdt", Programs: kprobe, Sections: []string{"usdt/BINARY:PROVIDER:NAME", "usdt.s/BINARY:PROVIDER:NAME"}, Target: "binary:provider:name"},
 		{Name: "fsession", Programs: tracing, Sections: []string{"fsession/FUNCTION", "fsession.s/FUNCTION"}, Target: targetFunction},
-		{Name: "iter", Programs: tracing, Sections: []string{"iter/KIND", "iter.s/KIND"}, Target: "what is iterated over"},
-		{Name: "freplace", Programs: []string{"ext"}, Sections: []string{"freplace/FUNCTION"}, Target: "function of a loaded program"},
+		{Name: "iter", Since: "5.8", Programs: tracing, Sections: []string{"iter/KIND", "iter.s/KIND"}, Target: "what is iterated over"},
 		{Name: "perf_event", Programs: []string{"perf_event"}, Sections: []string{"perf_event"}, Target: "perf event"},
-		{Name: "struct_ops", Programs: []string{"struct_ops"}, Sections: []string{"struct_ops", "struct_ops.s"}, Target: "struct_ops map"},
-		{Name: "syscall", Programs: []string{"syscall"}, Sections: []string{"syscall"}},
 	}
 }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import "github.com/cilium/ebpf"
+
+// networkHooks are the hooks on network devices, by name.
+func networkHooks() map[string]hook {
+	return map[string]hook{
+		"xdp": xdpHook{},
+		"tc":  tcHook{},
+	}
+}
+
+// tracingHooks are the hooks on events of the kernel and of programs, by name.
+func tracingHooks() map[string]hook {
+	return map[string]hook{
+		"kprobe":     kprobeHook{},
+		"kretprobe":  kprobeHook{ret: true},
+		"tracepoint": tracepointHook{},
+
+		"raw_tracepoint": rawTracepointHook{},
+		"tp_btf":         tracingHook{at: ebpf.AttachTraceRawTp},
+		"fentry":         tracingHook{at: ebpf.AttachTraceFEntry},
+		"fexit":          tracingHook{at: ebpf.AttachTraceFExit},
+		"fmod_ret":       tracingHook{at: ebpf.AttachModifyReturn},
+		"lsm":            lsmHook{},
+		"uprobe":         uprobeHook{},
+		"uretprobe":      uprobeHook{ret: true},
+	}
+}
+
+// socketHooks are the hooks on sockets, by name.
+func socketHooks() map[string]hook { return nil }
+
+// otherHooks are those of no family, by name.
+func otherHooks() map[string]hook { return nil }

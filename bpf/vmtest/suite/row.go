@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+//go:build linux
+
+package main
+
+// row is one hook put to work by the real bpfimg: run, an event, the effect seen,
+// stop, nothing left. What differs between hooks is in here; the work is done by
+// one function for all of them.
+type row struct {
+	// hook is its name in the table of hooks; variant tells several rows of one
+	// hook apart, "" for the plain one.
+	hook, variant string
+	// object is a file of bpf/testdata or examples without ".bpf.o", which is in
+	// the registry as testdata/OBJECT:v1.
+	object string
+	// attach are the values of --attach. $NAME in them is replaced: $DEV and $PEER
+	// (the ends of a veth pair, up; what is sent to $PEER arrives at $DEV), $CGROUP
+	// (an empty cgroup of version 2), $DIR (an empty folder), and what setup has
+	// set with env.set.
+	attach []string
+	// flags are other flags of `bpfimg run`, with the same replacements.
+	flags []string
+	// foreground: only a foreground run can hold it, on every kernel.
+	foreground bool
+	// once: the program has run when `bpfimg run` returns; event is not needed.
+	once bool
+	// setup makes what the hook needs; env.cleanup undoes it. nil: nothing. An
+	// error that is errDevice means that a device is needed.
+	setup func(e *env) error
+	// event makes what the hook is about happen.
+	event func(e *env) error
+	// counter is the map whose values count events, summed over all entries; the
+	// row works when the sum is 0 before the event and at least atLeast (default
+	// 1) after it.
+	counter string
+	atLeast uint64
+	// seen looks for another effect than a counter; nil: the counter alone.
+	seen func(e *env) error
+}
+
+// rows of all families.
+func rows() []row {
+	var all []row
+	for _, family := range [][]row{networkRows(), tracingRows(), cgroupRows(), socketRows(), otherRows()} {
+		all = append(all, family...)
+	}
+	return all
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+//go:build linux
+
+package main
+
+func networkRows() []row { return nil }
