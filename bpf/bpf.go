@@ -131,6 +131,10 @@ type Status struct {
 	// Problems are sentences on where record and kernel differ; empty when they
 	// agree.
 	Problems []string `json:"problems,omitempty"`
+	// Runs of each program, in the order of Programs, as far as the kernel
+	// counted them; Counting says that it does.
+	Runs     []ProgramRuns `json:"runs,omitempty"`
+	Counting bool          `json:"counting"`
 }
 
 // Running is what [Manager.Run] returns.

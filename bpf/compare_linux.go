@@ -28,19 +28,24 @@ func problems(rec *schemas.Instance) []string {
 			out = append(out, s)
 		}
 	}
-	known := implementations()
 	for _, l := range rec.Links {
-		s := ""
-		if l.Via == viaLink {
-			s = linkProblem(l)
-		} else if hook, ok := known[l.Hook].(remover); ok {
-			s = unlinkedProblem(hook, l, rec.Programs)
-		}
-		if s != "" {
+		if s := linkState(l, rec.Programs); s != "" {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// linkState says in a sentence what is wrong with an attachment, "" when nothing
+// is.
+func linkState(l schemas.InstanceLink, programs []schemas.InstanceProgram) string {
+	if l.Via == viaLink {
+		return linkProblem(l)
+	}
+	if hook, ok := implementations()[l.Hook].(remover); ok {
+		return unlinkedProblem(hook, l, programs)
+	}
+	return ""
 }
 
 // openProgramOf opens a recorded program by its pin, or by its id where it has

@@ -81,8 +81,8 @@ func probeHook(h hook, info inspect.HookInfo) error {
 		return unsupported(fmt.Sprintf("hook %s", info.Name), info.Since)
 	case errors.Is(err, unix.EPERM):
 		return &KernelError{Op: "asking the kernel what it supports", Err: fmt.Errorf(
-			"%s programs are not permitted here although the capability is held (built without, locked down, or a user namespace): %w",
-			info.Name, unix.EPERM)}
+			"%s programs are not permitted here, on Linux %s, although the capability is held (built without, locked down, or a user namespace): %w",
+			info.Name, kernelRelease(), unix.EPERM)}
 	}
 	return err
 }
