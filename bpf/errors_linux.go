@@ -69,6 +69,9 @@ func programError(name string, spec *ebpf.ProgramSpec, err error) error {
 
 // rejection says why the verifier rejected a program.
 func rejection(spec *ebpf.ProgramSpec, rejected *ebpf.VerifierError) error {
+	if strings.Contains(rejected.Cause.Error(), "CO-RE relocation") {
+		return fmt.Errorf("it needs a type, field or value that this kernel (%s) does not have, or has in several forms: %w", kernelRelease(), rejected.Cause)
+	}
 	if n := unknownHelper(rejected.Log); n > 0 && !kernelSince(inspect.HelperSince(n)) {
 		return fmt.Errorf("%w: %w", unsupported("helper "+inspect.HelperName(n), inspect.HelperSince(n)), rejected.Cause)
 	}
