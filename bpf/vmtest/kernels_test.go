@@ -17,11 +17,12 @@ import (
 	"github.com/bpfimg/bpfimg/bpf/vmtest"
 )
 
-// kernels are the versions tested by default.
-var kernels = []string{"6.1", "6.12"}
+// kernels are the versions tested, and columns of the matrix.
+var kernels = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
 
-// TestKernels runs testdata/scripts with the real bpfimg on each kernel.
-// BPFIMG_TEST_KERNELS, a list such as "6.1,6.12", chooses others, and makes a
+// TestKernels runs testdata/scripts and the hook suite with the real bpfimg on
+// each kernel, and compares what came of the suite with the matrix in the docs.
+// BPFIMG_TEST_KERNELS, a list such as "6.1,6.12", chooses kernels, and makes a
 // missing kernel or qemu a failure.
 func TestKernels(t *testing.T) {
 	versions, must := kernels, false
@@ -31,14 +32,31 @@ func TestKernels(t *testing.T) {
 	found := openKernels(t, versions, must)
 	guest := goBuild(t, "./guest", stripped)
 	files := guestFiles(t, goBuild(t, "../../cmd/bpfimg", stripped))
-	for _, kernel := range found {
-		t.Run(kernel.Version, func(t *testing.T) {
-			status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
-			if status != 0 {
-				t.Errorf("guest status %d, want 0", status)
-			}
-		})
+	results := make([][]vmtest.RowResult, len(found))
+	t.Run("on", func(t *testing.T) { // ends when all machines are off
+		for i, kernel := range found {
+			t.Run(kernel.Version, func(t *testing.T) {
+				t.Parallel()
+				status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
+				if status != 0 {
+					t.Errorf("guest status %d, want 0", status)
+				}
+				var err error
+				if results[i], err = vmtest.ParseResults(console); err != nil {
+					t.Fatal(err)
+				}
+				checkRows(t, results[i])
+			})
+		}
+	})
+	if t.Failed() {
+		return // and no matrix is written
 	}
+	byColumn := map[string][]vmtest.RowResult{}
+	for i, kernel := range found {
+		byColumn[kernel.Version] = results[i]
+	}
+	checkMatrix(t, byColumn)
 }
 
 // TestBootReportsFailure makes sure that a script that fails cannot pass.
@@ -54,7 +72,7 @@ func TestBootReportsFailure(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			files := map[string]vmtest.File{"/scripts/one.txtar": {Data: []byte(tc.script)}}
-			if status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files}); status != tc.want {
+			if status, _ := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files}); status != tc.want {
 				t.Errorf("guest status %d, want %d", status, tc.want)
 			}
 		})
@@ -104,8 +122,8 @@ func openKernels(t *testing.T, versions []string, must bool) []vmtest.Kernel {
 	return found
 }
 
-// boot boots with the console in the test's log.
-func boot(t *testing.T, opts vmtest.Options) int {
+// boot boots with the console in the test's log, and returns it.
+func boot(t *testing.T, opts vmtest.Options) (status int, console string) {
 	t.Helper()
 	var log bytes.Buffer
 	opts.Log = &log
@@ -114,7 +132,7 @@ func boot(t *testing.T, opts vmtest.Options) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return result.Status
+	return result.Status, log.String()
 }
 
 // stripped is the flag that leaves the symbol table out of a binary.
