@@ -28,6 +28,9 @@ func tracingHooks() map[string]hook {
 		"lsm":            lsmHook{},
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
+
+		"perf_event": perfEventHook{},
+		"iter":       iterHook{},
 	}
 }
 

@@ -107,6 +107,7 @@ func (s *starting) prepare(ctx context.Context) error {
 	if s.host, err = s.m.host(); err != nil {
 		return err
 	}
+	s.host.plan = s.plan
 	if err := s.plan.supported(s.rec.Foreground); err != nil {
 		return err
 	}
