@@ -55,7 +55,7 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 		return nil, err
 	}
 	run, err := m.runLocked(ctx, p, newRecord(name, v, opts))
-	return run, join(err, lock.Unlock())
+	return run, join(err, p.close(), lock.Unlock())
 }
 
 // newRecord is the record before anything is loaded.
