@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,8 +29,8 @@ func TestKernels(t *testing.T) {
 		versions, must = strings.Split(list, ","), true
 	}
 	found := openKernels(t, versions, must)
-	guest := goBuild(t, "./guest")
-	files := guestFiles(t, goBuild(t, "../../cmd/bpfimg"))
+	guest := goBuild(t, "./guest", stripped)
+	files := guestFiles(t, goBuild(t, "../../cmd/bpfimg", stripped))
 	for _, kernel := range found {
 		t.Run(kernel.Version, func(t *testing.T) {
 			status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
@@ -43,7 +44,7 @@ func TestKernels(t *testing.T) {
 // TestBootReportsFailure makes sure that a script that fails cannot pass.
 func TestBootReportsFailure(t *testing.T) {
 	kernel := openKernels(t, kernels[:1], false)[0]
-	guest := goBuild(t, "./guest")
+	guest := goBuild(t, "./guest", stripped)
 	for _, tc := range []struct {
 		name, script string
 		want         int
@@ -116,14 +117,30 @@ func boot(t *testing.T, opts vmtest.Options) int {
 	return result.Status
 }
 
+// stripped is the flag that leaves the symbol table out of a binary.
+const stripped = "-ldflags=-s -w"
+
 // goBuild builds a static binary for the machine and returns its path.
-func goBuild(t *testing.T, pkg string) string {
+func goBuild(t *testing.T, pkg string, flags ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"build", "-trimpath", "-o", out}, flags, []string{pkg})...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, msg)
 	}
 	return out
+}
+
+// checkRows fails the test for every row that failed, and when there is none.
+func checkRows(t *testing.T, rows []vmtest.RowResult) {
+	t.Helper()
+	if len(rows) == 0 {
+		t.Error("the suite reported no row")
+	}
+	for _, r := range rows {
+		if r.Outcome == vmtest.Failed {
+			t.Errorf("%s %s: %s", r.Hook, r.Variant, r.Detail)
+		}
+	}
 }
