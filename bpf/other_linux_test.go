@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -57,10 +58,34 @@ func TestStructOps(t *testing.T) {
 	if st, err := b.Get(t.Context(), "ca"); err != nil || len(st.Problems) > 0 {
 		t.Errorf("%q, %v", st.Problems, err)
 	}
-	b.stop(r.Instance)
+	// A socket that uses it keeps it, and does not keep it from being stopped.
+	user, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetsockoptString(user, unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(t.Context(), "ca"); err != nil {
+		t.Fatal(err)
+	}
 	if err := transfer(t, congestion); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("the congestion control is left: %v", err)
 	}
+	if text := b.log.String(); !strings.Contains(text, "something else still holds parts") {
+		t.Errorf("no word of the socket: %s", text)
+	}
+	if err := unix.Close(user); err != nil {
+		t.Fatal(err)
+	}
+	var maps []uint32
+	for _, m := range r.Instance.Maps {
+		maps = append(maps, m.ID)
+	}
+	if left := waitGone(t.Context(), awaitLinks, maps, openMap); len(left) > 0 {
+		t.Errorf("maps %v are left", left)
+	}
+	b.checkGone(r.Instance)
 }
 
 // TestStructOpsNone loads without registering, and says what cannot be meant.

@@ -53,7 +53,7 @@ func (p *plan) supported(foreground bool) error {
 		}
 		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
 			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
-				unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+				unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 		}
 	}
 	return nil
