@@ -59,12 +59,20 @@ func (p *plan) supported(foreground bool) error {
 	return nil
 }
 
-// havePerfLinks asks for a link between no program and no event: a kernel that
-// has such links finds the program missing, one that has not the request wrong.
-// Links of perf events: Linux 5.15 (commit b89fbfbb854c).
+// havePerfLinks asks for a link between a program and no event: a kernel that has
+// such links finds the event missing, one that has not the request wrong. Links of
+// perf events: Linux 5.15 (commit b89fbfbb854c).
 func havePerfLinks() bool {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.TracePoint, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return false
+	}
+	defer prog.Close()
 	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	return errno == unix.EBADF
 }
