@@ -28,6 +28,9 @@ func tracingHooks() map[string]hook {
 		"lsm":            lsmHook{},
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
+
+		"perf_event": perfEventHook{},
+		"iter":       iterHook{},
 	}
 }
 
@@ -35,4 +38,10 @@ func tracingHooks() map[string]hook {
 func socketHooks() map[string]hook { return nil }
 
 // otherHooks are those of no family, by name.
-func otherHooks() map[string]hook { return nil }
+func otherHooks() map[string]hook {
+	return map[string]hook{
+		"freplace":    freplaceHook{},
+		hookStructOps: structOpsHook{},
+		"syscall":     syscallHook{},
+	}
+}

@@ -20,6 +20,8 @@ type host struct {
 	log *slog.Logger
 	// records are the instances there are, to say whose a program is.
 	records []schemas.Instance
+	// plan is what is to be loaded.
+	plan *plan
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
 }

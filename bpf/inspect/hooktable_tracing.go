@@ -68,7 +68,29 @@ func tracingHooks() []HookInfo {
 		{Name: "uprobe.session", Since: "6.13", Programs: kprobe, Sections: []string{"uprobe.session/BINARY:SYMBOL", "uprobe.session.s/BINARY:SYMBOL"}, Target: targetBinary},
 		{Name: "usdt", Programs: kprobe, Sections: []string{"usdt/BINARY:PROVIDER:NAME", "usdt.s/BINARY:PROVIDER:NAME"}, Target: "binary:provider:name"},
 		{Name: "fsession", Programs: tracing, Sections: []string{"fsession/FUNCTION", "fsession.s/FUNCTION"}, Target: targetFunction},
-		{Name: "iter", Since: "5.8", Programs: tracing, Sections: []string{"iter/KIND", "iter.s/KIND"}, Target: "what is iterated over"},
-		{Name: "perf_event", Programs: []string{"perf_event"}, Sections: []string{"perf_event"}, Target: "perf event"},
+		{
+			Name: "iter", Since: "5.8", Programs: tracing, Delivered: true,
+			Sections: []string{"iter/KIND", "iter.s/KIND"}, Target: "what is iterated over",
+			Options: []OptionInfo{
+				{Name: "map", Help: "map of the same image, which bpf_map_elem, bpf_sk_storage_map and sockmap need"},
+				{Name: "pid", Help: "number of the only process, for task, task_file and task_vma (Linux 6.1); when not given, all"},
+				{Name: "tid", Help: "number of the only thread, likewise"},
+				{Name: "cgroup", Help: "path of the cgroup to start at, for cgroup; when not given, the root"},
+				{
+					Name: "order", Values: []string{"self", "descendants-pre", "descendants-post", "ancestors"},
+					Help: "which cgroups, and which first; when not given, descendants-pre",
+				},
+			},
+		},
+		{
+			Name: "perf_event", Programs: []string{"perf_event"}, Delivered: true,
+			Sections: []string{"perf_event"}, Target: "event by its name in perf list, or rHEX",
+			Options: []OptionInfo{
+				{Name: "frequency", Help: "runs a second; 99 when neither this nor period is given, and every event is not one of its own"},
+				{Name: "period", Help: "run once in so many events; 1 when neither is given, for faults, switches and migrations"},
+				{Name: "cpu", Help: "all, or CPUs such as 0-3+5; one link each", Default: "all"},
+				{Name: "pid", Help: "number of the only process to watch: its threads and those it starts; one link for each thread"},
+			},
+		},
 	}
 }
