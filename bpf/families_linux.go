@@ -28,6 +28,16 @@ func tracingHooks() map[string]hook {
 		"lsm":            lsmHook{},
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
+
+		"kprobe.multi":    kprobeMultiHook{},
+		"kretprobe.multi": kprobeMultiHook{ret: true},
+		"kprobe.session":  kprobeMultiHook{session: true},
+		"ksyscall":        ksyscallHook{},
+		"kretsyscall":     ksyscallHook{kprobeHook{ret: true}},
+		"uprobe.multi":    uprobeMultiHook{},
+		"uretprobe.multi": uprobeMultiHook{ret: true},
+		"uprobe.session":  uprobeMultiHook{session: true},
+		"usdt":            usdtHook{},
 	}
 }
 

@@ -90,6 +90,7 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 		m.Pinning = ebpf.PinNone
 		keepTypes(m)
 	}
+	answerKconfig(o.spec)
 	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache})
 	if err != nil {
 		return nil, o.loadError(err)

@@ -81,7 +81,10 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	if f, err = withoutWeakMaps(f); err != nil {
+		return nil, nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(f.data))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}

@@ -46,7 +46,7 @@ func TestMatch(t *testing.T) {
 func TestFunctions(t *testing.T) {
 	f := open(t, sample().bytes())
 	got, err := f.Functions("tcp_*", 10)
-	want := []Function{{"tcp_open", codeAddress + 0x10}, {"tcp_close", codeAddress + 0x20}}
+	want := []Function{{"tcp_open", codeAddress + 0x10, 16, true}, {"tcp_close", codeAddress + 0x20, 16, true}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
@@ -55,6 +55,27 @@ func TestFunctions(t *testing.T) {
 	}
 	if _, err := f.Functions("*", 2); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("over the limit: %v", err)
+	}
+}
+
+func TestFunction(t *testing.T) {
+	f := open(t, sample().bytes())
+	for name, tc := range map[string]struct {
+		offset uint64
+		want   error
+	}{
+		"main":        {codeAddress, nil},
+		"tcp_shut":    {codeAddress + 0x20, nil},
+		"tcp_import":  {0, ErrImported},
+		"tcp_nowhere": {0, ErrNoFunction},
+		"tcp_data":    {0, ErrNoFunction},
+		"tcp_table":   {0, ErrNoFunction},
+		"tcp_*":       {0, ErrNoFunction},
+		"twice":       {0, ErrAmbiguous},
+	} {
+		if fn, err := f.Function(name); fn.Offset != tc.offset || !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v, %v", name, fn, err)
+		}
 	}
 }
 

@@ -5,47 +5,106 @@ package probes
 
 import (
 	"bytes"
+	"cmp"
 	"debug/elf"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+)
+
+// Errors of [File.Function]; test with [errors.Is].
+var (
+	// ErrNoFunction: no symbol table of the file has it.
+	ErrNoFunction = errors.New("no such function")
+	// ErrImported: it is in another file, a library.
+	ErrImported = errors.New("only imported")
+	// ErrAmbiguous: several functions in one file are called that.
+	ErrAmbiguous = errors.New("several functions of that name")
 )
 
 // Function is one that the file itself contains.
 type Function struct {
 	Name string
-	// Offset of its first instruction, from the start of the file.
-	Offset uint64
+	// Offset of its first instruction, from the start of the file, and Size in
+	// bytes, 0 when the file does not say.
+	Offset, Size uint64
+
+	global bool
 }
 
 // Functions lists those whose name matches the pattern (see [Match]), by offset.
 // Of several names for one place it keeps one. More than limit of them is an
 // error that wraps [ErrTooLarge].
 func (f *File) Functions(pattern string, limit int) ([]Function, error) {
-	found := map[uint64]string{}
+	found := map[uint64]Function{}
+	err := f.eachFunction(func(name []byte) bool { return Match(pattern, string(name)) }, func(fn Function, _ bool) error {
+		if _, again := found[fn.Offset]; fn.Offset == 0 || again {
+			return nil
+		}
+		if len(found) == limit {
+			return fmt.Errorf("%w: more than %d functions match", ErrTooLarge, limit)
+		}
+		found[fn.Offset] = fn
+		return nil
+	})
+	return slices.SortedFunc(maps.Values(found), func(a, b Function) int { return cmp.Compare(a.Offset, b.Offset) }), err
+}
+
+// Function finds the function of exactly this name. Of several it takes the
+// global one. Errors: [ErrImported], [ErrNoFunction], [ErrAmbiguous].
+func (f *File) Function(name string) (Function, error) {
+	var found []Function
+	imported := false
+	err := f.eachFunction(func(n []byte) bool { return string(n) == name }, func(fn Function, undefined bool) error {
+		imported = imported || undefined
+		if fn.Offset == 0 || slices.ContainsFunc(found, func(o Function) bool { return o.Offset == fn.Offset }) {
+			return nil
+		}
+		if len(found) > 0 && found[0].global != fn.global {
+			if fn.global {
+				found = []Function{fn}
+			}
+			return nil
+		}
+		if found = append(found, fn); len(found) > maxSame {
+			return fmt.Errorf("%w: more than %d", ErrAmbiguous, maxSame)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return Function{}, err
+	case len(found) > 1:
+		return Function{}, fmt.Errorf("%w: at %#x and %#x of the file", ErrAmbiguous, found[0].Offset, found[1].Offset)
+	case len(found) == 1:
+		return found[0], nil
+	case imported:
+		return Function{}, ErrImported
+	}
+	return Function{}, ErrNoFunction
+}
+
+// maxSame bounds how many functions of one name are looked at.
+const maxSame = 64
+
+// eachFunction calls yield for each function whose name is wanted, until that
+// fails. Offset is 0 for those that are elsewhere.
+func (f *File) eachFunction(wanted func(name []byte) bool, yield func(fn Function, imported bool) error) error {
 	for _, typ := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
 		i := slices.IndexFunc(f.sections, func(s section) bool { return s.typ == typ })
 		if i < 0 {
 			continue
 		}
-		if err := f.functions(f.sections[i], pattern, limit, found); err != nil {
-			return nil, err
+		if err := f.functionsOf(f.sections[i], wanted, yield); err != nil {
+			return err
 		}
 	}
-	list := make([]Function, 0, len(found))
-	for offset, name := range found {
-		list = append(list, Function{Name: name, Offset: offset})
-	}
-	slices.SortFunc(list, func(a, b Function) int {
-		if a.Offset < b.Offset {
-			return -1
-		}
-		return 1 // no two are equal
-	})
-	return list, nil
+	return nil
 }
 
-// functions adds those of one symbol table.
-func (f *File) functions(table section, pattern string, limit int, found map[uint64]string) error {
+// functionsOf is eachFunction for one symbol table.
+func (f *File) functionsOf(table section, wanted func(name []byte) bool, yield func(fn Function, imported bool) error) error {
 	names, err := f.symbolNames(table)
 	if err != nil {
 		return err
@@ -57,14 +116,13 @@ func (f *File) functions(table section, pattern string, limit int, found map[uin
 			return err
 		}
 		for s := range slices.Chunk(symbols, symbolSize) {
-			name, offset, ok := f.function(s, names, pattern)
-			if !ok || found[offset] != "" {
+			name := functionName(f.order.Uint32(s), s[4], names)
+			if len(name) == 0 || !wanted(name) {
 				continue
 			}
-			if len(found) == limit {
-				return fmt.Errorf("%w: more than %d functions match", ErrTooLarge, limit)
+			if err := yield(f.function(string(name), s)); err != nil {
+				return err
 			}
-			found[offset] = string(name)
 		}
 	}
 	return nil
@@ -85,18 +143,24 @@ func (f *File) symbolNames(table section) ([]byte, error) {
 	return f.read(names.offset, names.size)
 }
 
-// function looks at one symbol: where its code is, if it is a function of this
-// file and matches.
-func (f *File) function(symbol, names []byte, pattern string) (name []byte, offset uint64, ok bool) {
-	start := uint64(f.order.Uint32(symbol))
-	undefined := elf.SectionIndex(f.order.Uint16(symbol[6:])) == elf.SHN_UNDEF
-	if elf.ST_TYPE(symbol[4]) != elf.STT_FUNC || undefined || start >= uint64(len(names)) {
-		return nil, 0, false
+// functionName is the name of a symbol that is a function, nil for others.
+func functionName(start uint32, info byte, names []byte) []byte {
+	if elf.ST_TYPE(info) != elf.STT_FUNC || uint64(start) >= uint64(len(names)) {
+		return nil
 	}
-	name, _, ok = bytes.Cut(names[start:], []byte{0})
-	if !ok || len(name) == 0 || len(name) > maxName || !Match(pattern, string(name)) {
-		return nil, 0, false
+	name, _, ok := bytes.Cut(names[start:min(len(names), int(start)+maxName)], []byte{0})
+	if !ok {
+		return nil
 	}
-	offset, ok = f.place(f.order.Uint64(symbol[8:]), true)
-	return name, offset, ok
+	return name
+}
+
+// function reads a symbol that is one.
+func (f *File) function(name string, symbol []byte) (fn Function, imported bool) {
+	fn = Function{Name: name, Size: f.order.Uint64(symbol[16:]), global: elf.ST_BIND(symbol[4]) != elf.STB_LOCAL}
+	if elf.SectionIndex(f.order.Uint16(symbol[6:])) == elf.SHN_UNDEF {
+		return fn, true
+	}
+	fn.Offset, _ = f.place(f.order.Uint64(symbol[8:]), true)
+	return fn, false
 }

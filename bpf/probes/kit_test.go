@@ -54,14 +54,18 @@ func (p *program) rawNote(owner string, typ uint32, desc []byte) {
 	p.notes = pad(append(p.notes, desc...))
 }
 
-// symbol adds one; its section is 1 or, undefined, 0.
+// symbol adds a global one; its section is 1 or, undefined, 0.
 func (p *program) symbol(name string, typ elf.SymType, section uint16, address uint64) {
+	p.anySymbol(name, byte(elf.STB_GLOBAL), typ, section, address)
+}
+
+func (p *program) anySymbol(name string, bind byte, typ elf.SymType, section uint16, address uint64) {
 	if p.strings == nil {
 		p.strings = []byte{0}
 		p.symbols = make([]byte, symbolSize)
 	}
 	p.symbols = le.AppendUint32(p.symbols, uint32(len(p.strings)))
-	p.symbols = append(p.symbols, byte(typ), 0)
+	p.symbols = append(p.symbols, bind<<4|byte(typ), 0)
 	p.symbols = le.AppendUint16(p.symbols, section)
 	p.symbols = le.AppendUint64(p.symbols, address)
 	p.symbols = le.AppendUint64(p.symbols, 16)
@@ -146,6 +150,9 @@ func sample() *program {
 	p.symbol("tcp_import", elf.STT_FUNC, 0, 0)
 	p.symbol("tcp_nowhere", elf.STT_FUNC, 1, 0x999999)
 	p.symbol("tcp_data", elf.STT_FUNC, 1, dataAddress)
+	p.anySymbol("main", byte(elf.STB_LOCAL), elf.STT_FUNC, 1, codeAddress+0x30)
+	p.anySymbol("twice", byte(elf.STB_LOCAL), elf.STT_FUNC, 1, codeAddress+0x40)
+	p.anySymbol("twice", byte(elf.STB_LOCAL), elf.STT_FUNC, 1, codeAddress+0x50)
 	p.rawNote("GNU\x00", 3, []byte("build id"))
 	p.note(codeAddress+0x42, 0, "app", "request", "-4@%edi 8@%rsi")
 	p.note(codeAddress+0x80, dataAddress+2, "app", "reply", "")
