@@ -59,7 +59,7 @@ func (k kprobeMultiHook) prepare(_ context.Context, h *host, p *placement) error
 	case count > maxFunctions:
 		return p.usage("more than %d functions match %q: a narrower pattern is needed", maxFunctions, p.link.Target)
 	case probes.IsPattern(p.link.Target):
-		p.notice(h.log, "%q matches %d kernel functions", p.link.Target, count)
+		p.notice(h.log, "%q matches %d kernel function(s)", p.link.Target, count)
 	}
 	return nil
 }

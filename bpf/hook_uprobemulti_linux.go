@@ -56,7 +56,7 @@ func (u uprobeMultiHook) prepare(_ context.Context, h *host, p *placement) error
 	}
 	found, err := b.matching(p, pattern)
 	if err == nil && probes.IsPattern(pattern) {
-		p.notice(h.log, "%q matches %d functions of %q", pattern, len(found), b.name)
+		p.notice(h.log, "%q matches %d function(s) of %q", pattern, len(found), b.name)
 	}
 	return join(err, b.Close())
 }

@@ -90,7 +90,11 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 		m.Pinning = ebpf.PinNone
 		keepTypes(m)
 	}
-	answerKconfig(o.spec)
+	answer, err := answerCookies(o.spec)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
 	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache})
 	if err != nil {
 		return nil, o.loadError(err)

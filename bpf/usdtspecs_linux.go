@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfimg/bpfimg/bpf/probes"
 )
@@ -64,29 +63,4 @@ func (h *host) mapOf(name string, prog *ebpf.Program, m string) *ebpf.Map {
 		}
 	}
 	return nil
-}
-
-// answerKconfig answers LINUX_HAS_BPF_COOKIE, which objects with libbpf's
-// usdt.bpf.h ask of their loader: whether the kernel has BPF cookies. Ours knows
-// other such questions, and not this one. So it is asked one with the same
-// answer: LINUX_HAS_SYSCALL_WRAPPER is yes on every kernel of x86-64, arm64 and
-// s390x with cookies (wrappers: 4.17 to 4.19, cookies: 5.15). Without cookies the
-// variable goes, and its place reads as no.
-func answerKconfig(spec *ebpf.CollectionSpec) {
-	var section *btf.Datasec
-	if spec.Types == nil || spec.Types.TypeByName(".kconfig", &section) != nil {
-		return
-	}
-	kept := section.Vars[:0]
-	for _, v := range section.Vars {
-		variable, ok := v.Type.(*btf.Var)
-		if ok && variable.Name == "LINUX_HAS_BPF_COOKIE" {
-			if !havePerfLinks() { // came with cookies
-				continue
-			}
-			variable.Name = "LINUX_HAS_SYSCALL_WRAPPER"
-		}
-		kept = append(kept, v)
-	}
-	section.Vars = kept
 }
