@@ -29,8 +29,17 @@ func tracingHooks() map[string]hook {
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
 
-		"perf_event": perfEventHook{},
-		"iter":       iterHook{},
+		"perf_event":      perfEventHook{},
+		"iter":            iterHook{},
+		"kprobe.multi":    kprobeMultiHook{},
+		"kretprobe.multi": kprobeMultiHook{ret: true},
+		"kprobe.session":  kprobeMultiHook{session: true},
+		"ksyscall":        ksyscallHook{},
+		"kretsyscall":     ksyscallHook{kprobeHook{ret: true}},
+		"uprobe.multi":    uprobeMultiHook{},
+		"uretprobe.multi": uprobeMultiHook{ret: true},
+		"uprobe.session":  uprobeMultiHook{session: true},
+		"usdt":            usdtHook{},
 	}
 }
 

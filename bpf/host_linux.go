@@ -24,6 +24,8 @@ type host struct {
 	plan *plan
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
+	// usdtSpecs counts the specifications of probe arguments given to programs.
+	usdtSpecs uint32
 }
 
 // iface looks the placement's interface up and records where it is.

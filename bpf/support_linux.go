@@ -117,13 +117,6 @@ func probeHook(h hook, info inspect.HookInfo) error {
 	return err
 }
 
-func (uprobeHook) probe() error {
-	if !haveProbes("uprobe") {
-		return unsupported("uprobes (CONFIG_UPROBES)", "")
-	}
-	return features.HaveProgramType(ebpf.Kprobe)
-}
-
 // probe loads a program for a function the kernel has for such tests
 // (net/bpf/test_run.c), or a tracepoint every kernel has, because some kernels
 // take one kind of tracing program and refuse another.
