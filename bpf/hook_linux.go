@@ -86,6 +86,8 @@ type placement struct {
 	hook hook
 	// spec is the program in its object.
 	spec *ebpf.ProgramSpec
+	// maps are those of the whole image, by the names the record gives them.
+	maps map[string]*ebpf.MapSpec
 	// link is the record to be; Options in it are those asked for until prepare
 	// and attach add what was chosen.
 	link schemas.InstanceLink

@@ -22,6 +22,8 @@ type host struct {
 	records []schemas.Instance
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
+	// sockmaps says which programs this run has attached to maps of sockets.
+	sockmaps map[sockmapPlace]string
 }
 
 // iface looks the placement's interface up and records where it is.

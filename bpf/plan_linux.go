@@ -115,7 +115,22 @@ func (p *plan) place(opts RunOptions) error {
 		return fmt.Errorf("%w: not known where to attach %s: give --attach NAME=HOOK:TARGET (hooks: %s), or NAME=none to load without attaching",
 			ErrUsage, strings.Join(unplaced, ", "), strings.Join(HookNames(), ", "))
 	}
+	for _, pl := range p.placements {
+		pl.maps = p.maps()
+	}
 	return p.takeIface(opts.Iface)
+}
+
+// maps of all objects, by the names the record gives them.
+func (p *plan) maps() map[string]*ebpf.MapSpec {
+	all := map[string]*ebpf.MapSpec{}
+	for _, o := range p.objects {
+		prefix := p.mapPrefix(o)
+		for name, spec := range o.spec.Maps {
+			all[prefix+name] = spec
+		}
+	}
+	return all
 }
 
 // placeProgram plans one program whose hook is known.

@@ -59,12 +59,14 @@ func (p *plan) supported(foreground bool) error {
 	return nil
 }
 
-// havePerfLinks asks for a link between no program and no event: a kernel that
-// has such links finds the program missing, one that has not the request wrong.
-// Links of perf events: Linux 5.15 (commit b89fbfbb854c).
-func havePerfLinks() bool {
+// havePerfLinks asks for links of perf events: Linux 5.15 (commit b89fbfbb854c).
+func havePerfLinks() bool { return haveLinks(ebpf.AttachPerfEvent) }
+
+// haveLinks asks for a link between no program and nothing: a kernel that has
+// such links finds the program missing, one that has not the request wrong.
+func haveLinks(at ebpf.AttachType) bool {
 	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(at)}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	return errno == unix.EBADF
 }
