@@ -157,12 +157,16 @@ func sockmapError(p *placement, err error) error {
 }
 
 // remove detaches the program from the map, unless another has taken its place.
+// What sockets already in the map do about it, see [removal.sockets].
 func (s sockmapHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
-	i := slices.IndexFunc(r.rec.Maps, func(m schemas.InstanceMap) bool { return m.Name == l.Map })
-	if i < 0 {
-		return nil
+	recorded := schemas.InstanceMap{Name: l.Map, ID: l.MapID}
+	for _, m := range r.rec.Maps {
+		// A run that was killed has recorded the map and not yet the attachment.
+		if m.ID == l.MapID || (l.MapID == 0 && m.Name == l.Map) {
+			recorded = m
+		}
 	}
-	err := s.detach(l, r.rec.Maps[i], prog)
+	err := s.detach(l, recorded, prog)
 	// Without map or program there is no attachment (ErrNotExist is ENOENT), and
 	// with another program in place it is not ours (ENOENT from the kernel).
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -171,20 +175,12 @@ func (s sockmapHook) remove(_ context.Context, r *removal, l schemas.InstanceLin
 	return nil
 }
 
-// detach opens map and program by their pins if those are still theirs, and else
-// by number: somebody may have removed a pin, and another process hold the map.
 func (s sockmapHook) detach(l schemas.InstanceLink, recorded schemas.InstanceMap, prog schemas.InstanceProgram) error {
-	if mapProblem(recorded) != "" {
-		recorded.Pin = ""
-	}
-	if programProblem(prog) != "" {
-		prog.Pin = ""
-	}
-	m, err := openMapOf(recorded)
+	m, err := openExactMap(recorded)
 	if err != nil {
 		return err
 	}
-	program, err := openProgramOf(prog)
+	program, err := openExactProgram(prog)
 	if err != nil {
 		return join(err, m.Close())
 	}
