@@ -136,8 +136,8 @@ func partProblem(l schemas.InstanceLink, part schemas.InstanceLinkPart) string {
 	return ""
 }
 
-// dead says whether a link to a network interface or cgroup has lost it: its
-// index or id is 0 then.
+// dead says whether a link to a network interface, cgroup or network namespace
+// has lost it: its index or id is 0 then.
 func dead(info *link.Info) bool {
 	if x := info.XDP(); x != nil {
 		return x.Ifindex == 0
@@ -147,6 +147,9 @@ func dead(info *link.Info) bool {
 	}
 	if x := info.Cgroup(); x != nil {
 		return x.CgroupId == 0
+	}
+	if x := info.NetNs(); x != nil {
+		return x.NetnsInode == 0
 	}
 	return false
 }

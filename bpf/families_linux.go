@@ -44,7 +44,15 @@ func tracingHooks() map[string]hook {
 }
 
 // socketHooks are the hooks on sockets, by name.
-func socketHooks() map[string]hook { return nil }
+func socketHooks() map[string]hook {
+	return map[string]hook{
+		"socket":       socketHook{},
+		"sk_reuseport": reuseportHook{},
+		"sk_lookup":    lookupHook{},
+		"sk_skb":       sockmapHook{program: ebpf.SkSKB},
+		"sk_msg":       sockmapHook{program: ebpf.SkMsg},
+	}
+}
 
 // otherHooks are those of no family, by name.
 func otherHooks() map[string]hook {

@@ -105,7 +105,7 @@ func iterTargetOf(h *host, p *placement) (target *iterTarget, done func() error,
 		if m == nil {
 			return nil, done, p.usage("map %q was not created", p.link.Map)
 		}
-		return &iterTarget{first: uint32(m.FD())}, done, nil
+		return &iterTarget{first: uint32(m.m.FD())}, done, nil
 	case p.link.Target == "cgroup":
 		target = &iterTarget{first: iterOrder(p.option(optionOrder))}
 		dir, err := openIterCgroup(p)

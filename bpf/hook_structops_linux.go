@@ -79,7 +79,11 @@ func (structOpsHook) prepare(_ context.Context, h *host, p *placement) error {
 }
 
 func (structOpsHook) attach(_ context.Context, h *host, p *placement, _ *ebpf.Program) (io.Closer, error) {
-	l, err := link.AttachStructOps(link.StructOpsOptions{Map: h.objs.mapNamed(p.link.Map)})
+	m := h.objs.mapNamed(p.link.Map)
+	if m == nil {
+		return nil, p.usage("map %q was not created", p.link.Map)
+	}
+	l, err := link.AttachStructOps(link.StructOpsOptions{Map: m.m})
 	switch {
 	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EBUSY):
 		err = fmt.Errorf("another one of that name is registered, or there can be only one: %w", err)

@@ -26,6 +26,8 @@ type host struct {
 	objs *loaded
 	// usdtSpecs counts the specifications of probe arguments given to programs.
 	usdtSpecs uint32
+	// sockmaps says which programs this run has attached to maps of sockets.
+	sockmaps map[sockmapPlace]string
 }
 
 // iface looks the placement's interface up and records where it is.

@@ -284,6 +284,21 @@ func (b *bench) dump(instance, name string) (MapDump, string) {
 	return d, string(text)
 }
 
+// values are all values of an array map, in the order of its keys.
+func (b *bench) values(instance, name string) []int64 {
+	b.t.Helper()
+	d, text := b.dump(instance, name)
+	list := make([]int64, len(d.Entries))
+	for i, e := range d.Entries {
+		n, err := e.Value.(json.Number).Int64()
+		if err != nil {
+			b.t.Fatalf("%v: %s", err, text)
+		}
+		list[i] = n
+	}
+	return list
+}
+
 // wantError checks that err is target and says all of words.
 func wantError(t *testing.T, err, target error, words ...string) {
 	t.Helper()

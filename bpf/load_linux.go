@@ -52,6 +52,16 @@ func (l *loaded) program(name string) *ebpf.Program {
 	return nil
 }
 
+// mapNamed looks one up by the name in the record.
+func (l *loaded) mapNamed(name string) *loadedMap {
+	for i := range l.maps {
+		if l.maps[i].Name == name {
+			return &l.maps[i]
+		}
+	}
+	return nil
+}
+
 // load creates the maps and loads the programs of all objects. Each object is
 // its own world: maps of the same name in two objects are two maps.
 func (p *plan) load() (*loaded, error) {

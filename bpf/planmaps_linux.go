@@ -35,13 +35,3 @@ func (p *plan) mapNames() []string {
 	slices.Sort(names)
 	return names
 }
-
-// mapNamed is a created map by its recorded name, nil when there is none.
-func (l *loaded) mapNamed(name string) *ebpf.Map {
-	for _, m := range l.maps {
-		if m.Name == name {
-			return m.m
-		}
-	}
-	return nil
-}

@@ -44,7 +44,7 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 			r.dir = rec.PinPath
 		}
 	}
-	err = join(r.links(ctx), r.unlinked(ctx), r.pins(ctx))
+	err = join(r.links(ctx), r.unlinked(ctx), r.sockets(ctx), r.pins(ctx))
 	if err == nil {
 		err = r.await(ctx)
 	}

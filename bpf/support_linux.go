@@ -81,12 +81,15 @@ func (o *object) mapsSupported() error {
 	return nil
 }
 
-// havePerfLinks asks for a link between a program and no event: a kernel that has
-// such links finds the event missing, one that has not the request wrong. Links of
-// perf events: Linux 5.15 (commit b89fbfbb854c).
-func havePerfLinks() bool {
+// havePerfLinks asks for links of perf events: Linux 5.15 (commit b89fbfbb854c).
+func havePerfLinks() bool { return haveLinks(ebpf.TracePoint, ebpf.AttachPerfEvent) }
+
+// haveLinks asks for a link between a program and nothing: a kernel that has such
+// links finds the target missing, one that has not the request wrong. It takes a
+// program, because Linux 5.10 looks at that first.
+func haveLinks(program ebpf.ProgramType, at ebpf.AttachType) bool {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.TracePoint, License: "GPL",
+		Type: program, AttachType: at, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err != nil {
@@ -94,7 +97,7 @@ func havePerfLinks() bool {
 	}
 	defer prog.Close()
 	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(at)}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	return errno == unix.EBADF
 }

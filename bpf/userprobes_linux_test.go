@@ -4,7 +4,6 @@
 package bpf
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,21 +15,6 @@ import (
 	"syscall"
 	"testing"
 )
-
-// values are all values of an array map.
-func (b *bench) values(instance, name string) []int64 {
-	b.t.Helper()
-	d, text := b.dump(instance, name)
-	list := make([]int64, len(d.Entries))
-	for i, e := range d.Entries {
-		n, err := e.Value.(json.Number).Int64()
-		if err != nil {
-			b.t.Fatalf("%v: %s", err, text)
-		}
-		list[i] = n
-	}
-	return list
-}
 
 // TestUserProbes attaches to a program that already runs, has it work, and looks
 // at what was counted. In the attachments, $BIN is the program, $PID the process.

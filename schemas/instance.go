@@ -79,6 +79,8 @@ type InstanceLink struct {
 	Target  string `json:"target,omitempty"`
 	// Map is the map to attach to or that is attached, for hooks on maps.
 	Map string `json:"map,omitempty"`
+	// MapID is the kernel's id of Map, once the program is attached to it.
+	MapID uint32 `json:"mapId,omitempty"`
 	// Options in effect, including what was chosen for the person
 	// ("mode=generic").
 	Options map[string]string `json:"options,omitempty"`

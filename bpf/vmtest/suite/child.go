@@ -21,6 +21,9 @@ func children() map[string]func() error {
 		"nothing": func() error { return nil },
 		"call":    callProbed,
 		"talk":    talk,
+
+		"talkunix":  talkUnix,
+		"forbidden": bindForbidden,
 	}
 }
 
