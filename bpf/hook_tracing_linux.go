@@ -126,8 +126,6 @@ func fixedKind(spec *ebpf.ProgramSpec) string {
 		return "fmod_ret"
 	case ebpf.AttachLSMMac:
 		return "lsm"
-	case ebpf.AttachLSMCgroup:
-		return "lsm_cgroup"
 	}
 	return ""
 }
