@@ -12,14 +12,11 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
-
-	"github.com/bpfimg/bpfimg/schemas"
 )
 
 const (
 	objCgroupUnix     = "testdata/cgroup_unix.bpf.o"
 	objCgroupConnects = "testdata/cgroup_connects.bpf.o"
-	objLSMCgroup      = "testdata/lsm_cgroup.bpf.o"
 )
 
 // TestCgroupExact has a process in the cgroup do a thing so many times, and
@@ -143,25 +140,4 @@ func TestCgroupAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.stop(b.start(verified(t, "x", objCgroupConnects), opts))
-}
-
-func TestLSMCgroup(t *testing.T) {
-	b := newBench(t)
-	_, dir := ownCgroup(t)
-	loopbackUp(t)
-	v := verified(t, "x", objLSMCgroup)
-	_, err := b.Run(t.Context(), v, RunOptions{})
-	wantError(t, err, ErrUsage, "needs a cgroup")
-	if err := probeHook(lsmCgroupHook{}, (&placement{link: schemas.InstanceLink{Hook: "lsm_cgroup"}}).info()); err != nil {
-		_, errRun := b.Run(t.Context(), v, RunOptions{Attach: attachments(t, "on_bind=lsm_cgroup:"+dir)})
-		if errRun == nil || !strings.Contains(errRun.Error(), err.Error()) {
-			t.Errorf("run: %v; want %v", errRun, err)
-		}
-		t.Skipf("SKIP-REASON: the rest runs where programs of type lsm can be loaded: %v", err)
-	}
-	rec := b.start(v, RunOptions{Attach: attachments(t, "on_bind=lsm_cgroup:"+dir)})
-	a := newActor(t, dir)
-	a.do("udp4")
-	b.wantCounts(rec.Name, "binds", 1)
-	b.stop(rec)
 }

@@ -51,7 +51,6 @@ func cgroupHooks() map[string]hook {
 		"cgroup_sysctl":  cgroupHook{ebpf.CGroupSysctl, []ebpf.AttachType{ebpf.AttachCGroupSysctl}},
 		"cgroup_device":  cgroupHook{ebpf.CGroupDevice, []ebpf.AttachType{ebpf.AttachCGroupDevice}},
 		"sockops":        cgroupHook{ebpf.SockOps, []ebpf.AttachType{ebpf.AttachCGroupSockOps}},
-		"lsm_cgroup":     lsmCgroupHook{},
 	}
 }
 

@@ -36,38 +36,30 @@ func (lsmHook) networked() bool               { return false }
 // active, or has no such hook. Without the module being active a program would
 // load and attach, and never be called.
 func (lsmHook) prepare(_ context.Context, h *host, p *placement) error {
-	if err := checkLSM(h, p, p.link.Target); err != nil {
-		return err
-	}
-	p.fixTarget(ebpf.AttachLSMMac)
-	return nil
-}
-
-// checkLSM checks that programs can be attached to a hook of the BPF security
-// module, and would be called.
-func checkLSM(h *host, p *placement, hook string) error {
 	if err := needKernelTypes(p); err != nil {
 		return err
 	}
-	if err := findLSMHook(h, p, hook); err != nil {
+	if err := findLSMHook(h, p); err != nil {
 		return err
 	}
 	active, err := os.ReadFile(activeLSMs)
 	if err != nil {
 		p.notice(h.log, "%s cannot be read, so it is not known whether the BPF security module is active; if it is not, program %q is never called: boot with bpf in lsm=",
 			activeLSMs, p.link.Program)
-		return nil
+	} else if err := checkActiveLSMs(p, string(active)); err != nil {
+		return err
 	}
-	return checkActiveLSMs(p, string(active))
+	p.fixTarget(ebpf.AttachLSMMac)
+	return nil
 }
 
-// findLSMHook looks a hook up among the hooks the kernel was built with.
-func findLSMHook(h *host, p *placement, hook string) error {
+// findLSMHook looks the target up among the hooks the kernel was built with.
+func findLSMHook(h *host, p *placement) error {
 	found, built := false, false
 	err := kernelFunctions(func(symbol string) bool {
 		name, ok := strings.CutPrefix(symbol, lsmSymbolPrefix)
 		built = built || ok
-		found = ok && name == hook
+		found = ok && name == p.link.Target
 		return !found
 	})
 	switch {
@@ -77,7 +69,7 @@ func findLSMHook(h *host, p *placement, hook string) error {
 	case !built:
 		return fmt.Errorf("%s: %w", p, unsupported("the BPF security module (CONFIG_BPF_LSM)", ""))
 	case !found:
-		return fmt.Errorf("%s: %w: this kernel (%s) has no LSM hook %q that BPF programs can take", p, ErrNoTarget, kernelRelease(), hook)
+		return fmt.Errorf("%s: %w: this kernel (%s) has no LSM hook %q that BPF programs can take", p, ErrNoTarget, kernelRelease(), p.link.Target)
 	}
 	return nil
 }

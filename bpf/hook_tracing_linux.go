@@ -128,8 +128,6 @@ func fixedKind(spec *ebpf.ProgramSpec) string {
 		return "lsm"
 	case ebpf.AttachTraceIter:
 		return "iter"
-	case ebpf.AttachLSMCgroup:
-		return "lsm_cgroup"
 	}
 	return ""
 }

@@ -22,8 +22,7 @@ func children() map[string]func() error {
 		"call":    callProbed,
 		"talk":    talk,
 
-		"talkunix":  talkUnix,
-		"forbidden": bindForbidden,
+		"talkunix": talkUnix,
 	}
 }
 

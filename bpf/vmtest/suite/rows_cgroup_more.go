@@ -6,7 +6,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -15,7 +14,7 @@ import (
 )
 
 // cgroupMoreRows are the events of a cgroup that came later: those of UNIX
-// sockets, and decisions of security modules.
+// sockets.
 func cgroupMoreRows() []row {
 	unixSockets := row{
 		hook: "cgroup_sock_addr", variant: "UNIX sockets", object: "cgroup_unix",
@@ -31,32 +30,10 @@ func cgroupMoreRows() []row {
 	for _, event := range []string{"connect", "sendmsg", "recvmsg", "getpeername", "getsockname"} {
 		unixSockets.attach = append(unixSockets.attach, "on_"+event+"_unix=cgroup_sock_addr:$CGROUP")
 	}
-	return []row{unixSockets, {
-		hook: "lsm_cgroup", object: "lsm_cgroup", attach: []string{"on_bind=lsm_cgroup:$CGROUP"},
-		event: func(e *env) error { return e.child("forbidden", e.cgroup) }, counter: "binds",
-	}}
+	return []row{unixSockets}
 }
 
 // talkUnix is talk between UNIX sockets.
 func talkUnix() error {
 	return converse(unix.AF_UNIX, unix.SOCK_DGRAM, &unix.SockaddrUnix{Name: fmt.Sprintf("@bpfimg-%d", os.Getpid())})
-}
-
-// bindForbidden wants the program of lsm_cgroup.bpf.c to forbid a port and allow
-// another.
-func bindForbidden() error {
-	for _, tc := range []struct {
-		port int
-		want error
-	}{{tcpPort, unix.EPERM}, {0, nil}} {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if err := unix.Bind(fd, loopback(tc.port)); !errors.Is(err, tc.want) {
-			return fmt.Errorf("binding port %d: %v, want %v", tc.port, err, tc.want)
-		}
-	}
-	return nil
 }
