@@ -85,10 +85,10 @@ func parseBits(p place, text string, bits uint) (*big.Int, error) {
 		case t.Encoding == btf.Bool:
 			return parseBool(p, text)
 		case isChar(t) && len(text) == 3 && text[0] == '\'' && text[2] == '\'':
-			text = strconv.Itoa(int(text[1]))
-			if t.Encoding == btf.Signed && text[1] > math.MaxInt8 {
-				return nil, p.fail("%q is not one byte of ASCII", text)
+			if text[1] > math.MaxInt8 {
+				return nil, p.fail("%q is not one character of ASCII", text)
 			}
+			text = strconv.Itoa(int(text[1]))
 		}
 		return parseNumber(p, text, bits, t.Encoding == btf.Signed)
 	case *btf.Enum:
