@@ -90,7 +90,7 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 		m.Pinning = ebpf.PinNone
 		keepTypes(m)
 	}
-	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache})
+	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.replacements()})
 	if err != nil {
 		return nil, o.loadError(err)
 	}
@@ -133,7 +133,8 @@ func (l *loaded) describe(o *object, coll *ebpf.Collection, prefix string) error
 		}
 		id, _ := info.ID()
 		l.maps = append(l.maps, loadedMap{m: coll.Maps[name], InstanceMap: schemas.InstanceMap{
-			Name: prefix + name, Type: o.mapType(name, info.Type), ID: uint32(id),
+			Name: prefix + name, Type: o.mapType(name, info.Type), ID: uint32(id), MaxEntries: info.MaxEntries,
+			Shared: o.borrowed[name].from,
 		}})
 	}
 	return nil
@@ -158,7 +159,7 @@ func (p *plan) mapPrefix(o *object) string {
 		}
 		for name := range o.spec.Maps {
 			if other.spec.Maps[name] != nil {
-				return strings.TrimSuffix(strings.TrimSuffix(o.file, ".o"), ".bpf") + "/"
+				return o.label() + "/"
 			}
 		}
 	}

@@ -32,6 +32,8 @@ type object struct {
 	spec *ebpf.CollectionSpec
 	// programs are the names of those that can be loaded, sorted.
 	programs []string
+	// borrowed are maps of others to be used in the place of the object's own.
+	borrowed map[string]borrowed
 }
 
 // newPlan parses the verified objects and decides where each program goes:
@@ -52,6 +54,9 @@ func newPlan(v *verify.Verified, opts RunOptions) (*plan, error) {
 		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec})
 	}
 	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if err := p.configure(opts); err != nil {
 		return nil, err
 	}
 	return p, p.place(opts)
@@ -91,6 +96,7 @@ func (p *plan) place(opts RunOptions) error {
 	}
 	var unplaced []string
 	for _, o := range p.objects {
+		tails := o.tailPrograms()
 		for i := range o.desc.Programs {
 			d := &o.desc.Programs[i]
 			spec := o.spec.Programs[d.Name]
@@ -98,6 +104,10 @@ func (p *plan) place(opts RunOptions) error {
 				continue
 			}
 			where, asked := given[d.Name]
+			if tails[d.Name] != "" && !asked {
+				o.programs = append(o.programs, d.Name)
+				continue
+			}
 			where = withDefaults(where, *d)
 			if where.Hook == "" || (!asked && implementations()[where.Hook] == nil) {
 				unplaced = append(unplaced, unplacedName(*d))
@@ -110,6 +120,7 @@ func (p *plan) place(opts RunOptions) error {
 				o.programs = append(o.programs, d.Name)
 			}
 		}
+		o.typeTails(tails)
 	}
 	if len(unplaced) > 0 {
 		return fmt.Errorf("%w: not known where to attach %s: give --attach NAME=HOOK:TARGET (hooks: %s), or NAME=none to load without attaching",
