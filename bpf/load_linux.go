@@ -90,6 +90,9 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 		m.Pinning = ebpf.PinNone
 		keepTypes(m)
 	}
+	if err := o.settleVariables(); err != nil {
+		return nil, err
+	}
 	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.replacements()})
 	if err != nil {
 		return nil, o.loadError(err)

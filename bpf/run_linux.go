@@ -111,6 +111,13 @@ func (s *starting) prepare(ctx context.Context) error {
 	if s.host, err = s.m.host(); err != nil {
 		return err
 	}
+	if s.access, err = newMapAccess(s.opts); err != nil {
+		return err
+	}
+	s.rec.MapMode, s.rec.MapGroup = s.access.recorded(s.opts)
+	if err := s.plan.borrow(s.m, s.opts); err != nil {
+		return err
+	}
 	if err := s.plan.supported(s.rec.Foreground); err != nil {
 		return err
 	}
@@ -119,13 +126,7 @@ func (s *starting) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.plan.borrow(s.m, s.opts); err != nil {
-		return err
-	}
-	if s.access, err = newMapAccess(s.opts); err != nil {
-		return err
-	}
-	if s.rec.MapMode, s.rec.MapGroup = s.access.recorded(s.opts); s.rec.Foreground {
+	if s.rec.Foreground {
 		return nil
 	}
 	return ensureBPFFS(s.m.bpffs)

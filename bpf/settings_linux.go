@@ -169,3 +169,22 @@ func (o *object) outerOf(name string) string {
 	}
 	return ""
 }
+
+// settleVariables writes the values of variables into the maps they are in, and
+// leaves the loader none: it would map their memory, and hold the maps by that
+// for as long as the process lives.
+func (o *object) settleVariables() error {
+	for name, v := range o.spec.Variables {
+		spec := o.spec.Maps[v.SectionName]
+		if spec == nil || len(spec.Contents) != 1 {
+			return fmt.Errorf("object %q: variable %q is in %s, which has no content", o.file, name, v.SectionName)
+		}
+		data, ok := spec.Contents[0].Value.([]byte)
+		if !ok || uint64(v.Offset)+uint64(len(v.Value)) > uint64(len(data)) {
+			return fmt.Errorf("object %q: variable %q is not inside %s", o.file, name, v.SectionName)
+		}
+		copy(data[v.Offset:], v.Value)
+	}
+	o.spec.Variables = nil
+	return nil
+}
