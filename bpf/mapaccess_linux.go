@@ -161,7 +161,7 @@ func (s *starting) letPass(dir string) error {
 	if has&want == want {
 		return nil
 	}
-	s.m.log.Info("a folder was made passable for those who may open the maps", "folder", dir, "mode", fmt.Sprintf("%04o", uint32(has|want)))
+	s.m.log.Warn("a folder was made passable for those who may open the maps", "folder", dir, "mode", fmt.Sprintf("%04o", uint32(has|want)))
 	if err := os.Chmod(dir, has|want|stickyBit(st.Mode)); err != nil {
 		return fmt.Errorf("setting the mode: %w", err)
 	}
