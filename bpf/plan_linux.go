@@ -34,6 +34,8 @@ type object struct {
 	programs []string
 	// borrowed are maps of others to be used in the place of the object's own.
 	borrowed map[string]borrowed
+	// weak are the names it can do without.
+	weak map[string]bool
 }
 
 // newPlan parses the verified objects and decides where each program goes:
@@ -51,7 +53,11 @@ func newPlan(v *verify.Verified, opts RunOptions) (*plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("object %q: %w", o.File, err)
 		}
-		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec})
+		weak, err := inspect.WeakSymbols(o.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("object %q: %w", o.File, err)
+		}
+		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec, weak: weak})
 	}
 	if err := p.check(); err != nil {
 		return nil, err

@@ -121,6 +121,9 @@ func (s *starting) prepare(ctx context.Context) error {
 	if err := s.plan.supported(s.rec.Foreground); err != nil {
 		return err
 	}
+	if err := s.plan.fillKconfig(); err != nil {
+		return err
+	}
 	for _, pl := range s.plan.placements {
 		if err := s.prepareHook(ctx, pl); err != nil {
 			return err
