@@ -48,7 +48,9 @@ func (ids *kernelIDs) add(rec *schemas.Instance) {
 		ids.programs = append(ids.programs, p.ID)
 	}
 	for _, m := range rec.Maps {
-		ids.maps = append(ids.maps, m.ID)
+		if m.Shared == "" { // others keep the rest
+			ids.maps = append(ids.maps, m.ID)
+		}
 	}
 }
 

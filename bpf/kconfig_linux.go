@@ -4,99 +4,91 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/bpf/kconfig"
 )
 
-// nothing to close.
-type nothing struct{}
+// fillKconfig gives the `extern … __kconfig` variables of all objects the values
+// of this kernel.
+func (p *plan) fillKconfig() error {
+	for _, o := range p.objects {
+		spec := o.spec.Maps[inspect.KconfigMap]
+		if spec == nil {
+			continue
+		}
+		section, ok := spec.Value.(*btf.Datasec)
+		if !ok {
+			return fmt.Errorf("object %q: %s has no variables", o.file, inspect.KconfigMap)
+		}
+		data, err := kconfig.Resolve(section, o.weak, thisKernel())
+		if missing := (*kconfig.MissingError)(nil); errors.As(err, &missing) {
+			return fmt.Errorf("object %q: %w", o.file, unsupported(missing.Option, ""))
+		}
+		if err != nil {
+			return fmt.Errorf("object %q: %w", o.file, err)
+		}
+		spec.Contents = []ebpf.MapKV{{Key: uint32(0), Value: data}}
+	}
+	return nil
+}
 
-// Close does nothing.
-func (nothing) Close() error { return nil }
-
-// answerCookies answers LINUX_HAS_BPF_COOKIE, which objects with libbpf's
-// usdt.bpf.h ask of their loader: whether the kernel has BPF cookies. Ours knows
-// other such variables and not this one, so it is read from a map of our own,
-// which is to be closed when the programs are loaded: they hold it.
-func answerCookies(spec *ebpf.CollectionSpec) (io.Closer, error) {
-	forgetCookies(spec)
-	var loads []*asm.Instruction
-	for _, p := range spec.Programs {
-		for i := range p.Instructions {
-			ins := &p.Instructions[i]
-			if ins.OpCode.IsDWordLoad() && ins.Src == asm.PseudoMapValue && ins.Reference() == "" && ins.Constant == inspect.CookieLoad {
-				loads = append(loads, ins)
+// thisKernel is asked through its files and the loader's probes.
+func thisKernel() kconfig.Kernel {
+	return kconfig.Kernel{
+		Config:         openConfig,
+		Version:        features.LinuxVersionCode,
+		SyscallWrapper: haveSyscallWrapper,
+		Cookie: func() (bool, error) {
+			err := features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie)
+			if errors.Is(err, ebpf.ErrNotSupported) {
+				return false, nil
 			}
-		}
+			return err == nil, err
+		},
 	}
-	if len(loads) == 0 {
-		return nothing{}, nil
-	}
-	answer, err := answerMap(havePerfLinks()) // which came with cookies
-	if err != nil {
-		return nil, err
-	}
-	for _, ins := range loads {
-		*ins = replaceLoad(*ins)
-		if err := ins.AssociateMap(answer); err != nil {
-			return nil, join(fmt.Errorf("answering LINUX_HAS_BPF_COOKIE: %w", err), answer.Close())
-		}
-	}
-	return answer, nil
 }
 
-// forgetCookies takes the variable from those the loader answers; it would look
-// for it in the kernel's configuration.
-func forgetCookies(spec *ebpf.CollectionSpec) {
-	var section *btf.Datasec
-	if spec.Types == nil || spec.Types.TypeByName(".kconfig", &section) != nil {
-		return
+// openConfig opens the configuration where distributions and the kernel itself
+// (CONFIG_IKCONFIG_PROC) put it.
+func openConfig() (io.ReadCloser, error) {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return nil, fmt.Errorf("asking for the kernel's release: %w", err)
 	}
-	kept := section.Vars[:0]
-	for _, v := range section.Vars {
-		if variable, ok := v.Type.(*btf.Var); !ok || variable.Name != "LINUX_HAS_BPF_COOKIE" {
-			kept = append(kept, v)
+	installed := "/boot/config-" + strings.ReplaceAll(unix.ByteSliceToString(uts.Release[:]), "/", "")
+	var errs []error
+	for _, path := range []string{"/proc/config.gz", installed} {
+		f, err := os.Open(path)
+		if err == nil {
+			return f, nil
 		}
+		errs = append(errs, err)
 	}
-	section.Vars = kept
+	return nil, fmt.Errorf("the programs ask for options of the kernel, whose configuration cannot be read: %w; install the file that belongs to this kernel", join(errs...))
 }
 
-// replaceLoad is a load of the start of a map's value with all that belongs to
-// ins but the variable.
-func replaceLoad(ins asm.Instruction) asm.Instruction {
-	load := asm.LoadMapValue(ins.Dst, 0, 0).WithSource(ins.Source())
-	if name := ins.Symbol(); name != "" {
-		load = load.WithSymbol(name)
+// haveSyscallWrapper: arch/*/Kconfig select ARCH_HAS_SYSCALL_WRAPPER on these
+// architectures since Linux 4.17, 4.19 (arm64) and 6.6 (riscv).
+func haveSyscallWrapper() (bool, error) {
+	switch runtime.GOARCH {
+	case "amd64", "386", "s390x", "arm64":
+		return true, nil
+	case "riscv64":
+		version, err := features.LinuxVersionCode()
+		return version >= 6<<16|6<<8, err
 	}
-	if fn := btf.FuncMetadata(&ins); fn != nil {
-		load = btf.WithFuncMetadata(load, fn)
-	}
-	return load
-}
-
-// answerMap is a map of one value that cannot change, 1 for yes, so that the
-// verifier takes it for a constant.
-func answerMap(yes bool) (*ebpf.Map, error) {
-	value := make([]byte, 8)
-	if yes {
-		value[0] = 1
-	}
-	const readOnlyForPrograms = 1 << 7 // BPF_F_RDONLY_PROG of linux/bpf.h
-	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "kconfig", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(len(value)), MaxEntries: 1,
-		Flags: readOnlyForPrograms, Contents: []ebpf.MapKV{{Key: uint32(0), Value: value}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("answering LINUX_HAS_BPF_COOKIE: %w", err)
-	}
-	if err := m.Freeze(); err != nil {
-		return nil, join(fmt.Errorf("answering LINUX_HAS_BPF_COOKIE: %w", err), m.Close())
-	}
-	return m, nil
+	return false, nil
 }

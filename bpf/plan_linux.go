@@ -32,6 +32,10 @@ type object struct {
 	spec *ebpf.CollectionSpec
 	// programs are the names of those that can be loaded, sorted.
 	programs []string
+	// borrowed are maps of others to be used in the place of the object's own.
+	borrowed map[string]borrowed
+	// weak are the names it can do without.
+	weak map[string]bool
 }
 
 // newPlan parses the verified objects and decides where each program goes:
@@ -49,9 +53,16 @@ func newPlan(v *verify.Verified, opts RunOptions) (*plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("object %q: %w", o.File, err)
 		}
-		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec})
+		weak, err := inspect.WeakSymbols(o.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("object %q: %w", o.File, err)
+		}
+		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec, weak: weak})
 	}
 	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if err := p.configure(opts); err != nil {
 		return nil, err
 	}
 	return p, p.place(opts)
@@ -91,6 +102,7 @@ func (p *plan) place(opts RunOptions) error {
 	}
 	var unplaced []string
 	for _, o := range p.objects {
+		tails := o.tailPrograms()
 		for i := range o.desc.Programs {
 			d := &o.desc.Programs[i]
 			spec := o.spec.Programs[d.Name]
@@ -102,6 +114,10 @@ func (p *plan) place(opts RunOptions) error {
 				if err != nil {
 					return err
 				}
+				continue
+			}
+			if tails[d.Name] != "" && !asked {
+				o.programs = append(o.programs, d.Name)
 				continue
 			}
 			where = withDefaults(where, *d)
@@ -116,6 +132,7 @@ func (p *plan) place(opts RunOptions) error {
 				o.programs = append(o.programs, d.Name)
 			}
 		}
+		o.typeTails(tails)
 	}
 	if len(unplaced) > 0 {
 		return fmt.Errorf("%w: not known where to attach %s: give --attach NAME=HOOK:TARGET (hooks: %s), or NAME=none to load without attaching",

@@ -46,6 +46,9 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 	}
 	err = join(r.links(ctx), r.unlinked(ctx), r.sockets(ctx), r.pins(ctx))
 	if err == nil {
+		err = r.leaveShared(name)
+	}
+	if err == nil {
 		err = r.await(ctx)
 	}
 	if err != nil {

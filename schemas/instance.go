@@ -35,6 +35,15 @@ type Instance struct {
 	BootID  string    `json:"bootId"`
 	// PinPath is the bpffs folder that holds this instance's pins.
 	PinPath string `json:"pinPath"`
+	// Variables are the values that were set over those in the objects, and
+	// MaxEntries the sizes of maps, by the names that were given; an update can
+	// apply them again.
+	Variables  []VariableSetting `json:"variables,omitempty"`
+	MaxEntries map[string]uint32 `json:"maxEntries,omitempty"`
+	// MapMode is the mode of the maps' pins in octal ("0660") and MapGroup the
+	// group they belong to, as it was given; empty when they are root's alone.
+	MapMode  string `json:"mapMode,omitempty"`
+	MapGroup string `json:"mapGroup,omitempty"`
 	// Programs, Maps and Links in load order.
 	Programs []InstanceProgram `json:"programs"`
 	Maps     []InstanceMap     `json:"maps"`
@@ -64,12 +73,28 @@ type InstanceProgram struct {
 	Pin string `json:"pin,omitempty"`
 }
 
-// InstanceMap is one created map.
+// InstanceMap is one map the programs use.
 type InstanceMap struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 	ID   uint32 `json:"id"`
-	Pin  string `json:"pin,omitempty"`
+	// MaxEntries is the size in effect, as the kernel tells it.
+	MaxEntries uint32 `json:"maxEntries,omitempty"`
+	Pin        string `json:"pin,omitempty"`
+	// Shared says whose map it is when it was not made for this instance: the
+	// path of a pin, or the name of the instance. It outlives this one as long as
+	// they hold it.
+	Shared string `json:"shared,omitempty"`
+}
+
+// VariableSetting is a value for a global variable, as `--set NAME=VALUE` gives
+// it.
+type VariableSetting struct {
+	// Name of the variable; FILE/NAME when several objects have one of that name,
+	// FILE being the object's name without ".bpf.o".
+	Name string `json:"name"`
+	// Value as text, see package bpf/varset.
+	Value string `json:"value"`
 }
 
 // InstanceLink is one attachment.

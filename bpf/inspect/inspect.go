@@ -84,7 +84,10 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 	if f, err = readable(f); err != nil {
 		return nil, nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(f.data))
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(f.withoutKconfig()))
+	if err == nil {
+		err = addKconfig(spec)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}

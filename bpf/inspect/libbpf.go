@@ -16,22 +16,12 @@ import (
 // mapsSection is where maps are defined by their BTF.
 const mapsSection = ".maps"
 
-// hasCookie is a variable that loaders answer: does the kernel have BPF cookies?
-const hasCookie = "LINUX_HAS_BPF_COOKIE"
-
-// CookieLoad is the constant of the instructions that load the address of the
-// variable LINUX_HAS_BPF_COOKIE of section .kconfig, by which the loader finds
-// them. The parser leaves it alone, and the linker writes over it.
-const CookieLoad = 0x62706663
-
 // readable is f, or what a copy of its bytes says in which the maps that are
-// defined as weak are global, and loads of the cookie variable marked. Headers
-// define maps so that several objects may include them (libbpf's usdt.bpf.h); in
-// one object it makes no difference, and libbpf takes both, but the parser only
-// global ones.
+// defined as weak are global. Headers define maps so that several objects may
+// include them (libbpf's usdt.bpf.h); in one object it makes no difference, and
+// libbpf takes both, but the parser only global ones.
 func readable(f *elfFile) (*elfFile, error) {
-	weak, cookies := f.eachWeakMap(func([]byte) {}), f.eachCookieLoad(func([]byte) {})
-	if !weak && !cookies {
+	if !f.eachWeakMap(func([]byte) {}) {
 		return f, nil
 	}
 	f, err := check(bytes.Clone(f.data))
@@ -41,33 +31,7 @@ func readable(f *elfFile) (*elfFile, error) {
 	f.eachWeakMap(func(symbol []byte) {
 		symbol[4] = byte(elf.STB_GLOBAL)<<4 | byte(elf.ST_TYPE(symbol[4]))
 	})
-	f.eachCookieLoad(func(instruction []byte) {
-		f.order.PutUint32(instruction[4:], CookieLoad)
-	})
 	return f, nil
-}
-
-// eachCookieLoad calls do with the bytes of each instruction whose relocation is
-// to [hasCookie], and says whether there was one.
-func (f *elfFile) eachCookieLoad(do func(instruction []byte)) (found bool) {
-	const instructionSize = 8
-	for i := range f.sections {
-		s := &f.sections[i]
-		if s.typ != elf.SHT_REL || f.debug(int(s.info)) {
-			continue
-		}
-		code := f.sections[s.info].bytes
-		for r := s.bytes; len(r) >= relocationSize; r = r[relocationSize:] {
-			offset, symbol := f.order.Uint64(r), f.order.Uint64(r[8:])>>32
-			if symbol >= uint64(len(f.symbols)) || string(f.symbols[symbol].name) != hasCookie ||
-				offset > uint64(len(code)) || uint64(len(code))-offset < instructionSize {
-				continue
-			}
-			found = true
-			do(code[offset : offset+instructionSize])
-		}
-	}
-	return found
 }
 
 // eachWeakMap calls do with the bytes of each symbol of a weak map, and says
