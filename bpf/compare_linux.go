@@ -126,8 +126,8 @@ func linkProblem(l schemas.InstanceLink) string {
 	return ""
 }
 
-// dead says whether a link to a network interface or cgroup has lost it: its
-// index or id is 0 then.
+// dead says whether a link to a network interface, cgroup or network namespace
+// has lost it: its index or id is 0 then.
 func dead(info *link.Info) bool {
 	if x := info.XDP(); x != nil {
 		return x.Ifindex == 0
@@ -135,8 +135,14 @@ func dead(info *link.Info) bool {
 	if x := info.TCX(); x != nil {
 		return x.Ifindex == 0
 	}
+	if x := info.Netkit(); x != nil {
+		return x.Ifindex == 0
+	}
 	if x := info.Cgroup(); x != nil {
 		return x.CgroupId == 0
+	}
+	if x := info.NetNs(); x != nil {
+		return x.NetnsInode == 0
 	}
 	return false
 }
