@@ -36,9 +36,9 @@ const (
 // (linux/netfilter_ipv4.h): where fragments are put together.
 const priorityDefrag = -400
 
-// netfilterFlags are those of a link with defrag=true. The constant of the link
+// netfilterDefrag is the flag of a link with defrag=true. The constant of the link
 // package is 0 in the version used.
-const netfilterFlags = link.NetfilterAttachFlags(unix.BPF_F_NETFILTER_IP_DEFRAG)
+const netfilterDefrag = link.NetfilterAttachFlags(unix.BPF_F_NETFILTER_IP_DEFRAG)
 
 func netfilterFamily(p *placement) link.NetfilterProtocolFamily {
 	if p.option("family") == "ipv6" {
@@ -99,23 +99,38 @@ func netfilterPriority(p *placement) (int32, error) {
 	return int32(n), nil
 }
 
-// probeDefrag asks for defragmentation with a priority that cannot be: Linux 6.4
-// and 6.5 look at the flag first and do not know it.
+// probeDefrag tries it in a network namespace made for that.
 func (n netfilterHook) probeDefrag(p *placement) error {
 	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Netfilter, AttachType: ebpf.AttachNetfilter})
 	if err != nil {
 		return nil // loading will tell
 	}
-	_, err = link.AttachNetfilter(link.NetfilterOptions{
-		Program: prog, ProtocolFamily: netfilterFamily(p), Hook: netfilterPlace(p),
-		Priority: math.MinInt32, NetfilterFlags: netfilterFlags,
+	opts := netfilterOptions(p, prog, 0)
+	err = inNewNetns(func() error {
+		l, err := link.AttachNetfilter(opts)
+		if err != nil {
+			return err
+		}
+		return l.Close()
 	})
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
 		err = fmt.Errorf("%s: %w", p, unsupported("defragmentation for netfilter programs", "6.6"))
-	} else {
-		err = nil
+	case errors.Is(err, unix.ENOENT):
+		err = fmt.Errorf("%s: %w", p, unsupported("defragmentation (modules nf_defrag_ipv4 and nf_defrag_ipv6)", ""))
+	default:
+		err = nil // or no namespace for us: attaching tells
 	}
 	return join(err, prog.Close())
+}
+
+// netfilterOptions are those of the link.
+func netfilterOptions(p *placement, prog *ebpf.Program, priority int32) link.NetfilterOptions {
+	opts := link.NetfilterOptions{Program: prog, ProtocolFamily: netfilterFamily(p), Hook: netfilterPlace(p), Priority: priority}
+	if p.option("defrag") == "true" {
+		opts.NetfilterFlags = netfilterDefrag
+	}
+	return opts
 }
 
 func (netfilterHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
@@ -123,26 +138,12 @@ func (netfilterHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf
 	if err != nil {
 		return nil, err
 	}
-	opts := link.NetfilterOptions{
-		Program: prog, ProtocolFamily: netfilterFamily(p), Hook: netfilterPlace(p), Priority: priority,
+	l, err := link.AttachNetfilter(netfilterOptions(p, prog, priority))
+	if errors.Is(err, unix.EBUSY) {
+		err = fmt.Errorf("priority %d of that hook is taken by another BPF program: choose another: %w", priority, err)
 	}
-	if p.option("defrag") == "true" {
-		opts.NetfilterFlags = netfilterFlags
-	}
-	l, err := link.AttachNetfilter(opts)
 	if err != nil {
-		return nil, netfilterError(p, err)
+		return nil, attachError(p, netfilterLinks, netfilterLinksSince, err)
 	}
 	return l, nil
-}
-
-// netfilterError puts the kernel's answer into words.
-func netfilterError(p *placement, err error) error {
-	switch {
-	case errors.Is(err, unix.EBUSY):
-		err = fmt.Errorf("priority %s of that hook is taken by another BPF program: choose another: %w", p.option("priority"), err)
-	case errors.Is(err, unix.ENOENT) && p.option("defrag") == "true":
-		return fmt.Errorf("attaching %s: %w", p, unsupported("defragmentation (modules nf_defrag_ipv4 and nf_defrag_ipv6)", ""))
-	}
-	return attachError(p, netfilterLinks, netfilterLinksSince, err)
 }
