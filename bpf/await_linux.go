@@ -38,15 +38,19 @@ type kernelIDs struct {
 
 func (ids *kernelIDs) add(rec *schemas.Instance) {
 	for _, l := range rec.Links {
-		if l.ID != 0 {
-			ids.links = append(ids.links, l.ID)
+		for _, part := range l.Parts() {
+			if part.ID != 0 {
+				ids.links = append(ids.links, part.ID)
+			}
 		}
 	}
 	for _, p := range rec.Programs {
 		ids.programs = append(ids.programs, p.ID)
 	}
 	for _, m := range rec.Maps {
-		ids.maps = append(ids.maps, m.ID)
+		if m.Shared == "" { // others keep the rest
+			ids.maps = append(ids.maps, m.ID)
+		}
 	}
 }
 

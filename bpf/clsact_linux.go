@@ -228,3 +228,25 @@ func (tcHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string 
 	}
 	return ""
 }
+
+// removeFilters removes every filter in this network namespace that runs one of
+// the programs.
+func removeFilters(programs []uint32) error {
+	devices, err := netlink.LinkList()
+	if err != nil {
+		return fmt.Errorf("listing interfaces: %w", err)
+	}
+	var errs []error
+	for _, dev := range devices {
+		for _, direction := range []string{"ingress", "egress"} {
+			l := schemas.InstanceLink{
+				Target: dev.Attrs().Name, Ifindex: uint32(dev.Attrs().Index), Options: map[string]string{"direction": direction},
+			}
+			for _, id := range programs {
+				_, err := detachClsact(l, schemas.InstanceProgram{ID: id})
+				errs = append(errs, err)
+			}
+		}
+	}
+	return join(errs...)
+}

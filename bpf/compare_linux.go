@@ -28,19 +28,24 @@ func problems(rec *schemas.Instance) []string {
 			out = append(out, s)
 		}
 	}
-	known := implementations()
 	for _, l := range rec.Links {
-		s := ""
-		if l.Via == viaLink {
-			s = linkProblem(l)
-		} else if hook, ok := known[l.Hook].(remover); ok {
-			s = unlinkedProblem(hook, l, rec.Programs)
-		}
-		if s != "" {
+		if s := linkState(l, rec.Programs); s != "" {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// linkState says in a sentence what is wrong with an attachment, "" when nothing
+// is.
+func linkState(l schemas.InstanceLink, programs []schemas.InstanceProgram) string {
+	if l.Via == viaLink {
+		return linkProblem(l)
+	}
+	if hook, ok := implementations()[l.Hook].(remover); ok {
+		return unlinkedProblem(hook, l, programs)
+	}
+	return ""
 }
 
 // openProgramOf opens a recorded program by its pin, or by its id where it has
@@ -93,14 +98,24 @@ func mapProblem(mp schemas.InstanceMap) string {
 	return ""
 }
 
+// linkProblem is the first problem of an attachment's links.
 func linkProblem(l schemas.InstanceLink) string {
+	for _, part := range l.Parts() {
+		if s := partProblem(l, part); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func partProblem(l schemas.InstanceLink, part schemas.InstanceLinkPart) string {
 	var held link.Link
 	var err error
 	switch {
-	case l.Pin != "":
-		held, err = link.LoadPinnedLink(l.Pin, nil)
-	case l.ID != 0:
-		held, err = link.NewFromID(link.ID(l.ID))
+	case part.Pin != "":
+		held, err = link.LoadPinnedLink(part.Pin, nil)
+	case part.ID != 0:
+		held, err = link.NewFromID(link.ID(part.ID))
 	default:
 		return "" // not attached yet, or by an old kernel that has no link to look at
 	}
@@ -112,8 +127,8 @@ func linkProblem(l schemas.InstanceLink) string {
 	if err != nil {
 		return fmt.Sprintf("the attachment of program %q cannot be read: %v", l.Program, err)
 	}
-	if uint32(info.ID) != l.ID {
-		return fmt.Sprintf("the attachment of program %q is not the one that was made: it has id %d instead of %d", l.Program, info.ID, l.ID)
+	if uint32(info.ID) != part.ID {
+		return fmt.Sprintf("the attachment of program %q is not the one that was made: it has id %d instead of %d", l.Program, info.ID, part.ID)
 	}
 	if dead(info) {
 		return fmt.Sprintf("program %q is attached to nothing any more: %q is gone, or somebody detached it", l.Program, l.Target)
@@ -121,8 +136,8 @@ func linkProblem(l schemas.InstanceLink) string {
 	return ""
 }
 
-// dead says whether a link to a network interface or cgroup has lost it: its
-// index or id is 0 then.
+// dead says whether a link to a network interface, cgroup or network namespace
+// has lost it: its index or id is 0 then.
 func dead(info *link.Info) bool {
 	if x := info.XDP(); x != nil {
 		return x.Ifindex == 0
@@ -132,6 +147,9 @@ func dead(info *link.Info) bool {
 	}
 	if x := info.Cgroup(); x != nil {
 		return x.CgroupId == 0
+	}
+	if x := info.NetNs(); x != nil {
+		return x.NetnsInode == 0
 	}
 	return false
 }

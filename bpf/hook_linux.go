@@ -84,11 +84,14 @@ type (
 // about it.
 type placement struct {
 	hook hook
-	// spec is the program in its object.
+	// spec is the program in its object; nil where link.Program is a map, of hook
+	// struct_ops.
 	spec *ebpf.ProgramSpec
 	// link is the record to be; Options in it are those asked for until prepare
 	// and attach add what was chosen.
 	link schemas.InstanceLink
+	// open is what prepare has opened for loading, closed when the run is done.
+	open io.Closer
 	// given says that the person named the place with `--attach`.
 	given bool
 }

@@ -230,8 +230,10 @@ func (b *bench) stop(rec schemas.Instance) {
 func (b *bench) checkGone(rec schemas.Instance) {
 	b.t.Helper()
 	for _, l := range rec.Links {
-		if l.ID != 0 && !gone(l.ID, openLink) {
-			b.t.Errorf("link %d of %q is left", l.ID, l.Program)
+		for _, part := range l.Parts() {
+			if part.ID != 0 && !gone(part.ID, openLink) {
+				b.t.Errorf("link %d of %q is left", part.ID, l.Program)
+			}
 		}
 	}
 	for _, p := range rec.Programs {
@@ -280,6 +282,21 @@ func (b *bench) dump(instance, name string) (MapDump, string) {
 		b.t.Fatal(err)
 	}
 	return d, string(text)
+}
+
+// values are all values of an array map, in the order of its keys.
+func (b *bench) values(instance, name string) []int64 {
+	b.t.Helper()
+	d, text := b.dump(instance, name)
+	list := make([]int64, len(d.Entries))
+	for i, e := range d.Entries {
+		n, err := e.Value.(json.Number).Int64()
+		if err != nil {
+			b.t.Fatalf("%v: %s", err, text)
+		}
+		list[i] = n
+	}
+	return list
 }
 
 // wantError checks that err is target and says all of words.

@@ -75,5 +75,6 @@ func (m *Manager) status(name, boot string) Status {
 		s.Problems = append(s.Problems, fmt.Sprintf("%s, or is under way; `bpfimg stop %s` clears it away", why, name))
 	}
 	s.Problems = append(s.Problems, problems(rec)...)
+	s.Runs, s.Counting = instanceRuns(rec), statsEnabled()
 	return s
 }

@@ -7,6 +7,7 @@ package bpf
 
 import (
 	"context"
+	"time"
 
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
@@ -32,6 +33,22 @@ func (*Manager) List(context.Context) ([]Status, error) { return nil, ErrNeedsLi
 
 // Get answers [ErrNeedsLinux].
 func (*Manager) Get(context.Context, string) (Status, error) { return Status{}, ErrNeedsLinux }
+
+// Measure answers [ErrNeedsLinux].
+func (*Manager) Measure(context.Context, time.Duration) ([]Status, error) {
+	return nil, ErrNeedsLinux
+}
+
+// Describe answers [ErrNeedsLinux].
+func (*Manager) Describe(context.Context, string) (Description, error) {
+	return Description{}, ErrNeedsLinux
+}
+
+// Examine answers [ErrNeedsLinux].
+func (*Manager) Examine(context.Context) ([]Finding, error) { return nil, ErrNeedsLinux }
+
+// Repair answers [ErrNeedsLinux].
+func (*Manager) Repair(context.Context) ([]Finding, error) { return nil, ErrNeedsLinux }
 
 // Stop answers [ErrNeedsLinux].
 func (*Manager) Stop(context.Context, string) error { return ErrNeedsLinux }

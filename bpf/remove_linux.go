@@ -44,7 +44,10 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 			r.dir = rec.PinPath
 		}
 	}
-	err = join(r.links(ctx), r.unlinked(ctx), r.pins(ctx))
+	err = join(r.links(ctx), r.unlinked(ctx), r.sockets(ctx), r.pins(ctx))
+	if err == nil {
+		err = r.leaveShared(name)
+	}
 	if err == nil {
 		err = r.await(ctx)
 	}
@@ -93,7 +96,7 @@ func (r *removal) link(path string) error {
 // unlinked removes the attachments that are no links, last attached first.
 func (r *removal) unlinked(ctx context.Context) error {
 	if r.rec == nil {
-		return nil
+		return r.strayFilters(ctx)
 	}
 	var errs []error
 	known := implementations()
@@ -108,6 +111,23 @@ func (r *removal) unlinked(ctx context.Context) error {
 		errs = append(errs, r.removeIn(ctx, hook, l))
 	}
 	return join(errs...)
+}
+
+// strayFilters removes the filters of the pinned programs, in this network
+// namespace: without a record nobody knows of others. A qdisc stays.
+func (r *removal) strayFilters(ctx context.Context) error {
+	paths, err := pinned(r.dir, pinPrograms)
+	if err != nil || len(paths) == 0 {
+		return err
+	}
+	var ids kernelIDs
+	for _, path := range paths {
+		ids.addPin(path)
+	}
+	if err := r.m.at(ctx, "remove stray filters"); err != nil {
+		return err
+	}
+	return removeFilters(ids.programs)
 }
 
 // removeIn removes one, in the network namespace it is in.

@@ -42,6 +42,11 @@ func Support() ([]HookSupport, error) {
 // supported asks the kernel for everything p will need, before anything is
 // loaded. The probes remember their answers for the life of the process.
 func (p *plan) supported(foreground bool) error {
+	for _, o := range p.objects {
+		if err := o.mapsSupported(); err != nil {
+			return err
+		}
+	}
 	asked := map[string]bool{}
 	for _, pl := range p.placements {
 		if asked[pl.link.Hook] {
@@ -53,18 +58,46 @@ func (p *plan) supported(foreground bool) error {
 		}
 		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
 			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
-				unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+				unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 		}
 	}
 	return nil
 }
 
-// havePerfLinks asks for a link between no program and no event: a kernel that
-// has such links finds the program missing, one that has not the request wrong.
-// Links of perf events: Linux 5.15 (commit b89fbfbb854c).
-func havePerfLinks() bool {
+// mapsSupported asks for the map types that are newer than this kernel, which may
+// have them all the same. Helpers are not asked for: a program may call one the
+// kernel lacks in code it never reaches there.
+func (o *object) mapsSupported() error {
+	for _, d := range o.desc.Maps {
+		spec := o.spec.Maps[d.Name]
+		since := inspect.MapTypeSince(d.Type)
+		if spec == nil || since == "" || kernelSince(since) {
+			continue
+		}
+		if errors.Is(features.HaveMapType(spec.Type), ebpf.ErrNotSupported) {
+			return fmt.Errorf("map %q: %w", d.Name, unsupported("maps of type "+d.Type, since))
+		}
+	}
+	return nil
+}
+
+// havePerfLinks asks for links of perf events: Linux 5.15 (commit b89fbfbb854c).
+func havePerfLinks() bool { return haveLinks(ebpf.TracePoint, ebpf.AttachPerfEvent) }
+
+// haveLinks asks for a link between a program and nothing: a kernel that has such
+// links finds the target missing, one that has not the request wrong. It takes a
+// program, because Linux 5.10 looks at that first.
+func haveLinks(program ebpf.ProgramType, at ebpf.AttachType) bool {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: program, AttachType: at, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return false
+	}
+	defer prog.Close()
 	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(at)}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	return errno == unix.EBADF
 }
@@ -81,17 +114,10 @@ func probeHook(h hook, info inspect.HookInfo) error {
 		return unsupported(fmt.Sprintf("hook %s", info.Name), info.Since)
 	case errors.Is(err, unix.EPERM):
 		return &KernelError{Op: "asking the kernel what it supports", Err: fmt.Errorf(
-			"%s programs are not permitted here although the capability is held (built without, locked down, or a user namespace): %w",
-			info.Name, unix.EPERM)}
+			"%s programs are not permitted here, on Linux %s, although the capability is held (built without, locked down, or a user namespace): %w",
+			info.Name, kernelRelease(), unix.EPERM)}
 	}
 	return err
-}
-
-func (uprobeHook) probe() error {
-	if !haveProbes("uprobe") {
-		return unsupported("uprobes (CONFIG_UPROBES)", "")
-	}
-	return features.HaveProgramType(ebpf.Kprobe)
 }
 
 // probe loads a program for a function the kernel has for such tests

@@ -35,6 +35,15 @@ type Instance struct {
 	BootID  string    `json:"bootId"`
 	// PinPath is the bpffs folder that holds this instance's pins.
 	PinPath string `json:"pinPath"`
+	// Variables are the values that were set over those in the objects, and
+	// MaxEntries the sizes of maps, by the names that were given; an update can
+	// apply them again.
+	Variables  []VariableSetting `json:"variables,omitempty"`
+	MaxEntries map[string]uint32 `json:"maxEntries,omitempty"`
+	// MapMode is the mode of the maps' pins in octal ("0660") and MapGroup the
+	// group they belong to, as it was given; empty when they are root's alone.
+	MapMode  string `json:"mapMode,omitempty"`
+	MapGroup string `json:"mapGroup,omitempty"`
 	// Programs, Maps and Links in load order.
 	Programs []InstanceProgram `json:"programs"`
 	Maps     []InstanceMap     `json:"maps"`
@@ -64,12 +73,28 @@ type InstanceProgram struct {
 	Pin string `json:"pin,omitempty"`
 }
 
-// InstanceMap is one created map.
+// InstanceMap is one map the programs use.
 type InstanceMap struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 	ID   uint32 `json:"id"`
-	Pin  string `json:"pin,omitempty"`
+	// MaxEntries is the size in effect, as the kernel tells it.
+	MaxEntries uint32 `json:"maxEntries,omitempty"`
+	Pin        string `json:"pin,omitempty"`
+	// Shared says whose map it is when it was not made for this instance: the
+	// path of a pin, or the name of the instance. It outlives this one as long as
+	// they hold it.
+	Shared string `json:"shared,omitempty"`
+}
+
+// VariableSetting is a value for a global variable, as `--set NAME=VALUE` gives
+// it.
+type VariableSetting struct {
+	// Name of the variable; FILE/NAME when several objects have one of that name,
+	// FILE being the object's name without ".bpf.o".
+	Name string `json:"name"`
+	// Value as text, see package bpf/varset.
+	Value string `json:"value"`
 }
 
 // InstanceLink is one attachment.
@@ -79,6 +104,8 @@ type InstanceLink struct {
 	Target  string `json:"target,omitempty"`
 	// Map is the map to attach to or that is attached, for hooks on maps.
 	Map string `json:"map,omitempty"`
+	// MapID is the kernel's id of Map, once the program is attached to it.
+	MapID uint32 `json:"mapId,omitempty"`
 	// Options in effect, including what was chosen for the person
 	// ("mode=generic").
 	Options map[string]string `json:"options,omitempty"`
@@ -96,9 +123,25 @@ type InstanceLink struct {
 	// CreatedQdisc says that the clsact qdisc of the interface is ours to remove
 	// once no filter uses it.
 	CreatedQdisc bool `json:"createdQdisc,omitempty"`
-	// ID is the kernel's link id for Via "link".
+	// ID is the kernel's link id for Via "link", Pin where it is pinned.
 	ID  uint32 `json:"id,omitempty"`
 	Pin string `json:"pin,omitempty"`
+	// More are the further links of an attachment that is several ("perf_event":
+	// one for each CPU), without the first, which is ID and Pin.
+	More []InstanceLinkPart `json:"more,omitempty"`
 	// Notices are sentences for the person ("eth0 has no native XDP, …").
 	Notices []string `json:"notices,omitempty"`
+}
+
+// Parts are all links of the attachment, first [InstanceLink.ID] and Pin and then
+// More. There is always at least one; its ID is 0 when no link is known.
+func (l InstanceLink) Parts() []InstanceLinkPart {
+	return append([]InstanceLinkPart{{ID: l.ID, Pin: l.Pin}}, l.More...)
+}
+
+// InstanceLinkPart is one of several links of one attachment.
+type InstanceLinkPart struct {
+	// ID is the kernel's link id, Pin where the link is pinned.
+	ID  uint32 `json:"id,omitempty"`
+	Pin string `json:"pin,omitempty"`
 }

@@ -43,7 +43,7 @@ func TestHookOf(t *testing.T) {
 		{"tracing", "trace_fentry", "fentry.s/tcp_connect", "fentry", "tcp_connect", nil},
 		{"tracing", "trace_iter", "iter/task", "iter", "task", nil},
 		{"lsm", "lsm_mac", "lsm/file_open", "lsm", "file_open", nil},
-		{"lsm", "lsm_cgroup", "lsm_cgroup/socket_bind", "lsm_cgroup", "socket_bind", nil},
+		{"lsm", "lsm_cgroup", "lsm_cgroup/socket_bind", "lsm_cgroup", "", map[string]string{"lsm": "socket_bind"}},
 		{"cgroup_skb", "cgroup_inet_ingress", "cgroup_skb/ingress", "cgroup_skb", "", ingress},
 		{"cgroup_sock_addr", "cgroup_inet4_connect", "cgroup/connect4", "cgroup_sock_addr", "", nil},
 		{"unspec", "", "nosuchhook/thing", "", "", nil},

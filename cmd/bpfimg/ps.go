@@ -4,6 +4,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,9 +16,12 @@ func psCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "ps",
 		Usage: "list running instances, and where record and kernel differ",
-		Flags: []cli.Flag{bpffsFlag(), outputFlag()},
+		Flags: []cli.Flag{
+			bpffsFlag(), outputFlag(),
+			&cli.DurationFlag{Name: "measure", Usage: "have the kernel count runs for so long, such as 1s, and show those"},
+		},
 		Action: withManager(term, func(s *session, manager *bpf.Manager) error {
-			list, err := manager.List(s.c.Context)
+			list, err := s.instances(manager)
 			if err != nil {
 				return err
 			}
@@ -29,12 +33,26 @@ func psCommand(term *terminal) *cli.Command {
 	}
 }
 
+func (s *session) instances(manager *bpf.Manager) ([]bpf.Status, error) {
+	if !s.c.IsSet("measure") {
+		return manager.List(s.c.Context)
+	}
+	d := s.c.Duration("measure")
+	if d <= 0 {
+		return nil, usagef("--measure %s: want a duration above 0, such as 1s", d)
+	}
+	return manager.Measure(s.c.Context, d)
+}
+
 func showInstances(term *terminal, list []bpf.Status) error {
 	var rows [][]string
 	for _, st := range list {
-		rows = append(rows, []string{st.Name, st.Reference, shortDigest(st.Digest), signedBy(st), hooksText(st), sinceText(st.Started), state(st)})
+		count, average := allRunsText(st)
+		rows = append(rows, []string{
+			st.Name, st.Reference, shortDigest(st.Digest), signedBy(st), hooksText(st), count, average, sinceText(st.Started), state(st),
+		})
 	}
-	if err := term.table([]string{"NAME", "IMAGE", "DIGEST", "SIGNER", "HOOKS", "SINCE", "STATE"}, rows); err != nil {
+	if err := term.table([]string{"NAME", "IMAGE", "DIGEST", "SIGNER", "HOOKS", "RUNS", "AVERAGE", "SINCE", "STATE"}, rows); err != nil {
 		return err
 	}
 	for _, st := range list {
@@ -43,6 +61,19 @@ func showInstances(term *terminal, list []bpf.Status) error {
 		}
 	}
 	return nil
+}
+
+// allRunsText is runsText over all programs of an instance.
+func allRunsText(st bpf.Status) (count, average string) {
+	var sum bpf.ProgramRuns
+	for _, r := range st.Runs {
+		sum.Count += r.Count
+		sum.Time += r.Time
+	}
+	if sum.Count == 0 && !st.Counting {
+		return "-", "-"
+	}
+	return fmt.Sprint(sum.Count), sum.Average().String()
 }
 
 func state(st bpf.Status) string {

@@ -57,10 +57,12 @@ func (t *terminal) json(v any) error {
 	return enc.Encode(v)
 }
 
-// table prints rows below a header, in aligned columns. Cells are escaped.
+// table prints rows in aligned columns, below a header unless that is nil. Cells are escaped.
 func (t *terminal) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(t.out, 0, 8, 2, ' ', 0)
-	writeRow(w, header)
+	if header != nil {
+		writeRow(w, header)
+	}
 	for _, row := range rows {
 		writeRow(w, row)
 	}

@@ -21,6 +21,8 @@ func children() map[string]func() error {
 		"nothing": func() error { return nil },
 		"call":    callProbed,
 		"talk":    talk,
+
+		"talkunix": talkUnix,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -29,6 +30,8 @@ type env struct {
 	undo        []func() error
 	// instance is what `bpfimg run` has printed, once it has.
 	instance schemas.Instance
+	// slot is the program of loadSlot.
+	slot *ebpf.Program
 }
 
 // set makes $name stand for value in the row's attach and flags.
