@@ -122,7 +122,9 @@ func probeHook(h hook, info inspect.HookInfo) error {
 
 // probe loads a program for a function the kernel has for such tests
 // (net/bpf/test_run.c), or a tracepoint every kernel has, because some kernels
-// take one kind of tracing program and refuse another.
+// take one kind of tracing program and refuse another. The test function for
+// fmod_ret takes programs only where error injection is built in
+// (CONFIG_FUNCTION_ERROR_INJECTION), a decision of the security modules always.
 func (t tracingHook) probe() error {
 	if _, err := os.Stat(kernelTypes); errors.Is(err, fs.ErrNotExist) {
 		return unsupported("its types (CONFIG_DEBUG_INFO_BTF)", "")
@@ -132,7 +134,7 @@ func (t tracingHook) probe() error {
 	case ebpf.AttachTraceRawTp:
 		target = "sched_process_exec"
 	case ebpf.AttachModifyReturn:
-		target = "bpf_modify_return_test"
+		target = "security_file_open"
 	}
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.Tracing, AttachType: t.at, AttachTo: target, License: "GPL",
