@@ -92,6 +92,12 @@ func (m *Manager) examine(name string) ([]Finding, error) {
 	if rec.BootID != boot {
 		return one("the machine was restarted since: nothing of it runs", "forget it; to have it back, run it again"), nil
 	}
+	if interrupted(rec) {
+		return []Finding{{
+			Instance: name, Problem: "its update was interrupted", Remedy: updateRemedy(rec), Fixable: true,
+			fix: func(ctx context.Context) error { return m.repair(ctx, name) },
+		}}, nil
+	}
 	switch why, err := m.staleness(rec); {
 	case err != nil:
 		return nil, err
