@@ -38,8 +38,10 @@ type kernelIDs struct {
 
 func (ids *kernelIDs) add(rec *schemas.Instance) {
 	for _, l := range rec.Links {
-		if l.ID != 0 {
-			ids.links = append(ids.links, l.ID)
+		for _, part := range l.Parts() {
+			if part.ID != 0 {
+				ids.links = append(ids.links, part.ID)
+			}
 		}
 	}
 	for _, p := range rec.Programs {

@@ -230,8 +230,10 @@ func (b *bench) stop(rec schemas.Instance) {
 func (b *bench) checkGone(rec schemas.Instance) {
 	b.t.Helper()
 	for _, l := range rec.Links {
-		if l.ID != 0 && !gone(l.ID, openLink) {
-			b.t.Errorf("link %d of %q is left", l.ID, l.Program)
+		for _, part := range l.Parts() {
+			if part.ID != 0 && !gone(part.ID, openLink) {
+				b.t.Errorf("link %d of %q is left", part.ID, l.Program)
+			}
 		}
 	}
 	for _, p := range rec.Programs {

@@ -120,9 +120,25 @@ type InstanceLink struct {
 	// CreatedQdisc says that the clsact qdisc of the interface is ours to remove
 	// once no filter uses it.
 	CreatedQdisc bool `json:"createdQdisc,omitempty"`
-	// ID is the kernel's link id for Via "link".
+	// ID is the kernel's link id for Via "link", Pin where it is pinned.
 	ID  uint32 `json:"id,omitempty"`
 	Pin string `json:"pin,omitempty"`
+	// More are the further links of an attachment that is several ("perf_event":
+	// one for each CPU), without the first, which is ID and Pin.
+	More []InstanceLinkPart `json:"more,omitempty"`
 	// Notices are sentences for the person ("eth0 has no native XDP, …").
 	Notices []string `json:"notices,omitempty"`
+}
+
+// Parts are all links of the attachment, first [InstanceLink.ID] and Pin and then
+// More. There is always at least one; its ID is 0 when no link is known.
+func (l InstanceLink) Parts() []InstanceLinkPart {
+	return append([]InstanceLinkPart{{ID: l.ID, Pin: l.Pin}}, l.More...)
+}
+
+// InstanceLinkPart is one of several links of one attachment.
+type InstanceLinkPart struct {
+	// ID is the kernel's link id, Pin where the link is pinned.
+	ID  uint32 `json:"id,omitempty"`
+	Pin string `json:"pin,omitempty"`
 }
