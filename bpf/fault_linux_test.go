@@ -181,6 +181,8 @@ func TestKilledChild(t *testing.T) {
 		}
 	case "stop":
 		err = b.Stop(t.Context(), "fault")
+	case "update":
+		_, err = b.Update(t.Context(), "fault", updateImage(t, 2), faultUpdate(t))
 	}
 	if err != nil {
 		t.Fatal(err)
