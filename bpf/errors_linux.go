@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
 )
 
 // attachError puts the kernel's answer to an attachment into words. feature and
@@ -50,11 +53,7 @@ func programError(name string, spec *ebpf.ProgramSpec, err error) error {
 	}
 	var rejected *ebpf.VerifierError
 	if errors.As(err, &rejected) && len(rejected.Log) > 0 {
-		reason := fmt.Errorf("the verifier rejected it: %s: %w", logSummary(rejected.Log), rejected.Cause)
-		if gpl := gplHelper(rejected.Log); gpl != "" {
-			reason = fmt.Errorf("it calls %s, which is for GPL-compatible programs only, and its license is %q: %w", gpl, spec.License, rejected.Cause)
-		}
-		return &KernelError{Op: op, Log: strings.Join(rejected.Log, "\n") + "\n", Err: reason}
+		return &KernelError{Op: op, Log: strings.Join(rejected.Log, "\n") + "\n", Err: rejection(spec, rejected)}
 	}
 	if errors.Is(err, unix.EPERM) {
 		kind := fmt.Sprintf("programs of type %s", spec.Type)
@@ -66,6 +65,20 @@ func programError(name string, spec *ebpf.ProgramSpec, err error) error {
 			kind, unix.EPERM)
 	}
 	return &KernelError{Op: op, Err: err}
+}
+
+// rejection says why the verifier rejected a program.
+func rejection(spec *ebpf.ProgramSpec, rejected *ebpf.VerifierError) error {
+	if strings.Contains(rejected.Cause.Error(), "CO-RE relocation") {
+		return fmt.Errorf("it needs a type, field or value that this kernel (%s) does not have, or has in several forms: %w", kernelRelease(), rejected.Cause)
+	}
+	if n := unknownHelper(rejected.Log); n > 0 && !kernelSince(inspect.HelperSince(n)) {
+		return fmt.Errorf("%w: %w", unsupported("helper "+inspect.HelperName(n), inspect.HelperSince(n)), rejected.Cause)
+	}
+	if gpl := gplHelper(rejected.Log); gpl != "" {
+		return fmt.Errorf("it calls %s, which is for GPL-compatible programs only, and its license is %q: %w", gpl, spec.License, rejected.Cause)
+	}
+	return fmt.Errorf("the verifier rejected it: %s: %w", logSummary(rejected.Log), rejected.Cause)
 }
 
 // mapError puts the kernel's answer to a map into words.
@@ -111,4 +124,25 @@ func gplHelper(log []string) string {
 		return "a helper"
 	}
 	return ""
+}
+
+// unknownHelper is the number of the helper that the verifier does not know, or
+// not for this type of program, 0 when it complains about something else. Its
+// words are "invalid func unknown#211" where the kernel has no such helper, and
+// "unknown func bpf_loop#181" or, since Linux 6.7, "program of this type cannot
+// use helper bpf_loop#181".
+func unknownHelper(log []string) int64 {
+	for _, line := range slices.Backward(log) {
+		if !strings.Contains(line, "invalid func ") && !strings.Contains(line, "unknown func ") && !strings.Contains(line, "cannot use helper ") {
+			continue
+		}
+		_, number, _ := strings.Cut(line, "#")
+		number, _, _ = strings.Cut(number, " ")
+		n, err := strconv.ParseInt(number, 10, 32)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return 0
 }

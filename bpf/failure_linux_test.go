@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,4 +241,17 @@ func TestCapabilities(t *testing.T) {
 	}
 	// Before Linux 5.8 there is CAP_SYS_ADMIN only.
 	wantError(t, bpf.require("x", 39, false), nil, "needs CAP_SYS_ADMIN")
+}
+
+// TestMissingType is about a program whose CO-RE relocation nothing here matches.
+func TestMissingType(t *testing.T) {
+	b := newBench(t)
+	all := foreignObjects(t)
+	i := slices.IndexFunc(all, func(path string) bool { return strings.HasSuffix(path, "testdata/relocs_read-el.elf") })
+	places, ok := foreignPlaces(t, all[i])
+	if !ok {
+		t.Fatalf("%s is no object", all[i])
+	}
+	_, err := b.Run(t.Context(), verified(t, "c", all[i]), RunOptions{Attach: attachments(t, places...)})
+	wantError(t, err, nil, "does not have", kernelRelease(), "CO-RE")
 }

@@ -30,6 +30,15 @@ func kernelAtLeast(major, minor int) bool {
 	return haveMajor > major || (haveMajor == major && haveMinor >= minor)
 }
 
+// kernelSince is kernelAtLeast of a version such as "5.8".
+func kernelSince(version string) bool {
+	var major, minor int
+	if n, err := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 || err != nil {
+		return true
+	}
+	return kernelAtLeast(major, minor)
+}
+
 // unsupported says that this kernel lacks feature, which came with since ("" when
 // a build option decides).
 func unsupported(feature, since string) error {

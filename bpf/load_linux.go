@@ -90,6 +90,9 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 		m.Pinning = ebpf.PinNone
 		keepTypes(m)
 	}
+	// The loader would map variables into memory, which holds their map until the
+	// garbage collector comes along, long after stop.
+	o.spec.Variables = nil
 	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.keep})
 	if err != nil {
 		return nil, o.loadError(err)

@@ -42,6 +42,11 @@ func Support() ([]HookSupport, error) {
 // supported asks the kernel for everything p will need, before anything is
 // loaded. The probes remember their answers for the life of the process.
 func (p *plan) supported(foreground bool) error {
+	for _, o := range p.objects {
+		if err := o.mapsSupported(); err != nil {
+			return err
+		}
+	}
 	asked := map[string]bool{}
 	for _, pl := range p.placements {
 		if asked[pl.link.Hook] {
@@ -54,6 +59,23 @@ func (p *plan) supported(foreground bool) error {
 		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
 			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
 				unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+		}
+	}
+	return nil
+}
+
+// mapsSupported asks for the map types that are newer than this kernel, which may
+// have them all the same. Helpers are not asked for: a program may call one the
+// kernel lacks in code it never reaches there.
+func (o *object) mapsSupported() error {
+	for _, d := range o.desc.Maps {
+		spec := o.spec.Maps[d.Name]
+		since := inspect.MapTypeSince(d.Type)
+		if spec == nil || since == "" || kernelSince(since) {
+			continue
+		}
+		if errors.Is(features.HaveMapType(spec.Type), ebpf.ErrNotSupported) {
+			return fmt.Errorf("map %q: %w", d.Name, unsupported("maps of type "+d.Type, since))
 		}
 	}
 	return nil
