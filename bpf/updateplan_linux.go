@@ -86,36 +86,45 @@ func updatePlace(d schemas.Program, asked *schemas.Attachment, rec *schemas.Inst
 	i := slices.IndexFunc(rec.Links, func(l schemas.InstanceLink) bool { return l.Program == d.Name })
 	if i < 0 {
 		if asked != nil {
-			return place{}.as(*asked, d, nil, true), true
+			return placeAs(*asked, d, nil, true), true
 		}
 		// Loaded without being attached is what somebody asked for.
 		return place{Attachment: schemas.Attachment{Program: d.Name, Hook: hookNone}}, programOf(rec, d.Name) != nil
 	}
 	old := &rec.Links[i]
 	if asked != nil {
-		return place{}.as(*asked, d, old, true), true
+		return placeAs(*asked, d, old, true), true
 	}
 	if _, info, err := findHook(old.Hook); err != nil || (d.Type != "" && !slices.Contains(info.Programs, d.Type)) {
 		return place{}, false
 	}
 	if old.Asked || d.Hook == "" {
-		return place{}.as(schemas.Attachment{Hook: old.Hook, Target: old.Target}, d, old, old.Asked), true
+		return placeAs(schemas.Attachment{Hook: old.Hook, Target: old.Target}, d, old, old.Asked), true
 	}
-	return place{}.as(schemas.Attachment{Hook: d.Hook, Target: d.Target, Options: d.Options}, d, old, false), true
+	return placeAs(schemas.Attachment{Hook: d.Hook, Target: d.Target, Options: d.Options}, d, old, false), true
 }
 
-// as completes a with the target and the options in effect of the old attachment,
-// if that is on the same hook, or else with the image's defaults.
-func (place) as(a schemas.Attachment, d schemas.Program, old *schemas.InstanceLink, asked bool) place {
-	if old == nil || a.Hook != old.Hook || (a.Target != "" && a.Target != old.Target) {
+// placeAs completes a with the target and the options in effect of the old
+// attachment, unless it says otherwise, and else with the image's defaults.
+func placeAs(a schemas.Attachment, d schemas.Program, old *schemas.InstanceLink, asked bool) place {
+	if old != nil && a.Hook == old.Hook && a.Target == "" {
+		a.Target = old.Target
+	}
+	if old == nil || a.Hook != old.Hook || a.Target != old.Target || !within(a.Options, old.Options) {
 		return place{Attachment: withDefaults(a, d), asked: asked}
 	}
-	options := maps.Clone(old.Options)
-	if options == nil {
-		options = map[string]string{}
+	a.Program, a.Options = d.Name, maps.Clone(old.Options)
+	return place{Attachment: a, asked: asked}
+}
+
+// within says whether all options are among those in effect.
+func within(options, effect map[string]string) bool {
+	for name, value := range options {
+		if effect[name] != value {
+			return false
+		}
 	}
-	maps.Copy(options, a.Options)
-	return place{Attachment: schemas.Attachment{Program: d.Name, Hook: a.Hook, Target: old.Target, Options: options}, asked: asked}
+	return true
 }
 
 // prepareMove has the hook look at the target, and finds the old attachment in
@@ -126,6 +135,9 @@ func (u *updating) prepareMove(ctx context.Context, pl *placement) (*schemas.Ins
 		pl.replaces = programOf(u.old, stays.Program).ID
 	}
 	if err := u.prepareHook(ctx, pl); err != nil {
+		if stays != nil {
+			return nil, err
+		}
 		return nil, u.besideError(pl, err)
 	}
 	if stays == nil || !samePlace(*stays, pl.link) {
