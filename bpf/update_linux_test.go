@@ -271,7 +271,7 @@ func TestUpdateMoves(t *testing.T) {
 		t.Errorf("changes of the second update: %v", got)
 	}
 	// The qdisc made for the filter goes with the filter.
-	u = b.update("up", updateImage(t, 2), UpdateOptions{Attach: attachments(t, "tc_see=tc:"+dev+",priority=5")})
+	b.update("up", updateImage(t, 2), UpdateOptions{Attach: attachments(t, "tc_see=tc:"+dev+",priority=5")})
 	u = b.update("up", updateImage(t, 1), UpdateOptions{Attach: attachments(t, "tc_see=tc:"+dev+",priority=6,handle=2", "raw_old=none")})
 	if err := b.Stop(t.Context(), "up"); err != nil {
 		t.Fatal(err)

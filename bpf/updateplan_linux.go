@@ -190,10 +190,10 @@ func (u *updating) besideError(pl *placement, err error) error {
 	if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	if !slices.ContainsFunc(u.old.Links, func(l schemas.InstanceLink) bool { return l.Program == pl.link.Program && l.Hook == pl.link.Hook }) {
+	if !slices.ContainsFunc(u.old.Links, func(l schemas.InstanceLink) bool { return l.Target == pl.link.Target && l.Hook == pl.link.Hook }) {
 		return err
 	}
-	return fmt.Errorf("%w: this place takes one program, and cannot exchange it for one with other options or of another kind: `bpfimg stop %s`, then run the new image",
+	return fmt.Errorf("%w: this place takes one program, and cannot exchange it for one with another name, other options or of another kind: `bpfimg stop %s`, then run the new image",
 		err, u.old.Name)
 }
 
@@ -219,7 +219,7 @@ func (u *updating) reportAttachments() {
 			change.Change = ChangeSwapped
 		case was >= 0 && spell(u.old.Links[was]) == spell(l):
 			change.Change = ChangeReattached
-			change.Why = "the kernel cannot exchange the program of this hook in one step: for a moment both versions saw each event"
+			change.Why = "the kernel cannot exchange the program here in one step: the new one was attached before the old one was detached, and for a moment both saw each event"
 		case was >= 0:
 			change.Change = ChangeReattached
 			change.Why = "it was attached to " + spell(u.old.Links[was])
