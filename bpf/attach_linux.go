@@ -99,7 +99,7 @@ func (s *starting) pinLink(ctx context.Context, pl *placement, l link.Link, path
 	err := l.Pin(path)
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
-			unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+			unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 	}
 	if err != nil {
 		return fmt.Errorf("pinning the link of %s: %w", pl, err)

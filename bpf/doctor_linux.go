@@ -165,7 +165,9 @@ func pinsOf(rec *schemas.Instance) []string {
 		out = append(out, mp.Pin)
 	}
 	for _, l := range rec.Links {
-		out = append(out, l.Pin)
+		for _, part := range l.Parts() {
+			out = append(out, part.Pin)
+		}
 	}
 	return out
 }

@@ -28,6 +28,18 @@ func tracingHooks() map[string]hook {
 		"lsm":            lsmHook{},
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
+
+		"perf_event":      perfEventHook{},
+		"iter":            iterHook{},
+		"kprobe.multi":    kprobeMultiHook{},
+		"kretprobe.multi": kprobeMultiHook{ret: true},
+		"kprobe.session":  kprobeMultiHook{session: true},
+		"ksyscall":        ksyscallHook{},
+		"kretsyscall":     ksyscallHook{kprobeHook{ret: true}},
+		"uprobe.multi":    uprobeMultiHook{},
+		"uretprobe.multi": uprobeMultiHook{ret: true},
+		"uprobe.session":  uprobeMultiHook{session: true},
+		"usdt":            usdtHook{},
 	}
 }
 
@@ -35,4 +47,10 @@ func tracingHooks() map[string]hook {
 func socketHooks() map[string]hook { return nil }
 
 // otherHooks are those of no family, by name.
-func otherHooks() map[string]hook { return nil }
+func otherHooks() map[string]hook {
+	return map[string]hook{
+		"freplace":    freplaceHook{},
+		hookStructOps: structOpsHook{},
+		"syscall":     syscallHook{},
+	}
+}

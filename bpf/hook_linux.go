@@ -93,7 +93,8 @@ type (
 // about it.
 type placement struct {
 	hook hook
-	// spec is the program in its object.
+	// spec is the program in its object; nil where link.Program is a map, of hook
+	// struct_ops.
 	spec *ebpf.ProgramSpec
 	// link is the record to be; Options in it are those asked for until prepare
 	// and attach add what was chosen.
@@ -101,6 +102,8 @@ type placement struct {
 	// replaces is the id of the program whose place this one takes in an update,
 	// 0 when the place is new.
 	replaces uint32
+	// open is what prepare has opened for loading, closed when the run is done.
+	open io.Closer
 	// given says that the person named the place with `--attach`.
 	given bool
 }

@@ -20,8 +20,12 @@ type host struct {
 	log *slog.Logger
 	// records are the instances there are, to say whose a program is.
 	records []schemas.Instance
+	// plan is what is to be loaded.
+	plan *plan
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
+	// usdtSpecs counts the specifications of probe arguments given to programs.
+	usdtSpecs uint32
 }
 
 // iface looks the placement's interface up and records where it is.

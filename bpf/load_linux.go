@@ -93,6 +93,11 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 	// The loader would map variables into memory, which holds their map until the
 	// garbage collector comes along, long after stop.
 	o.spec.Variables = nil
+	answer, err := answerCookies(o.spec)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
 	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.keep})
 	if err != nil {
 		return nil, o.loadError(err)

@@ -87,7 +87,7 @@ func endianness(bo binary.ByteOrder) string {
 
 // place resolves all attachments.
 func (p *plan) place(opts RunOptions) error {
-	given, err := byProgram(opts.Attach, p.programNames())
+	given, err := byProgram(opts.Attach, append(p.programNames(), p.structOpsMaps()...))
 	if err != nil {
 		return err
 	}
@@ -100,6 +100,12 @@ func (p *plan) place(opts RunOptions) error {
 				continue
 			}
 			where, asked := given[d.Name]
+			if kept, err := o.keepStructOps(d.Name, asked); kept || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			where = withDefaults(where, *d)
 			if where.Hook == "" || (!asked && implementations()[where.Hook] == nil) {
 				unplaced = append(unplaced, unplacedName(*d))
@@ -116,6 +122,9 @@ func (p *plan) place(opts RunOptions) error {
 	if len(unplaced) > 0 {
 		return fmt.Errorf("%w: not known where to attach %s: give --attach NAME=HOOK:TARGET (hooks: %s), or NAME=none to load without attaching",
 			ErrUsage, strings.Join(unplaced, ", "), strings.Join(HookNames(), ", "))
+	}
+	if err := p.placeStructOps(given); err != nil {
+		return err
 	}
 	return p.takeIface(opts.Iface)
 }
@@ -265,4 +274,16 @@ func ifaceError(iface string, open []string) error {
 	}
 	return fmt.Errorf("%w: --iface %s is for the one network program of an image, and there are %s: give --attach for each",
 		ErrUsage, iface, quoted(open))
+}
+
+// close closes what hooks have opened for loading.
+func (p *plan) close() error {
+	var errs []error
+	for _, pl := range p.placements {
+		if pl.open != nil {
+			errs = append(errs, pl.open.Close())
+			pl.open = nil
+		}
+	}
+	return join(errs...)
 }

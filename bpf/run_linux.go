@@ -55,7 +55,7 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 		return nil, err
 	}
 	run, err := m.runLocked(ctx, p, newRecord(name, v, opts))
-	return run, join(err, lock.Unlock())
+	return run, join(err, p.close(), lock.Unlock())
 }
 
 // newRecord is the record before anything is loaded.
@@ -107,6 +107,7 @@ func (s *starting) prepare(ctx context.Context) error {
 	if s.host, err = s.m.host(); err != nil {
 		return err
 	}
+	s.host.plan = s.plan
 	if err := s.plan.supported(s.rec.Foreground); err != nil {
 		return err
 	}

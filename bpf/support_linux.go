@@ -58,7 +58,7 @@ func (p *plan) supported(foreground bool) error {
 		}
 		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
 			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
-				unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+				unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 		}
 	}
 	return nil
@@ -81,12 +81,20 @@ func (o *object) mapsSupported() error {
 	return nil
 }
 
-// havePerfLinks asks for a link between no program and no event: a kernel that
-// has such links finds the program missing, one that has not the request wrong.
-// Links of perf events: Linux 5.15 (commit b89fbfbb854c).
+// havePerfLinks asks for a link between a program and no event: a kernel that has
+// such links finds the event missing, one that has not the request wrong. Links of
+// perf events: Linux 5.15 (commit b89fbfbb854c).
 func havePerfLinks() bool {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.TracePoint, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return false
+	}
+	defer prog.Close()
 	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	return errno == unix.EBADF
 }
@@ -107,13 +115,6 @@ func probeHook(h hook, info inspect.HookInfo) error {
 			info.Name, kernelRelease(), unix.EPERM)}
 	}
 	return err
-}
-
-func (uprobeHook) probe() error {
-	if !haveProbes("uprobe") {
-		return unsupported("uprobes (CONFIG_UPROBES)", "")
-	}
-	return features.HaveProgramType(ebpf.Kprobe)
 }
 
 // probe loads a program for a function the kernel has for such tests

@@ -19,11 +19,14 @@ import (
 // errForeign: an attachment of ours holds a program that is not ours.
 var errForeign = errors.New("somebody else has put another program there")
 
-// updatable link types: those whose operations in the kernel have update_prog.
-// Iterators and sockmap links have it too, for hooks yet to come.
+// linkSockmap is BPF_LINK_TYPE_SOCKMAP (linux/bpf.h), which the loader library has
+// no name for.
+const linkSockmap = link.Type(14)
+
+// hasUpdate lists the links whose operations in the kernel have update_prog.
 func hasUpdate(t link.Type) bool {
 	switch t {
-	case link.XDPType, link.TCXType, link.NetkitType, link.CgroupType, link.NetNsType, link.IterType:
+	case link.XDPType, link.TCXType, link.NetkitType, link.CgroupType, link.NetNsType, link.IterType, linkSockmap:
 		return true
 	}
 	return false

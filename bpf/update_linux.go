@@ -57,10 +57,11 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if u.plan, err = newUpdatePlan(v, old, opts); err != nil {
 		return nil, err
 	}
-	if err := u.prepare(ctx); err != nil {
-		return nil, err
+	err = u.prepare(ctx)
+	if err == nil {
+		err = u.load(ctx, opts)
 	}
-	if err := u.load(ctx, opts); err != nil {
+	if err = join(err, u.plan.close()); err != nil {
 		return nil, err
 	}
 	if err := u.change(ctx); err != nil {
@@ -143,6 +144,11 @@ func (u *updating) load(ctx context.Context, opts UpdateOptions) error {
 	if err := u.chooseMaps(opts.FreshMaps); err != nil {
 		return err
 	}
+	for i, pl := range u.plan.placements {
+		if pl.link.Map != "" && !u.kept(pl.link.Map) {
+			u.stays[i] = nil // it was attached to another map of that name
+		}
+	}
 	objs, err := u.plan.load()
 	if err != nil {
 		return u.m.saveLog(u.rec.Name, err)
@@ -200,8 +206,9 @@ func (u *updating) describe() {
 	for i, stays := range u.stays {
 		l := &u.plan.placements[i].link
 		if stays != nil {
-			l.ID, l.Pin, l.CreatedQdisc = stays.ID, stays.Pin, stays.CreatedQdisc
-			l.Options, l.Notices = maps.Clone(stays.Options), stays.Notices
+			asked := l.Asked
+			*l = *stays
+			l.Asked, l.Options = asked, maps.Clone(stays.Options)
 		} else if l.Pin != "" {
 			l.Pin = u.pin(pinLinks, fmt.Sprintf("%s-%s", u.freeNumber(i), l.Program))
 		}

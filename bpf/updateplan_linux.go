@@ -53,13 +53,10 @@ func newUpdatePlan(v *verify.Verified, old *schemas.Instance, opts UpdateOptions
 // updatePlaces says where the programs of an image go. Those it leaves out go where
 // a run would attach them.
 func updatePlaces(desc schemas.Description, old *schemas.Instance, list []schemas.Attachment) (map[string]place, error) {
-	var programs []schemas.Program
+	programs := placeable(desc)
 	var names []string
-	for _, o := range desc.Objects {
-		for _, d := range o.Programs {
-			programs = append(programs, d)
-			names = append(names, d.Name)
-		}
+	for _, d := range programs {
+		names = append(names, d.Name)
 	}
 	slices.Sort(names)
 	given, err := byProgram(list, names)
@@ -79,6 +76,21 @@ func updatePlaces(desc schemas.Description, old *schemas.Instance, list []schema
 	return places, nil
 }
 
+// placeable are the programs of an image, and its struct_ops maps, which are
+// attached as they are and speak for the programs in them.
+func placeable(desc schemas.Description) []schemas.Program {
+	var list []schemas.Program
+	for _, o := range desc.Objects {
+		list = append(list, o.Programs...)
+		for _, mp := range o.Maps {
+			if mp.Type == hookStructOps {
+				list = append(list, schemas.Program{Name: mp.Name, Hook: hookStructOps})
+			}
+		}
+	}
+	return list
+}
+
 // updatePlace decides for one program: what the person asks for now, else what
 // they asked for then, else what the new image says. Options in effect stay as
 // long as hook and target do.
@@ -89,7 +101,9 @@ func updatePlace(d schemas.Program, asked *schemas.Attachment, rec *schemas.Inst
 			return placeAs(*asked, d, nil, true), true
 		}
 		// Loaded without being attached is what somebody asked for.
-		return place{Attachment: schemas.Attachment{Program: d.Name, Hook: hookNone}}, programOf(rec, d.Name) != nil
+		loaded := d.Type != "" && d.Type != hookStructOps && programOf(rec, d.Name) != nil
+		loaded = loaded || d.Hook == hookStructOps && slices.ContainsFunc(rec.Maps, func(mp schemas.InstanceMap) bool { return mp.Name == d.Name })
+		return place{Attachment: schemas.Attachment{Program: d.Name, Hook: hookNone}}, loaded
 	}
 	old := &rec.Links[i]
 	if asked != nil {

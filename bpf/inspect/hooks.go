@@ -48,6 +48,8 @@ const (
 	optionDirection = "direction"
 	// OptionNetns says in which network namespace the target is.
 	OptionNetns = "netns"
+	// OptionMntns says in which mount namespace the file of the target is.
+	OptionMntns = "mntns"
 )
 
 // netnsOption is that of every hook whose target is in a network namespace.

@@ -10,17 +10,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/bpf/vmtest"
 )
 
-// kernels are the versions tested by default.
-var kernels = []string{"6.1", "6.12"}
+// kernels are the versions tested, and columns of the matrix.
+var kernels = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
 
-// TestKernels runs testdata/scripts with the real bpfimg on each kernel.
-// BPFIMG_TEST_KERNELS, a list such as "6.1,6.12", chooses others, and makes a
+// TestKernels runs testdata/scripts and the hook suite with the real bpfimg on
+// each kernel, and compares what came of the suite with the matrix in the docs.
+// BPFIMG_TEST_KERNELS, a list such as "6.1,6.12", chooses kernels, and makes a
 // missing kernel or qemu a failure.
 func TestKernels(t *testing.T) {
 	versions, must := kernels, false
@@ -28,22 +30,39 @@ func TestKernels(t *testing.T) {
 		versions, must = strings.Split(list, ","), true
 	}
 	found := openKernels(t, versions, must)
-	guest := goBuild(t, "./guest")
-	files := guestFiles(t, goBuild(t, "../../cmd/bpfimg"))
-	for _, kernel := range found {
-		t.Run(kernel.Version, func(t *testing.T) {
-			status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
-			if status != 0 {
-				t.Errorf("guest status %d, want 0", status)
-			}
-		})
+	guest := goBuild(t, "./guest", stripped)
+	files := guestFiles(t, goBuild(t, "../../cmd/bpfimg", stripped))
+	results := make([][]vmtest.RowResult, len(found))
+	t.Run("on", func(t *testing.T) { // ends when all machines are off
+		for i, kernel := range found {
+			t.Run(kernel.Version, func(t *testing.T) {
+				t.Parallel()
+				status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
+				if status != 0 {
+					t.Errorf("guest status %d, want 0", status)
+				}
+				var err error
+				if results[i], err = vmtest.ParseResults(console); err != nil {
+					t.Fatal(err)
+				}
+				checkRows(t, results[i])
+			})
+		}
+	})
+	if t.Failed() {
+		return // and no matrix is written
 	}
+	byColumn := map[string][]vmtest.RowResult{}
+	for i, kernel := range found {
+		byColumn[kernel.Version] = results[i]
+	}
+	checkMatrix(t, byColumn)
 }
 
 // TestBootReportsFailure makes sure that a script that fails cannot pass.
 func TestBootReportsFailure(t *testing.T) {
 	kernel := openKernels(t, kernels[:1], false)[0]
-	guest := goBuild(t, "./guest")
+	guest := goBuild(t, "./guest", stripped)
 	for _, tc := range []struct {
 		name, script string
 		want         int
@@ -53,7 +72,7 @@ func TestBootReportsFailure(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			files := map[string]vmtest.File{"/scripts/one.txtar": {Data: []byte(tc.script)}}
-			if status := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files}); status != tc.want {
+			if status, _ := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files}); status != tc.want {
 				t.Errorf("guest status %d, want %d", status, tc.want)
 			}
 		})
@@ -103,8 +122,8 @@ func openKernels(t *testing.T, versions []string, must bool) []vmtest.Kernel {
 	return found
 }
 
-// boot boots with the console in the test's log.
-func boot(t *testing.T, opts vmtest.Options) int {
+// boot boots with the console in the test's log, and returns it.
+func boot(t *testing.T, opts vmtest.Options) (status int, console string) {
 	t.Helper()
 	var log bytes.Buffer
 	opts.Log = &log
@@ -113,17 +132,33 @@ func boot(t *testing.T, opts vmtest.Options) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return result.Status
+	return result.Status, log.String()
 }
 
+// stripped is the flag that leaves the symbol table out of a binary.
+const stripped = "-ldflags=-s -w"
+
 // goBuild builds a static binary for the machine and returns its path.
-func goBuild(t *testing.T, pkg string) string {
+func goBuild(t *testing.T, pkg string, flags ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
+	cmd := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"build", "-trimpath", "-o", out}, flags, []string{pkg})...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, msg)
 	}
 	return out
+}
+
+// checkRows fails the test for every row that failed, and when there is none.
+func checkRows(t *testing.T, rows []vmtest.RowResult) {
+	t.Helper()
+	if len(rows) == 0 {
+		t.Error("the suite reported no row")
+	}
+	for _, r := range rows {
+		if r.Outcome == vmtest.Failed {
+			t.Errorf("%s %s: %s", r.Hook, r.Variant, r.Detail)
+		}
+	}
 }

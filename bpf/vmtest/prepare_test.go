@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,10 +17,14 @@ import (
 	"github.com/bpfimg/bpfimg/testregistry"
 )
 
-// guestFiles are bpfimg, the scripts, the examples, and what was made of them.
+// guestFiles are bpfimg, the hook suite, the scripts, the examples, and what was
+// made of them.
 func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	t.Helper()
-	files := map[string]vmtest.File{"/bin/bpfimg": {Path: bpfimg, Executable: true}}
+	files := map[string]vmtest.File{
+		"/bin/bpfimg": {Path: bpfimg, Executable: true},
+		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
+	}
 	scripts, err := filepath.Glob("testdata/scripts/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("found %d scripts: %v", len(scripts), err)
@@ -49,13 +54,41 @@ func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
 	}
 }
 
-// testObjects of bpf/testdata are for hooks that no example is about.
-var testObjects = []string{"fentry", "lsm", "rawtp"}
+// notBuilt are the objects of bpf/testdata that no image is made of: what they are
+// for is to be refused.
+var notBuilt = []string{"counter_eb", "nogpl", "rejected", "unknown_section"}
+
+// testObjects are the files of bpf/testdata and the examples, by name without
+// ".bpf.o".
+func testObjects(t *testing.T) map[string]string {
+	t.Helper()
+	objects := map[string]string{}
+	for _, pattern := range []string{"../testdata/*.bpf.o", "../../examples/*/*.bpf.o"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("found %d objects %s: %v", len(paths), pattern, err)
+		}
+		for _, path := range paths {
+			name := strings.TrimSuffix(filepath.Base(path), ".bpf.o")
+			if slices.Contains(notBuilt, name) {
+				continue
+			}
+			if objects[name] != "" {
+				t.Fatalf("%s and %s have the same name", objects[name], path)
+			}
+			if path, err = filepath.Abs(path); err != nil {
+				t.Fatal(err)
+			}
+			objects[name] = path
+		}
+	}
+	return objects
+}
 
 // publish does on the host, with the same binary, what people do in CI: every
 // example is built, pushed to a registry as NAME:v1 and signed by the key
-// cosign.key; NAME:unsigned has another digest and no signature. Test objects
-// become testdata/NAME:v1. It returns the folders of the keys (cosign.*, other.*)
+// cosign.key; NAME:unsigned has another digest and no signature. What the hook
+// suite runs becomes testdata/NAME:v1. It returns the folders of the keys (cosign.*, other.*)
 // and of the registry's content. Nothing of this depends on the kernel, and
 // decrypting one private key takes ten seconds on an emulated processor.
 func publish(t *testing.T, bpfimg string) (keys, registry string) {
@@ -95,11 +128,7 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", "-f", file, object)
 		run("build", "--push", "--label", "signed=no", "-t", image+":unsigned", "-f", file, object)
 	}
-	for _, name := range testObjects {
-		object, err := filepath.Abs("../testdata/" + name + ".bpf.o")
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, object := range testObjects(t) {
 		image := strings.TrimPrefix(server.URL, "http://") + "/testdata/" + name
 		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", object)
 	}

@@ -4,8 +4,8 @@
 //go:build linux
 
 // Command guest is the first process of a test machine: it sets up what a small
-// Linux system has, runs the testscript files under /scripts, says how they
-// ended and powers off. Package vmtest boots it; it is of no use elsewhere.
+// Linux system has, runs the testscript files under /scripts and the hook suite
+// /bin/suite, says how they ended and powers off. Package vmtest boots it; it is of no use elsewhere.
 //
 // Scripts find bpfimg in their PATH, the examples under $EXAMPLES, a registry's
 // content under /registry with the keys it was signed with under /keys, a state
@@ -13,12 +13,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"time"
 
-	"github.com/bpfimg/bpfimg/bpf/vmtest"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest"
 )
 
 // scriptsTimeout stops scripts before the host stops the machine, so that a
@@ -40,16 +44,32 @@ func main() {
 	}
 }
 
-// run returns the status for the host: 0 when every script passed, 1 when one
-// failed, 2 when the machine could not be set up.
+// run returns the status for the host: 0 when every script and row passed, 1 when
+// one failed, 2 when the machine could not be set up.
 func run() int {
 	fmt.Println("guest: the kernel is up")
 	if err := setUp(); err != nil {
 		fmt.Println("guest: setting up:", err)
 		return 2
 	}
-	if !runScripts("/scripts", time.Now().Add(scriptsTimeout)) {
+	passed := runScripts("/scripts", time.Now().Add(scriptsTimeout))
+	if err := runSuite("/bin/suite"); err != nil {
+		fmt.Println("guest: the hook suite:", err)
+		return 1
+	}
+	if !passed {
 		return 1
 	}
 	return 0
+}
+
+// runSuite runs the hook suite, if there is one; its exit status is an error
+// unless every row passed.
+func runSuite(name string) error {
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	cmd := exec.Command(name, "-alone")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
 }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// rowTimeout bounds one row, which takes a second or two on an emulated
+// processor.
+const rowTimeout = 60 * time.Second
+
+// options of the suite; each is a flag of its command line.
+type options struct {
+	bpfimg, key, registry string
+	mount, alone          bool
+}
+
+// engine runs rows, one after the other.
+type engine struct {
+	options
+	// address of the registry, host:port.
+	address string
+	// dir holds the state of bpfimg and the folders of rows; cgroups is a mount
+	// of cgroup2 with a folder of the suite's own.
+	dir, cgroups string
+	environ      []string
+	undo         []func() error
+}
+
+// newEngine prepares the system and starts the registry.
+func newEngine(ctx context.Context, opts options) (_ *engine, err error) {
+	g := &engine{options: opts}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	if g.dir, err = os.MkdirTemp("", "bpfimg-suite-"); err != nil {
+		return nil, fmt.Errorf("making a folder: %w", err)
+	}
+	g.undo = append(g.undo, func() error { return os.RemoveAll(g.dir) })
+	if err := g.prepareSystem(); err != nil {
+		return nil, err
+	}
+	g.environ = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "TMPDIR=" + g.dir,
+		"BPFIMG_ROOT=" + filepath.Join(g.dir, "state"), "BPFIMG_BPFFS=" + pins,
+	}
+	return g, g.serve(ctx)
+}
+
+// close undoes everything, last come first.
+func (g *engine) close() error {
+	var errs []error
+	for len(g.undo) > 0 {
+		last := len(g.undo) - 1
+		errs = append(errs, g.undo[last]())
+		g.undo = g.undo[:last]
+	}
+	return errors.Join(errs...)
+}
+
+// serve starts the registry on a free port and stops it at the end.
+func (g *engine) serve(ctx context.Context) error {
+	cmd := g.command(ctx, "registry", "serve", "--address", "127.0.0.1:0", "--dir", g.registry)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("starting the registry: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting the registry: %w", err)
+	}
+	g.undo = append(g.undo, func() error {
+		err := cmd.Process.Signal(os.Interrupt)
+		if waitErr := cmd.Wait(); waitErr != nil {
+			err = errors.Join(err, fmt.Errorf("the registry: %w: %s", waitErr, stderr.String()))
+		}
+		return err
+	})
+	line, err := bufio.NewReader(io.LimitReader(stdout, 4096)).ReadString('\n')
+	_, address, ok := strings.Cut(strings.TrimSpace(line), " on http://")
+	if err != nil || !ok {
+		return fmt.Errorf("the registry said %q: %w: %s", line, err, stderr.String())
+	}
+	g.address = address
+	return nil
+}
+
+// command prepares a call of bpfimg, which is interrupted when ctx ends.
+func (g *engine) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, g.bpfimg, args...)
+	cmd.Env = g.environ
+	cmd.Dir = g.dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// callError is a call of bpfimg that failed.
+type callError struct {
+	args   []string
+	code   int
+	stderr string
+}
+
+func (e *callError) Error() string {
+	return fmt.Sprintf("bpfimg %s: exit code %d: %s", strings.Join(e.args, " "), e.code, strings.TrimSpace(e.stderr))
+}
+
+// call calls bpfimg and returns its standard output; the error is a [callError]
+// when it failed.
+func (g *engine) call(ctx context.Context, args ...string) ([]byte, error) {
+	out, err := g.command(ctx, args...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil, &callError{args: args, code: exit.ExitCode(), stderr: string(exit.Stderr)}
+	}
+	return out, err
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+)
+
+// TestRows checks what can be checked without running them: that every hook
+// bpfimg attaches to has a row, and every row a hook, an object, an effect and a
+// title of its own.
+func TestRows(t *testing.T) {
+	delivered, covered, titles := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, h := range inspect.Hooks() {
+		delivered[h.Name] = h.Delivered
+	}
+	for _, r := range rows() {
+		covered[r.hook] = true
+		if !delivered[r.hook] {
+			t.Errorf("%s: bpfimg attaches to no such hook", r.title())
+		}
+		if titles[r.title()] {
+			t.Errorf("%s: there is another row of that title", r.title())
+		}
+		titles[r.title()] = true
+		if !objectExists(t, r.object) {
+			t.Errorf("%s: no object %s.bpf.o in bpf/testdata or examples", r.title(), r.object)
+		}
+		if r.counter == "" && r.seen == nil {
+			t.Errorf("%s: it looks for no effect", r.title())
+		}
+		if r.event == nil && !r.once {
+			t.Errorf("%s: it makes no event", r.title())
+		}
+	}
+	for name, is := range delivered {
+		if is && !covered[name] {
+			t.Errorf("no row puts hook %s to work", name)
+		}
+	}
+}
+
+func objectExists(t *testing.T, name string) bool {
+	t.Helper()
+	if _, err := os.Stat("../../testdata/" + name + ".bpf.o"); err == nil {
+		return true
+	}
+	found, err := filepath.Glob("../../../examples/*/" + name + ".bpf.o")
+	return err == nil && len(found) == 1
+}
