@@ -54,6 +54,16 @@ func (ids *kernelIDs) add(rec *schemas.Instance) {
 	}
 }
 
+// spare takes out what rec has: it stays.
+func (ids *kernelIDs) spare(rec *schemas.Instance) {
+	var stays kernelIDs
+	stays.add(rec)
+	drop := func(list, stays []uint32) []uint32 {
+		return slices.DeleteFunc(list, func(id uint32) bool { return slices.Contains(stays, id) })
+	}
+	ids.links, ids.programs, ids.maps = drop(ids.links, stays.links), drop(ids.programs, stays.programs), drop(ids.maps, stays.maps)
+}
+
 // addPin adds what a pinned program or map is, when no record tells.
 func (ids *kernelIDs) addPin(path string) {
 	if p, err := ebpf.LoadPinnedProgram(path, nil); err == nil {

@@ -183,6 +183,10 @@ func TestKilledChild(t *testing.T) {
 		}
 	case "stop":
 		err = b.Stop(t.Context(), "fault")
+	case "update":
+		_, err = b.Update(t.Context(), "fault", updateImage(t, 2), faultUpdate(t))
+	case "undone update":
+		b.killUndoing(n)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -47,7 +47,8 @@ func verified(t *testing.T, repository string, files ...string) *verify.Verified
 		t.Fatal(err)
 	}
 	config := []byte("{}")
-	raw := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q,"size":2}}`, digest.FromBytes(config))
+	raw := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q,"size":2},"annotations":{"files":%q}}`,
+		digest.FromBytes(config), strings.Join(files, " "))
 	m := image.Manifest{Bytes: raw}
 	m.Descriptor.Digest, m.Descriptor.Size = digest.FromBytes(raw), int64(len(raw))
 	img := &pull.Image{Reference: ref, Root: m, Manifest: m, Config: config}
@@ -190,18 +191,23 @@ func send(t *testing.T, iface string, n int) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
+	to := &unix.SockaddrLinklayer{Ifindex: netlinkByName(t, iface).Attrs().Index, Halen: 6}
+	for range n {
+		if err := unix.Sendto(fd, testFrame(), 0, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testFrame is an IPv4 packet of protocol 253 to everybody.
+func testFrame() []byte {
 	frame := make([]byte, 60)
 	for i := range 6 {
 		frame[i] = 0xff
 	}
 	copy(frame[12:], []byte{0x08, 0x00, 0x45})
 	frame[14+9] = 253
-	to := &unix.SockaddrLinklayer{Ifindex: netlinkByName(t, iface).Attrs().Index, Halen: 6}
-	for range n {
-		if err := unix.Sendto(fd, frame, 0, to); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return frame
 }
 
 // start runs an image that must start.

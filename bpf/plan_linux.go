@@ -36,6 +36,8 @@ type object struct {
 	borrowed map[string]borrowed
 	// weak are the names it can do without.
 	weak map[string]bool
+	// keep are maps to use instead of making new ones, by name in the object.
+	keep map[string]*ebpf.Map
 }
 
 // newPlan parses the verified objects and decides where each program goes:
@@ -153,7 +155,7 @@ func (p *plan) placeProgram(spec *ebpf.ProgramSpec, d *schemas.Program, where sc
 	if err != nil {
 		return err
 	}
-	pl.given = asked
+	pl.given, pl.link.Asked = asked, asked
 	p.placements = append(p.placements, pl)
 	return nil
 }
@@ -259,7 +261,7 @@ func (p *plan) takeIface(iface string) error {
 		if len(open) != 1 {
 			return ifaceError(iface, open)
 		}
-		taker.link.Target = iface
+		taker.link.Target, taker.link.Asked = iface, true
 	}
 	for _, pl := range p.placements {
 		if pl.link.Target != "" {

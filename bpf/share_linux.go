@@ -50,9 +50,11 @@ func (p *plan) returnMaps() {
 	}
 }
 
-// replacements are the borrowed maps of an object as the loader wants them.
+// replacements are the maps that are there already, kept by an update or borrowed,
+// as the loader wants them.
 func (o *object) replacements() map[string]*ebpf.Map {
-	out := make(map[string]*ebpf.Map, len(o.borrowed))
+	out := make(map[string]*ebpf.Map, len(o.borrowed)+len(o.keep))
+	maps.Copy(out, o.keep)
 	for name, b := range o.borrowed {
 		out[name] = b.m
 	}

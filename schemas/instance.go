@@ -16,7 +16,8 @@ type Instance struct {
 	// State is "starting" from before the first pin until everything is
 	// attached, then "running", and "stopping" from the first step of a stop. A
 	// record left at "starting" or "stopping" means that the command was killed
-	// half-way and the rest is to be undone.
+	// half-way and the rest is to be undone. "updating" is an instance of which
+	// another version is being put in place; see Update.
 	State string `json:"state"`
 	// Reference as the person typed it; Digest of the image manifest that was
 	// loaded.
@@ -33,6 +34,12 @@ type Instance struct {
 	// boot are gone.
 	Started time.Time `json:"started"`
 	BootID  string    `json:"bootId"`
+	// Updated is when the last update finished, UTC, and PreviousDigest the image
+	// that ran before it; absent without one.
+	Updated        *time.Time `json:"updated,omitempty"`
+	PreviousDigest string     `json:"previousDigest,omitempty"`
+	// Update is there while State is "updating", and in what a killed update left.
+	Update *InstanceUpdate `json:"update,omitempty"`
 	// PinPath is the bpffs folder that holds this instance's pins.
 	PinPath string `json:"pinPath"`
 	// Variables are the values that were set over those in the objects, and
@@ -48,6 +55,20 @@ type Instance struct {
 	Programs []InstanceProgram `json:"programs"`
 	Maps     []InstanceMap     `json:"maps"`
 	Links    []InstanceLink    `json:"links"`
+}
+
+// InstanceUpdate is what an instance's record says of an update on its way. Both
+// versions are in the kernel meanwhile.
+type InstanceUpdate struct {
+	// Committed says which version an interrupted update ends with: the one that
+	// ran before (false), or the new one.
+	Committed bool `json:"committed"`
+	// Swapped names the programs whose attachment both versions have: the kernel
+	// exchanges the program there.
+	Swapped []string `json:"swapped,omitempty"`
+	// Other is the version that the record itself does not describe: the new one
+	// until Committed, and the one before from then on. It has no Update.
+	Other Instance `json:"other"`
 }
 
 // Signer is one proven signature.
@@ -109,6 +130,9 @@ type InstanceLink struct {
 	// Options in effect, including what was chosen for the person
 	// ("mode=generic").
 	Options map[string]string `json:"options,omitempty"`
+	// Asked says that the person named the place, with --attach or --iface. An
+	// update keeps such a place whatever the new image says.
+	Asked bool `json:"asked,omitempty"`
 	// Via says how the kernel holds it: "link" (a pinned bpf_link), "netlink" (a
 	// tc filter, a route: needs no pin), "map" (attached to a map), "process" (by
 	// the process of a foreground run), or "once" (it has run, and is attached to

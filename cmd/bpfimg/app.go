@@ -67,6 +67,7 @@ func commands(term *terminal) []*cli.Command {
 		psCommand(term),
 		describeCommand(term),
 		mapCommand(term),
+		updateCommand(term),
 		stopCommand(term),
 		doctorCommand(term),
 		hooksCommand(term),
