@@ -103,9 +103,6 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 	if err := o.settleVariables(); err != nil {
 		return nil, err
 	}
-	// The loader would map variables into memory, which holds their map until the
-	// garbage collector comes along, long after stop.
-	o.spec.Variables = nil
 	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.replacements()})
 	if err != nil {
 		return nil, o.loadError(err)

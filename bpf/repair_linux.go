@@ -169,7 +169,7 @@ func (m *Manager) retire(ctx context.Context, stays, goes *schemas.Instance) err
 	if err := m.at(ctx, "remove pins"); err != nil {
 		return err
 	}
-	if err := removeStale(stays, goes); err != nil {
+	if err := join(removeStale(stays, goes), r.leaveShared(goes.Name)); err != nil {
 		return err
 	}
 	if err := r.await(ctx); err != nil {
@@ -260,6 +260,12 @@ func (u *updating) stage(ctx context.Context) error {
 		}
 		if err := mp.m.Pin(stagedPin(u.rec, mp.Pin)); err != nil {
 			return fmt.Errorf("pinning map %q: %w", mp.Name, err)
+		}
+		if u.access.mode == 0 {
+			continue
+		}
+		if err := u.access.give(stagedPin(u.rec, mp.Pin), u.access.mode); err != nil {
+			return fmt.Errorf("map %q: %w", mp.Name, err)
 		}
 	}
 	return nil

@@ -32,8 +32,8 @@ func (r *removal) sockets(ctx context.Context) error {
 			_, onMap := known[l.Hook].(sockmapHook)
 			return onMap && l.Map == m.Name
 		})
-		if !used {
-			continue
+		if !used || m.Shared != "" {
+			continue // not ours to empty
 		}
 		if err := r.m.at(ctx, "empty map "+m.Name); err != nil {
 			return join(append(errs, err)...)

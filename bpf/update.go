@@ -11,6 +11,10 @@ type UpdateOptions struct {
 	// entry stay where the person had put them; else the new image's defaults
 	// count, with the options in effect now.
 	Attach []schemas.Attachment
+	// Set and MaxEntries override what was set when the instance was run, which
+	// counts on for every variable and map that the new image still has.
+	Set        []schemas.VariableSetting
+	MaxEntries map[string]uint32
 	// FreshMaps makes every map anew. Default: maps whose definition is unchanged
 	// are kept, with their content.
 	FreshMaps bool

@@ -53,7 +53,9 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if err != nil {
 		return nil, err
 	}
-	u := &updating{old: old, starting: starting{m: m, rec: newRecord(name, v, RunOptions{})}}
+	opts.Set, opts.MaxEntries = updateVariables(v.Description(), old, opts.Set), updateSizes(v.Description(), old, opts.MaxEntries)
+	rec := newRecord(name, v, RunOptions{Set: opts.Set, MaxEntries: opts.MaxEntries})
+	u := &updating{old: old, starting: starting{m: m, rec: rec}}
 	if u.plan, err = newUpdatePlan(v, old, opts); err != nil {
 		return nil, err
 	}
@@ -74,11 +76,11 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if err = join(err, m.rollForward(ctx, u.committed())); err != nil {
 		return nil, fmt.Errorf("the new version of instance %q is in place, but the old one is not all gone; the next command that changes the instance goes on: %w", name, err)
 	}
-	rec, err := m.existing(name)
+	now, err := m.existing(name)
 	if err != nil {
 		return nil, err
 	}
-	u.done.Instance = *rec
+	u.done.Instance = *now
 	return &u.done, nil
 }
 
@@ -119,7 +121,15 @@ func (u *updating) prepare(ctx context.Context) error {
 	if u.rec.BootID, err = bootID(); err != nil {
 		return err
 	}
+	if u.access, err = sameAccess(u.old); err != nil {
+		return err
+	}
+	u.rec.MapMode, u.rec.MapGroup = u.old.MapMode, u.old.MapGroup
 	if u.host, err = u.m.host(); err != nil {
+		return err
+	}
+	u.host.plan = u.plan
+	if err := u.plan.fillKconfig(); err != nil {
 		return err
 	}
 	if err := u.plan.supported(false); err != nil {
@@ -215,6 +225,13 @@ func (u *updating) describe() {
 		// The qdisc of a filter that goes is for one that stays or comes to remove.
 		l.CreatedQdisc = l.CreatedQdisc || (l.Via == viaNetlink && madeQdisc(u.old, *l))
 		u.rec.Links[i] = *l
+	}
+	for i := range u.rec.Maps {
+		mp := &u.rec.Maps[i]
+		was := slices.IndexFunc(u.old.Maps, func(o schemas.InstanceMap) bool { return o.Name == mp.Name })
+		if was >= 0 && u.kept(mp.Name) {
+			mp.Shared = u.old.Maps[was].Shared
+		}
 	}
 	u.reportAttachments()
 }

@@ -31,8 +31,7 @@ func newUpdatePlan(v *verify.Verified, old *schemas.Instance, opts UpdateOptions
 	if err != nil {
 		return nil, err
 	}
-	// What else the record keeps of the run's options goes in here.
-	run := RunOptions{Name: old.Name}
+	run := RunOptions{Name: old.Name, Set: opts.Set, MaxEntries: opts.MaxEntries}
 	for _, name := range slices.Sorted(maps.Keys(places)) {
 		run.Attach = append(run.Attach, places[name].Attachment)
 	}

@@ -11,7 +11,16 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/urfave/cli/v2"
 )
+
+func setFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "set", Usage: "VARIABLE=VALUE: another value for a global variable, structs and arrays as JSON (repeatable)"}
+}
+
+func maxEntriesFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "map-max-entries", Usage: "MAP=NUMBER: another size for a map (repeatable)"}
+}
 
 // mapOptions reads the flags of run on variables and maps.
 func (s *session) mapOptions(opts *bpf.RunOptions) error {

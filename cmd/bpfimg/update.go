@@ -19,6 +19,7 @@ func updateCommand(term *terminal) *cli.Command {
 		Flags: []cli.Flag{
 			keyFlag("public key that must have signed the image"), policyFlag(), insecureFlag(),
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…] for programs that shall go elsewhere (repeatable)"},
+			setFlag(), maxEntriesFlag(),
 			&cli.BoolFlag{Name: "keep-maps", Value: true, Usage: "go on using the maps whose definition is unchanged"},
 			pullFlag(pullAlways), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
@@ -61,7 +62,9 @@ func (s *session) update(name string, ref image.Reference) error {
 		return err
 	}
 	kept := s.keep(ctx, f, ref)
-	updated, err := manager.Update(ctx, name, f.verified, bpf.UpdateOptions{Attach: run.Attach, FreshMaps: !s.c.Bool("keep-maps")})
+	updated, err := manager.Update(ctx, name, f.verified, bpf.UpdateOptions{
+		Attach: run.Attach, Set: run.Set, MaxEntries: run.MaxEntries, FreshMaps: !s.c.Bool("keep-maps"),
+	})
 	kept()
 	if err != nil {
 		return fmt.Errorf("updating %s to %s@%s: %w", name, ref.Name(), f.verified.Digest(), err)
