@@ -4,9 +4,9 @@
 package bpf
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/cilium/ebpf"
@@ -62,64 +62,75 @@ func clsactParent(direction string) uint32 {
 	return netlink.HANDLE_MIN_INGRESS
 }
 
+// filterHook is a hook whose attachments are filters of the clsact qdisc: what
+// differs is the filter.
+type filterHook interface {
+	// filter is one that runs prog, to be added.
+	filter(attrs netlink.FilterAttrs, prog *ebpf.Program, named schemas.InstanceProgram) netlink.Filter
+	// runs says whether f, as the kernel lists it, runs the program: by its kernel
+	// id, unique in one boot, and by its tag, if that is known, to be sure.
+	runs(f netlink.Filter, prog schemas.InstanceProgram) bool
+	// lacks says what a kernel without the parts of it lacks.
+	lacks() error
+}
+
+// filterHooks are all of them.
+func filterHooks() []filterHook { return []filterHook{tcHook{}, actionHook{}} }
+
 // attachClsact adds the filter, and the qdisc when the plan said so.
-func attachClsact(p *placement, prog *ebpf.Program) error {
+func attachClsact(h filterHook, p *placement, prog *ebpf.Program) error {
 	if p.link.CreatedQdisc {
 		if err := netlink.QdiscAdd(clsact(p.link.Ifindex)); err != nil && !errors.Is(err, unix.EEXIST) {
-			return clsactError(p, fmt.Errorf("adding the clsact qdisc: %w", err))
+			return clsactError(h, p, fmt.Errorf("adding the clsact qdisc: %w", err))
 		}
 	}
 	priority, handle, err := filterNumbers(p)
 	if err != nil {
 		return err
 	}
-	filter := &netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: int(p.link.Ifindex), Parent: clsactParent(p.option("direction")),
-			Priority: priority, Handle: handle, Protocol: unix.ETH_P_ALL,
-		},
-		Fd: prog.FD(), Name: p.link.Program, DirectAction: true,
+	named, err := loadedAs(p, prog)
+	if err != nil {
+		return err
 	}
+	filter := h.filter(netlink.FilterAttrs{
+		LinkIndex: int(p.link.Ifindex), Parent: clsactParent(p.option("direction")),
+		Priority: priority, Handle: handle, Protocol: unix.ETH_P_ALL,
+	}, prog, named)
 	if err := netlink.FilterAdd(filter); err != nil {
-		return clsactError(p, err)
+		return clsactError(h, p, err)
 	}
-	return recordFilter(p, prog)
+	return recordFilter(h, p, named)
 }
 
 // recordFilter writes down the priority and handle the kernel chose.
-func recordFilter(p *placement, prog *ebpf.Program) error {
-	info, err := prog.Info()
-	if err != nil {
-		return fmt.Errorf("%s: reading back the program: %w", p, err)
-	}
-	id, _ := info.ID()
-	filters, err := ourFilters(p.link, uint32(id), info.Tag)
+func recordFilter(h filterHook, p *placement, named schemas.InstanceProgram) error {
+	filters, err := ourFilters(h, p.link, named)
 	if err != nil {
 		return fmt.Errorf("%s: reading back the filter: %w", p, err)
 	}
 	for _, f := range filters {
-		p.choose("priority", strconv.Itoa(int(f.Priority)))
-		p.choose("handle", strconv.FormatUint(uint64(f.Handle), 10))
+		p.choose("priority", strconv.Itoa(int(f.Attrs().Priority)))
+		p.choose("handle", strconv.FormatUint(uint64(f.Attrs().Handle), 10))
 		return nil
 	}
 	return &KernelError{Op: "attaching " + p.String(), Err: errors.New("the filter was gone as soon as it was added")}
 }
 
 // clsactError puts netlink's answer into words.
-func clsactError(p *placement, err error) error {
+func clsactError(h filterHook, p *placement, err error) error {
 	switch {
 	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EINVAL) && p.option("priority") != "":
 		err = fmt.Errorf("priority %s of %q is in use by another filter: choose another priority or handle: %w",
 			p.option("priority"), p.link.Target, err)
 	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("attaching %s: %w", p, unsupported("traffic control with BPF (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)", ""))
+		return fmt.Errorf("attaching %s: %w", p, h.lacks())
 	}
 	return attachError(p, "BPF filters of traffic control", "4.5", err)
 }
 
 // ourFilters are the filters on the link's interface and side that run the
-// program: by kernel id, unique in one boot, and by tag to be sure.
-func ourFilters(l schemas.InstanceLink, id uint32, tag string) ([]*netlink.BpfFilter, error) {
+// program.
+func ourFilters(h filterHook, l schemas.InstanceLink, prog schemas.InstanceProgram) ([]netlink.Filter, error) {
 	dev := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: int(l.Ifindex)}}
 	all, err := netlink.FilterList(dev, clsactParent(l.Options["direction"]))
 	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
@@ -128,25 +139,18 @@ func ourFilters(l schemas.InstanceLink, id uint32, tag string) ([]*netlink.BpfFi
 	if err != nil {
 		return nil, fmt.Errorf("listing filters of interface %q: %w", l.Target, err)
 	}
-	var ours []*netlink.BpfFilter
-	for _, f := range all {
-		bf, ok := f.(*netlink.BpfFilter)
-		if ok && uint32(bf.Id) == id && (tag == "" || bf.Tag == "" || bf.Tag == tag) {
-			ours = append(ours, bf)
-		}
-	}
-	return ours, nil
+	return slices.DeleteFunc(all, func(f netlink.Filter) bool { return !h.runs(f, prog) }), nil
 }
 
 // detachClsact removes the filters of one program, and nobody else's. The answer
 // says whether there were any.
-func detachClsact(l schemas.InstanceLink, prog schemas.InstanceProgram) (bool, error) {
-	filters, err := ourFilters(l, prog.ID, prog.Tag)
+func detachClsact(h filterHook, l schemas.InstanceLink, prog schemas.InstanceProgram) (bool, error) {
+	filters, err := ourFilters(h, l, prog)
 	if err != nil {
 		return false, err
 	}
 	for _, f := range filters {
-		f.LinkIndex, f.Parent = int(l.Ifindex), clsactParent(l.Options["direction"])
+		f.Attrs().LinkIndex, f.Attrs().Parent = int(l.Ifindex), clsactParent(l.Options["direction"])
 		if err := netlink.FilterDel(f); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
 			return true, fmt.Errorf("removing the filter of program %q from %q: %w", l.Program, l.Target, err)
 		}
@@ -169,10 +173,10 @@ func clsactUsed(ifindex uint32) (bool, error) {
 	return false, nil
 }
 
-// remove removes one program's filter, and the qdisc if it was made for it and
-// holds nothing else.
-func (tcHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
-	found, err := detachClsact(l, prog)
+// removeClsact removes one program's filter, and the qdisc if it was made for it
+// and holds nothing else.
+func removeClsact(h filterHook, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+	found, err := detachClsact(h, l, prog)
 	if err != nil || !l.CreatedQdisc {
 		return err
 	}
@@ -203,12 +207,14 @@ func (r *removal) bequeath(l schemas.InstanceLink) error {
 	if err != nil {
 		return err
 	}
+	known := implementations()
 	for _, rec := range records {
 		if rec.Name == r.rec.Name || rec.BootID != r.rec.BootID {
 			continue
 		}
 		for i, other := range rec.Links {
-			if other.Via == viaNetlink && other.Ifindex == l.Ifindex && other.Netns == l.Netns {
+			_, filters := known[other.Hook].(filterHook)
+			if filters && other.Via == viaNetlink && other.Ifindex == l.Ifindex && other.Netns == l.Netns {
 				rec.Links[i].CreatedQdisc = true
 				return r.m.save(&rec)
 			}
@@ -217,9 +223,9 @@ func (r *removal) bequeath(l schemas.InstanceLink) error {
 	return nil
 }
 
-// gone looks for the filter.
-func (tcHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {
-	filters, err := ourFilters(l, prog.ID, prog.Tag)
+// clsactGone looks for the filter.
+func clsactGone(h filterHook, l schemas.InstanceLink, prog schemas.InstanceProgram) string {
+	filters, err := ourFilters(h, l, prog)
 	switch {
 	case err != nil:
 		return err.Error()
@@ -242,9 +248,11 @@ func removeFilters(programs []uint32) error {
 			l := schemas.InstanceLink{
 				Target: dev.Attrs().Name, Ifindex: uint32(dev.Attrs().Index), Options: map[string]string{"direction": direction},
 			}
-			for _, id := range programs {
-				_, err := detachClsact(l, schemas.InstanceProgram{ID: id})
-				errs = append(errs, err)
+			for _, h := range filterHooks() {
+				for _, id := range programs {
+					_, err := detachClsact(h, l, schemas.InstanceProgram{ID: id})
+					errs = append(errs, err)
+				}
 			}
 		}
 	}

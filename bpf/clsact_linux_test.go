@@ -116,15 +116,3 @@ func TestTCRefuses(t *testing.T) {
 		wantError(t, err, ErrUsage, words...)
 	}
 }
-
-// TestClsactElsewhere is about a stop from another network namespace.
-func TestClsactElsewhere(t *testing.T) {
-	b := newBench(t)
-	rec := b.clsact("far", "")
-	t.Run("other namespace", func(t *testing.T) {
-		ownNetns(t)
-		err := b.Stop(t.Context(), "far")
-		wantError(t, err, nil, "another network namespace", itoa(int(rec.Links[0].Netns)))
-	})
-	b.stop(rec)
-}

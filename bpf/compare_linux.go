@@ -145,6 +145,9 @@ func dead(info *link.Info) bool {
 	if x := info.TCX(); x != nil {
 		return x.Ifindex == 0
 	}
+	if x := info.Netkit(); x != nil {
+		return x.Ifindex == 0
+	}
 	if x := info.Cgroup(); x != nil {
 		return x.CgroupId == 0
 	}

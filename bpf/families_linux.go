@@ -8,8 +8,13 @@ import "github.com/cilium/ebpf"
 // networkHooks are the hooks on network devices, by name.
 func networkHooks() map[string]hook {
 	return map[string]hook{
-		"xdp": xdpHook{},
-		"tc":  tcHook{},
+		"xdp":            xdpHook{},
+		"tc":             tcHook{},
+		"action":         actionHook{},
+		"netkit":         netkitHook{},
+		"lwt":            lwtHook{},
+		"flow_dissector": flowDissectorHook{},
+		"netfilter":      netfilterHook{},
 	}
 }
 

@@ -58,6 +58,12 @@ type (
 		// is a target too.
 		target() (what, example string)
 	}
+	// typer is a hook for programs of several types, of which the options say the
+	// one.
+	typer interface {
+		// programTypeOf is also in libbpf's spelling.
+		programTypeOf(options map[string]string) (t ebpf.ProgramType, name string)
+	}
 	// prober is a hook of which the program type alone does not tell whether the
 	// kernel can do it. It is asked before anything is loaded.
 	prober interface {

@@ -11,7 +11,10 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
 // tcHook attaches to the traffic control layer of a network interface, as a tcx
@@ -37,8 +40,8 @@ func (tcHook) capability() capability        { return unix.CAP_NET_ADMIN }
 func (tcHook) networked() bool               { return true }
 
 func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
-	if p.option("direction") == "" {
-		return p.usage("needs a direction: --attach %s=tc:%s,direction=ingress (or egress)", p.link.Program, p.link.Target)
+	if err := needDirection(p); err != nil {
+		return err
 	}
 	if _, _, err := filterNumbers(p); err != nil {
 		return err
@@ -53,6 +56,15 @@ func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
 	p.choose("via", via)
 	if via == viaClsact {
 		return prepareClsact(p)
+	}
+	return nil
+}
+
+// needDirection refuses a placement of which it is not known which packets it is
+// for.
+func needDirection(p *placement) error {
+	if p.option("direction") == "" {
+		return p.usage("needs a direction: --attach %s,direction=ingress (or egress)", p)
 	}
 	return nil
 }
@@ -89,7 +101,7 @@ func tcxDirection(p *placement) ebpf.AttachType {
 
 func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	if p.link.Via == viaNetlink {
-		return nil, attachClsact(p, prog)
+		return nil, attachClsact(t, p, prog)
 	}
 	l, err := link.AttachTCX(link.TCXOptions{
 		Interface: int(p.link.Ifindex), Program: prog, Attach: tcxDirection(p),
@@ -98,6 +110,27 @@ func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Prog
 		return nil, attachError(p, "tcx links", "6.6", err)
 	}
 	return l, nil
+}
+
+func (tcHook) filter(attrs netlink.FilterAttrs, prog *ebpf.Program, named schemas.InstanceProgram) netlink.Filter {
+	return &netlink.BpfFilter{FilterAttrs: attrs, Fd: prog.FD(), Name: named.Name, DirectAction: true}
+}
+
+func (tcHook) runs(f netlink.Filter, prog schemas.InstanceProgram) bool {
+	bf, ok := f.(*netlink.BpfFilter)
+	return ok && uint32(bf.Id) == prog.ID && (prog.Tag == "" || bf.Tag == "" || bf.Tag == prog.Tag)
+}
+
+func (tcHook) lacks() error {
+	return unsupported("traffic control with BPF (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)", "")
+}
+
+func (t tcHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+	return removeClsact(t, r, l, prog)
+}
+
+func (t tcHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {
+	return clsactGone(t, l, prog)
 }
 
 // filterNumbers reads priority and handle, 0 where the kernel shall choose.

@@ -17,7 +17,8 @@ import (
 
 // xdpHook attaches to a network interface before the kernel makes a packet
 // buffer. Option mode: "native" (by the driver), "generic" (by the network
-// stack), or, when not given, native where the driver can and else generic.
+// stack), "offload" (by the device), or, when not given, native where the driver
+// can and else generic.
 type xdpHook struct{}
 
 // errnoNotSupp is ENOTSUPP, which the kernel's own headers do not export to user
@@ -38,7 +39,46 @@ func (xdpHook) prepare(_ context.Context, h *host, p *placement) error {
 	if xdp := l.Attrs().Xdp; xdp != nil && xdp.Attached {
 		return slotTaken(h, p, xdp.ProgId)
 	}
+	if err := checkFrags(p); err != nil {
+		return err
+	}
+	if p.option("mode") == "offload" {
+		return prepareOffload(p)
+	}
 	return nil
+}
+
+// checkFrags refuses a program for packets in several buffers where the kernel
+// has programs for one only.
+func checkFrags(p *placement) error {
+	if p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS == 0 {
+		return nil
+	}
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS})
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%s: %w", p, unsupported("XDP programs for packets in several buffers (section xdp.frags)", "5.18"))
+	}
+	if err != nil {
+		return nil // loading will tell
+	}
+	return prog.Close()
+}
+
+// prepareOffload has the program loaded for the device, after asking its driver
+// whether that can be.
+func prepareOffload(p *placement) error {
+	for _, ins := range p.spec.Instructions {
+		if ins.IsLoadFromMap() {
+			return p.usage("mode=offload is for programs without maps: bpfimg makes none in a device")
+		}
+	}
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Ifindex: p.link.Ifindex})
+	if err != nil {
+		return &KernelError{Op: "attaching " + p.String(), Err: fmt.Errorf(
+			"the driver of %q does not offload programs to its device (mode=native may work): %w", p.link.Target, err)}
+	}
+	p.spec.Ifindex = p.link.Ifindex
+	return prog.Close()
 }
 
 func slotTaken(h *host, p *placement, id uint32) error {
@@ -48,6 +88,13 @@ func slotTaken(h *host, p *placement, id uint32) error {
 
 func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	mode := p.option("mode")
+	if mode == "offload" {
+		l, err := x.link(p, prog, link.XDPOffloadMode)
+		if err != nil {
+			return nil, x.explain(h, p, err)
+		}
+		return l, nil
+	}
 	var native error
 	if mode != "generic" {
 		var l link.Link
@@ -65,8 +112,8 @@ func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Pro
 	}
 	p.choose("mode", "generic")
 	if native != nil {
-		p.notice(h.log, "the driver of %q does not take the program in native mode (%s): attached in generic mode, which is slower",
-			p.link.Target, errnoText(native))
+		p.notice(h.log, "the driver of %q does not take the program in native mode (%s%s): attached in generic mode, which is slower",
+			p.link.Target, errnoText(native), fragsHint(p, native))
 	}
 	return l, nil
 }
@@ -98,7 +145,16 @@ func (xdpHook) explain(h *host, p *placement, err error) error {
 			return slotTaken(h, p, l.Attrs().Xdp.ProgId)
 		}
 	case p.option("mode") == "native" && driverLacksXDP(err):
-		err = fmt.Errorf("the driver of %q does not take the program in native mode (mode=generic may work): %w", p.link.Target, err)
+		err = fmt.Errorf("the driver of %q does not take the program in native mode%s (mode=generic may work): %w", p.link.Target, fragsHint(p, err), err)
 	}
 	return attachError(p, "XDP links", "5.9", err)
+}
+
+// fragsHint says what helps where the interface's packets are too long for the
+// program, "" elsewhere.
+func fragsHint(p *placement, err error) string {
+	if p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 || !errors.Is(err, unix.ERANGE) {
+		return ""
+	}
+	return "; with this MTU it takes only those of section xdp.frags"
 }

@@ -31,14 +31,17 @@ type host struct {
 }
 
 // iface looks the placement's interface up and records where it is.
-func (h *host) iface(p *placement) (netlink.Link, error) {
-	l, err := netlink.LinkByName(p.link.Target)
+func (h *host) iface(p *placement) (netlink.Link, error) { return h.ifaceNamed(p, p.link.Target) }
+
+// ifaceNamed is iface where the interface is not the target.
+func (h *host) ifaceNamed(p *placement, name string) (netlink.Link, error) {
+	l, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		return nil, fmt.Errorf("%s: %w: there is no interface %q in this network namespace; there are %s",
-			p, ErrNoTarget, p.link.Target, interfaceNames())
+			p, ErrNoTarget, name, interfaceNames())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: looking up interface %q: %w", p, p.link.Target, err)
+		return nil, fmt.Errorf("%s: looking up interface %q: %w", p, name, err)
 	}
 	p.link.Ifindex = uint32(l.Attrs().Index)
 	return l, nil

@@ -40,8 +40,11 @@ func kernelSince(version string) bool {
 }
 
 // unsupported says that this kernel lacks feature, which came with since ("" when
-// a build option decides).
+// a build option decides, as it does on a kernel that is new enough).
 func unsupported(feature, since string) error {
+	if since != "" && kernelSince(since) {
+		since = ""
+	}
 	return &UnsupportedError{Feature: feature, Since: since, Kernel: kernelRelease()}
 }
 

@@ -256,9 +256,11 @@ func (b *bench) checkGone(rec schemas.Instance) {
 }
 
 // checkBare checks that the interface has nothing attached and no clsact.
-func (b *bench) checkBare(instance string) {
+func (b *bench) checkBare(instance string) { b.t.Helper(); b.checkBareOn(instance, dev) }
+
+func (b *bench) checkBareOn(instance, iface string) {
 	b.t.Helper()
-	l, err := netlink.LinkByName(dev)
+	l, err := netlink.LinkByName(iface)
 	if err != nil {
 		return
 	}

@@ -235,6 +235,9 @@ func newPlacement(spec *ebpf.ProgramSpec, d *schemas.Program, a schemas.Attachme
 	}}
 	if spec.Type == ebpf.UnspecifiedProgram {
 		spec.Type, d.Type = h.programType(), info.Programs[0]
+		if t, ok := h.(typer); ok {
+			spec.Type, d.Type = t.programTypeOf(a.Options)
+		}
 	} else if !slices.Contains(info.Programs, d.Type) {
 		return nil, p.usage("the program is of type %s, and that hook takes %s", d.Type, strings.Join(info.Programs, ", "))
 	}

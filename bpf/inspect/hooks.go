@@ -93,7 +93,7 @@ func HookOf(progType, attachType, section string) (hook, target string, options 
 	if best.HasOption(OptionLSM) && target != "" {
 		return best.Name, "", map[string]string{OptionLSM: target}
 	}
-	return best.Name, target, sectionOptions(best, attachType, section)
+	return best.Name, target, sectionOptions(best, progType, attachType, section)
 }
 
 // matchSection compares a section with a pattern of [HookInfo.Sections] and
@@ -113,15 +113,16 @@ func matchSection(section, pattern string) (target string, matched int) {
 	return "", 0
 }
 
-// sectionOptions reads a direction from "tc/ingress" or "classifier/egress", or
-// the attach type such a section gave the program.
-func sectionOptions(h HookInfo, attachType, section string) map[string]string {
-	if !h.HasOption(optionDirection) {
+// sectionOptions reads a direction from "tc/ingress" or "netkit/peer", from the
+// attach type such a section gave the program, or from the type of an LWT program.
+func sectionOptions(h HookInfo, progType, attachType, section string) map[string]string {
+	i := slices.IndexFunc(h.Options, func(o OptionInfo) bool { return o.Name == optionDirection })
+	if i < 0 {
 		return nil
 	}
 	_, tail, _ := strings.Cut(section, "/")
-	for _, direction := range []string{"ingress", "egress"} {
-		if tail == direction || strings.HasSuffix(attachType, "_"+direction) {
+	for _, direction := range h.Options[i].Values {
+		if tail == direction || strings.HasSuffix(attachType, "_"+direction) || progType == "lwt_"+direction {
 			return map[string]string{optionDirection: direction}
 		}
 	}

@@ -11,8 +11,8 @@ func networkHooks() []HookInfo {
 			Sections: []string{"xdp", "xdp.frags"},
 			Options: []OptionInfo{
 				{
-					Name: "mode", Values: []string{"native", "generic"},
-					Help: "by the driver, or by the network stack; when not given, native where the driver can and else generic",
+					Name: "mode", Values: []string{"native", "generic", "offload"},
+					Help: "by the driver, by the network stack, or by the device itself; when not given, native where the driver can and else generic",
 				},
 				netnsOption(),
 			},
@@ -37,14 +37,69 @@ func networkHooks() []HookInfo {
 		// Entries of maps, not to be attached to an interface.
 		{Name: "xdp_devmap", Programs: []string{"xdp"}, Sections: []string{"xdp/devmap", "xdp.frags/devmap"}, Target: targetMap},
 		{Name: "xdp_cpumap", Programs: []string{"xdp"}, Sections: []string{"xdp/cpumap", "xdp.frags/cpumap"}, Target: targetMap},
-		{Name: "netkit", Since: "6.7", Programs: []string{"sched_cls"}, Sections: []string{"netkit/primary", "netkit/peer"}, Target: targetInterface},
-		{Name: "action", Programs: []string{"sched_act"}, Sections: []string{"action"}, Target: targetInterface},
-		{Name: "lwt_in", Programs: []string{"lwt_in"}, Sections: []string{"lwt_in"}, Target: "route"},
-		{Name: "lwt_out", Programs: []string{"lwt_out"}, Sections: []string{"lwt_out"}, Target: "route"},
-		{Name: "lwt_xmit", Programs: []string{"lwt_xmit"}, Sections: []string{"lwt_xmit"}, Target: "route"},
-		{Name: "lwt_seg6local", Programs: []string{"lwt_seg6local"}, Sections: []string{"lwt_seg6local"}, Target: "route"},
-		{Name: "flow_dissector", Since: "5.8", Programs: []string{"flow_dissector"}, Sections: []string{"flow_dissector"}, Target: "network namespace"},
-		{Name: "netfilter", Since: "6.4", Programs: []string{"netfilter"}, Sections: []string{"netfilter"}},
+		{
+			Name: "netkit", Since: "6.7", Programs: []string{"sched_cls"}, Delivered: true, Target: "primary end of a netkit pair",
+			Sections: []string{"netkit/primary", "netkit/peer"},
+			Options: []OptionInfo{
+				{
+					Name: optionDirection, Values: []string{"primary", "peer"},
+					Help: "the end whose outgoing packets the program sees; required unless the section says it",
+				},
+				netnsOption(),
+			},
+		},
+		{
+			Name: "action", Programs: []string{"sched_act"}, Sections: []string{"action"}, Delivered: true, Target: targetInterface,
+			Options: append(filterOptions(), netnsOption()),
+		},
+		{
+			Name: "lwt", Programs: []string{"lwt_xmit", "lwt_in", "lwt_out", "lwt_seg6local"}, Delivered: true, Target: "prefix of a route",
+			Sections: []string{"lwt_xmit", "lwt_in", "lwt_out", "lwt_seg6local"},
+			Options:  lwtOptions(),
+		},
+		{
+			Name: "flow_dissector", Since: "5.8", Programs: []string{"flow_dissector"}, Delivered: true,
+			Sections: []string{"flow_dissector"}, Options: []OptionInfo{netnsOption()},
+		},
+		{
+			Name: "netfilter", Since: "6.4", Programs: []string{"netfilter"}, Delivered: true,
+			Sections: []string{"netfilter"}, Options: netfilterOptions(),
+		},
 		{Name: "lirc_mode2", Programs: []string{"lirc_mode2"}, Sections: []string{"lirc_mode2"}, Target: "infrared device"},
+	}
+}
+
+// filterOptions are those of a filter of the clsact qdisc.
+func filterOptions() []OptionInfo {
+	return []OptionInfo{
+		{Name: optionDirection, Values: []string{"ingress", "egress"}, Help: "required"},
+		{Name: "priority", Help: "1 to 65535, lower runs first; when not given, the kernel chooses"},
+		{Name: "handle", Help: "filter handle; when not given, the kernel chooses"},
+	}
+}
+
+// lwtOptions are those of a route.
+func lwtOptions() []OptionInfo {
+	return []OptionInfo{
+		{Name: "dev", Help: "interface the route goes out of; required"},
+		{
+			Name: optionDirection, Values: []string{"in", "out", "xmit", "seg6local"},
+			Help: "where on the route's way the program runs; required unless the section says it",
+		},
+		{Name: "via", Help: "address of the gateway; when not given, the prefix is on the link"},
+		{Name: "table", Help: "number of the routing table", Default: "254"},
+		{Name: "metric", Help: "metric of the route; when not given, 0 for IPv4 and 1024 for IPv6"},
+		{Name: "headroom", Help: "bytes to reserve for headers the program adds, 0 to 256; direction=xmit only"},
+		netnsOption(),
+	}
+}
+
+func netfilterOptions() []OptionInfo {
+	return []OptionInfo{
+		{Name: "family", Values: []string{"ipv4", "ipv6"}, Help: "required"},
+		{Name: "hook", Values: []string{"prerouting", "input", "forward", "output", "postrouting"}, Help: "required"},
+		{Name: "priority", Help: "-2147483647 to 2147483646, lower runs first; one BPF program has it; required"},
+		{Name: "defrag", Values: []string{"true", "false"}, Help: "put fragments together first (Linux 6.6); then the priority is above -400", Default: "false"},
+		netnsOption(),
 	}
 }

@@ -30,7 +30,7 @@ suite_of() {
 }
 
 # What the tests need beyond what these kernels have built in.
-wanted_modules=(veth dummy sch_ingress cls_bpf)
+wanted_modules=(veth dummy sch_ingress cls_bpf cls_matchall act_bpf nf_defrag_ipv4)
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 

@@ -5,9 +5,17 @@
 
 package main
 
-import "github.com/bpfimg/bpfimg/bpf/vmtest/wire"
+import (
+	"fmt"
+	"slices"
 
-func networkRows() []row {
+	"github.com/bpfimg/bpfimg/bpf/vmtest/wire"
+)
+
+func networkRows() []row { return slices.Concat(deviceRows(), routeRows(), stackRows()) }
+
+// deviceRows are on interfaces.
+func deviceRows() []row {
 	const tcIngress, tcEgress = "tc_ingress=tc:", "tc_egress=tc:"
 	return []row{
 		{
@@ -41,6 +49,105 @@ func networkRows() []row {
 		{
 			hook: "tc", variant: "via=clsact, netns=", object: "bytes", setup: peerElsewhere,
 			attach: []string{tcIngress + "$PEER,via=clsact,netns=$NETNS", "tc_egress=none"}, event: sendFromDev, counter: "traffic", atLeast: packets,
+		},
+		{
+			hook: "xdp", variant: "mode=native, xdp.frags with long packets", object: "xdp_frags", setup: longPackets,
+			attach: []string{"count=xdp:$DEV,mode=native"}, event: sendToDev, counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "xdp", variant: "mode=offload", object: "xdp_pass", setup: noDevice,
+			attach: []string{"pass=xdp:$DEV,mode=offload"},
+		},
+		{
+			hook: "netkit", variant: "primary", object: "netkit", setup: netkitPair,
+			attach: []string{"on_primary=netkit:$NETKIT", "on_peer=none"}, event: saysTo("203.0.113.9"), counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "netkit", variant: "peer", object: "netkit", setup: netkitPair,
+			attach: []string{"on_peer=netkit:$NETKIT", "on_primary=none"}, event: saysTo("203.0.113.73"), counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "action", variant: "ingress, priority", object: "action",
+			attach: []string{"count=action:$DEV,direction=ingress,priority=7"}, event: sendToDev, counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "action", variant: "netns=", object: "action", setup: peerElsewhere,
+			attach: []string{"count=action:$PEER,direction=ingress,netns=$NETNS"}, event: sendFromDev, counter: "packets", atLeast: packets,
+		},
+	}
+}
+
+// routeRows are on routes. The prefixes are those of documentation (RFC 5737,
+// RFC 3849).
+func routeRows() []row {
+	only := func(program, target string) []string {
+		attach := []string{program + "=lwt:" + target}
+		for _, other := range []string{"on_in", "on_out", "on_xmit", "on_segment"} {
+			if other != program {
+				attach = append(attach, other+"=none")
+			}
+		}
+		return attach
+	}
+	return []row{
+		{
+			hook: "lwt", variant: "direction=in", object: "lwt", setup: router,
+			attach: only("on_in", "192.0.2.2,dev=$DEV,direction=in"), event: sendToDev, counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "lwt", variant: "direction=out", object: "lwt", setup: addressed,
+			attach: only("on_out", "203.0.113.0/24,dev=$DEV,direction=out"), event: saysTo("203.0.113.5"), counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "lwt", variant: "direction=xmit", object: "lwt", setup: addressed,
+			attach: only("on_xmit", "203.0.113.0/24,dev=$DEV,direction=xmit"), event: refusedTo("203.0.113.5"), counter: "packets",
+		},
+		{
+			hook: "lwt", variant: "direction=seg6local", object: "lwt", setup: router,
+			attach: only("on_segment", "2001:db8:5::1/128,dev=$DEV,direction=seg6local"), event: sendSegment, counter: "packets",
+		},
+		{
+			hook: "lwt", variant: "via=, table=, metric=, netns=", object: "lwt",
+			setup: func(e *env) error {
+				if err := peerElsewhere(e); err != nil {
+					return err
+				}
+				return inNetns(e.vars["NETNS"], func() error { return address(e.peer, "198.51.100.2/24") })
+			},
+			attach: only("on_out", "203.0.113.0/24,dev=$PEER,via=198.51.100.1,table=254,metric=5,netns=$NETNS"),
+			event: func(e *env) error {
+				return inNetns(e.vars["NETNS"], func() error { return say("203.0.113.5", 1) })
+			},
+			counter: "packets", atLeast: packets,
+		},
+	}
+}
+
+// stackRows are on what a network namespace does to all packets.
+func stackRows() []row {
+	return []row{
+		{
+			hook: "flow_dissector", object: "flow_dissector",
+			attach: []string{"dissect=flow_dissector"}, event: sendToDev, counter: "packets", atLeast: packets,
+		},
+		{
+			hook: "netfilter", variant: "ipv4 output", object: "netfilter",
+			attach: []string{"drop=netfilter,family=ipv4,hook=output,priority=10"}, event: refusedTo("127.0.0.1"), counter: "packets",
+		},
+		{
+			hook: "netfilter", variant: "ipv6 output", object: "netfilter",
+			attach: []string{"drop=netfilter,family=ipv6,hook=output,priority=10"}, event: refusedTo("::1"), counter: "packets",
+		},
+		{
+			hook: "netfilter", variant: "defrag=true", object: "netfilter", setup: fragmenting,
+			attach: []string{"drop=netfilter,family=ipv4,hook=prerouting,priority=-300,defrag=true"}, event: saysMuch, counter: "packets", atLeast: packets,
+			seen: func(e *env) error {
+				n, err := e.count("packets")
+				if err == nil && n != packets {
+					err = fmt.Errorf("the program saw %d packets, want %d and no fragments", n, packets)
+				}
+				return err
+			},
 		},
 	}
 }
