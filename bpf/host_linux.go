@@ -22,6 +22,9 @@ type host struct {
 	records []schemas.Instance
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
+	// functions are those that match a pattern, by pattern: listing what the kernel
+	// has takes long.
+	functions map[string]kernelMatches
 	// usdtSpecs counts the specifications of probe arguments given to programs.
 	usdtSpecs uint32
 }

@@ -24,7 +24,7 @@ func probeRows() []row {
 	calls, returns, both := "count_calls=none", "count_returns=none", "count_both=none"
 	return []row{
 		{
-			hook: "kprobe", variant: "offset", object: "unlink", attach: []string{"count_unlink=kprobe:do_unlinkat+0x0", "time_unlink=none"},
+			hook: "kprobe", variant: "offset", object: "unlink", attach: []string{"count_unlink=kprobe:vfs_unlink+0x0", "time_unlink=none"},
 			event: unlinkFiles, counter: "calls", atLeast: files,
 		},
 		{hook: "kprobe.multi", object: "kmulti", attach: []string{returns, both}, event: unlinkFiles, counter: "hits", atLeast: files},
