@@ -13,7 +13,7 @@ import (
 )
 
 func tracingRows() []row {
-	return []row{
+	rows := []row{
 		{
 			hook: "kprobe", object: "unlink", attach: []string{"count_unlink=kprobe:vfs_unlink", "time_unlink=none"},
 			event: unlinkFiles, counter: "calls", atLeast: files,
@@ -48,6 +48,7 @@ func tracingRows() []row {
 			event: callMe, counter: "hits", atLeast: probedCalls,
 		},
 	}
+	return append(rows, probeRows()...)
 }
 
 // files is how many an event removes.
