@@ -85,7 +85,7 @@ func parseKprobe(p *placement) (function string, offset uint64, err error) {
 	function, text, ok := strings.Cut(p.link.Target, "+")
 	if ok {
 		if offset, err = strconv.ParseUint(text, 0, 31); err != nil {
-			return "", 0, p.usage("%q is not a function and an offset, such as do_unlinkat+0x4", p.link.Target)
+			return "", 0, p.usage("%q is not a function and an offset, such as vfs_unlink+0x4", p.link.Target)
 		}
 	}
 	if function == "" || strings.ContainsAny(function, "*? /:") {

@@ -116,6 +116,9 @@ func (m kernelMatches) count() int { return len(m.kernel) + len(m.modules) }
 // matchingFunctions looks a pattern up among the functions the kernel can trace,
 // or, where it does not list those, among all. It stops beyond maxFunctions.
 func matchingFunctions(h *host, pattern string) (found kernelMatches, err error) {
+	if found, known := h.functions[pattern]; known {
+		return found, nil
+	}
 	traceable, err := traceableFunctions(h, pattern)
 	if err != nil {
 		h.log.Debug("the list of functions that can be traced cannot be read", "error", err)
@@ -133,7 +136,14 @@ func matchingFunctions(h *host, pattern string) (found kernelMatches, err error)
 		}
 		return found.count() <= maxFunctions
 	})
-	return found, err
+	if err != nil {
+		return found, err
+	}
+	if h.functions == nil {
+		h.functions = map[string]kernelMatches{}
+	}
+	h.functions[pattern] = found
+	return found, nil
 }
 
 // traceableFunctions are those ftrace can put probes at and the pattern matches.

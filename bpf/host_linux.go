@@ -24,6 +24,9 @@ type host struct {
 	plan *plan
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
+	// functions are those that match a pattern, by pattern: listing what the kernel
+	// has takes long.
+	functions map[string]kernelMatches
 	// usdtSpecs counts the specifications of probe arguments given to programs.
 	usdtSpecs uint32
 	// sockmaps says which programs this run has attached to maps of sockets.

@@ -22,7 +22,7 @@ func TestPlan(t *testing.T) {
 		"attach beats all": {files: []string{objExec}, at: []string{"count_exec=tracepoint:sched/sched_switch"}, want: []string{"count_exec=tracepoint:sched/sched_switch"}},
 		"target from section": {
 			files: []string{objUnlink}, at: []string{"count_unlink=kprobe", "time_unlink=none"},
-			want: []string{"count_unlink=kprobe:do_unlinkat"},
+			want: []string{"count_unlink=kprobe:vfs_unlink"},
 		},
 		"direction from section": {
 			files: []string{objTC}, at: []string{"tc_ingress=tc:eth0", "tc_egress=tc:eth1,priority=7"},

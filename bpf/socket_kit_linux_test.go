@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -145,13 +146,16 @@ func (ns *otherNetns) do(f func()) {
 func (ns *otherNetns) end() { close(ns.work) }
 
 // awaitProblem waits until the kernel, which detaches in the background, has let
-// go of a link's target.
+// go of a link's target: of a network namespace that can take long, since it takes
+// down everything in it first.
 func awaitProblem(t *testing.T, l schemas.InstanceLink) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), awaitLinks)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	tick := time.NewTicker(awaitPoll)
+	defer tick.Stop()
 	for linkProblem(l) == "" && ctx.Err() == nil {
-		runtime.Gosched()
+		<-tick.C
 	}
 }
 

@@ -24,21 +24,21 @@ static __always_inline int hit(__u32 program)
 	return 0;
 }
 
-/* do_unlinkat and do_linkat, among others. */
-SEC("kprobe.multi/do_*linkat")
+/* vfs_unlink and vfs_link, among others. */
+SEC("kprobe.multi/vfs_*link")
 int count_calls(void *ctx)
 {
 	return hit(0);
 }
 
-SEC("kretprobe.multi/do_*linkat")
+SEC("kretprobe.multi/vfs_*link")
 int count_returns(void *ctx)
 {
 	return hit(1);
 }
 
 /* Twice for each call: at its start and at its end. */
-SEC("kprobe.session/do_*linkat")
+SEC("kprobe.session/vfs_*link")
 int count_both(void *ctx)
 {
 	return hit(2);

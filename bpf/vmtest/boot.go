@@ -23,8 +23,9 @@ const StatusPrefix = "bpfimg-vmtest-status: "
 // Defaults of [Options].
 const (
 	// DefaultTimeout bounds one run. It is there to end a machine that hangs: a
-	// run takes 10 s, or a minute where six others share the processor.
-	DefaultTimeout = 4 * time.Minute
+	// run of all tests takes two minutes, or ten where much else shares the
+	// processor.
+	DefaultTimeout = 20 * time.Minute
 	// DefaultMemory in MiB holds the RAM disk twice, as it is loaded and as it
 	// is unpacked, and leaves most for the tests.
 	DefaultMemory = 512
@@ -122,7 +123,9 @@ func saveRamdisk(name string, files map[string]File) (err error) {
 // qemuArgs is the one way of running that every kernel here survives. It
 // emulates, because stock kernels do not boot on every nested KVM; one processor,
 // because 5.10 and 6.1 lock up with two; no cmpxchg16b, because with it 6.12
-// crashes in half the runs.
+// crashes in half the runs. What protects a processor from speculation, and page
+// tables of five levels, would only cost time: every entry into the kernel would
+// flush the emulator's translations.
 func (o Options) qemuArgs(ramdisk string) []string {
 	memory := o.Memory
 	if memory == 0 {

@@ -20,6 +20,7 @@ func children() map[string]func() error {
 	return map[string]func() error{
 		"nothing": func() error { return nil },
 		"call":    callProbed,
+		"obey":    obey,
 		"talk":    talk,
 
 		"talkunix": talkUnix,

@@ -8,6 +8,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -28,6 +29,9 @@ type env struct {
 	cgroup, dir string
 	vars        map[string]string
 	undo        []func() error
+	// stdin and stdout are of a process that setup has started.
+	stdin  io.WriteCloser
+	stdout io.Reader
 	// instance is what `bpfimg run` has printed, once it has.
 	instance schemas.Instance
 	// slot is the program of loadSlot.
