@@ -54,7 +54,9 @@ type MissingError struct {
 }
 
 // Error names the option.
-func (e *MissingError) Error() string { return fmt.Sprintf("the kernel option %s is not set", e.Option) }
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("the kernel option %s is not set", e.Option)
+}
 
 // Resolve makes the content of a section of variables. Those in weak that the
 // kernel does not have are 0; any other is a [MissingError].
