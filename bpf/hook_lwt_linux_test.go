@@ -171,8 +171,14 @@ func TestLWTForeign(t *testing.T) {
 	if err := netlink.RouteAdd(theirs); err != nil {
 		t.Fatal(err)
 	}
+	b.opts.step = func(step string) error {
+		t.Errorf("step %q in spite of the route", step)
+		return nil
+	}
+	b.reopen()
 	_, err := b.Run(t.Context(), v, RunOptions{Attach: lwt(t, "on_xmit", "10.1.0.0/24,dev="+dev)})
 	wantError(t, err, unix.EEXIST, "10.1.0.0/24 in table 254 with metric 0", "another metric")
+	b.disarm()
 	rec := b.start(v, RunOptions{Attach: lwt(t, "on_xmit", "10.1.0.0/24,metric=5,headroom=20,dev="+dev)})
 	second := b.start(v, RunOptions{Name: "second", Attach: lwt(t, "on_xmit", "10.1.0.0/24,metric=6,dev="+dev)})
 	b.stop(second)
@@ -234,4 +240,23 @@ func TestLWTRefuses(t *testing.T) {
 	wantError(t, err, ErrNoTarget, `no interface "eth77"`)
 	_, err = b.Run(t.Context(), verified(t, "x", objLWT), RunOptions{Attach: lwt(t, "on_xmit", "10.1.0.0/24,via=198.51.100.1,dev="+dev)})
 	wantError(t, err, nil, "gateway 198.51.100.1 cannot be reached")
+}
+
+// FuzzRoute: whatever is typed gives an error, or a route that `ip route` could
+// have made.
+func FuzzRoute(f *testing.F) {
+	f.Add("10.1.0.0/24", "10.0.0.1", "254", "0")
+	f.Add("2001:db8::1", "fe80::1%eth0", "0x10", "1024")
+	f.Add("::ffff:10.0.0.0/104", "", "-1", "")
+	f.Fuzz(func(t *testing.T, prefix, via, table, metric string) {
+		r, err := parseRoute(schemas.InstanceLink{Target: prefix, Options: map[string]string{"via": via, "table": table, "metric": metric}})
+		if err != nil {
+			return
+		}
+		route := r.netlink()
+		again, err := netip.ParsePrefix(route.Dst.String())
+		if err != nil || again != r.prefix || r.table == 0 || (route.Gw != nil && (route.Gw.To4() == nil) != r.prefix.Addr().Is6()) {
+			t.Errorf("%q via %q table %q metric %q is route %v", prefix, via, table, metric, route)
+		}
+	})
 }

@@ -112,7 +112,7 @@ func routeRows() []row {
 				if err := peerElsewhere(e); err != nil {
 					return err
 				}
-				return inNetns(e.vars["NETNS"], func() error { return address(e.peer, "198.51.100.2/24") })
+				return inNetns(e.vars["NETNS"], func() error { return sender(e.peer, "198.51.100.2/24") })
 			},
 			attach: only("on_out", "203.0.113.0/24,dev=$PEER,via=198.51.100.1,table=254,metric=5,netns=$NETNS"),
 			event: func(e *env) error {

@@ -58,7 +58,17 @@ func sysctl(name, value string) error {
 }
 
 // addressed lets $DEV send.
-func addressed(e *env) error { return address(e.dev, "198.51.100.1/24") }
+func addressed(e *env) error { return sender(e.dev, "198.51.100.1/24") }
+
+// sender gives an interface an address, and has it send without asking for those
+// of others: what waits for an answer holds its route, and with it the program.
+func sender(iface, cidr string) error {
+	l, err := netlink.LinkByName(iface)
+	if err != nil {
+		return err
+	}
+	return errors.Join(netlink.LinkSetARPOff(l), address(iface, cidr))
+}
 
 // router makes this a machine that forwards, for both families, from $DEV.
 func router(e *env) error {
