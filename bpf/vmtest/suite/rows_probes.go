@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"syscall"
@@ -119,12 +120,11 @@ func addProbe(e *env) error {
 	if err != nil {
 		return err
 	}
-	if program, err = withStaticProbe(program, "main.probed", "suite", "probed", probedArguments); err != nil {
-		return fmt.Errorf("adding a static probe: %w", err)
-	}
+	// The suite is linked for one place in memory, and that is where it is.
+	address := uint64(reflect.ValueOf(probed).Pointer())
 	path := filepath.Join(e.dir, "program")
 	e.set("PROGRAM", path)
-	return os.WriteFile(path, program, 0o755)
+	return os.WriteFile(path, withStaticProbe(program, address, "suite", "probed", probedArguments), 0o755)
 }
 
 // probedArguments are main.probed's own argument, which Go passes in rax, and two

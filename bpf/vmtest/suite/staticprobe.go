@@ -9,23 +9,13 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"errors"
-	"fmt"
 )
 
-// withStaticProbe is a copy of a program for this machine with a note that says
-// that there is a static probe (USDT) at a function: a new section at the end of
-// the file, and behind it the table of sections with one more.
-func withStaticProbe(program []byte, function, provider, name, args string) ([]byte, error) {
+// withStaticProbe is a copy of a program, a 64-bit little-endian ELF file, with a
+// note that says that there is a static probe (USDT) at an address: a new section
+// at the end of the file, and behind it the table of sections with one more.
+func withStaticProbe(program []byte, address uint64, provider, name, args string) []byte {
 	const headerSize, nameSize = 64, 4 // of a section; of its name's offset
-	f, err := elf.NewFile(bytes.NewReader(program))
-	if err != nil {
-		return nil, err
-	}
-	address, err := addressOf(f, function)
-	if err != nil {
-		return nil, err
-	}
 	out := bytes.Clone(program)
 	le := binary.LittleEndian
 	table, count, namesIndex := le.Uint64(out[40:]), le.Uint16(out[60:]), le.Uint16(out[62:])
@@ -51,7 +41,7 @@ func withStaticProbe(program []byte, function, provider, name, args string) ([]b
 
 	le.PutUint64(out[40:], uint64(len(out)))
 	le.PutUint16(out[60:], count+1)
-	return append(append(out, headers...), section...), nil
+	return append(append(out, headers...), section...)
 }
 
 // probeNote is a note as systemtap's sys/sdt.h writes it, without a base section
@@ -69,17 +59,4 @@ func probeNote(address uint64, provider, name, args string) []byte {
 		note = le.AppendUint32(note, uint32(word))
 	}
 	return append(append(note, owner...), desc...)
-}
-
-func addressOf(f *elf.File, function string) (uint64, error) {
-	symbols, err := f.Symbols()
-	if errors.Is(err, elf.ErrNoSymbols) {
-		return 0, errors.New("the suite must be built with its symbol table")
-	}
-	for _, s := range symbols {
-		if s.Name == function {
-			return s.Value, nil
-		}
-	}
-	return 0, fmt.Errorf("no function %q: %w", function, err)
 }
