@@ -49,6 +49,10 @@ type Store struct {
 	// step, in tests, is told of every step of a write and may make it fail.
 	step func(name string) error
 	now  func() time.Time
+	// mode is that of new folders, entryName what a name is called in index.json;
+	// both differ in layouts that are written for others.
+	mode      fs.FileMode
+	entryName func(Reference) string
 }
 
 var (
@@ -66,7 +70,7 @@ func OpenStore(dir string) (*Store, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("opening the local store: %s is not a folder; set BPFIMG_ROOT to another place", dir)
 	}
-	s := &Store{dir: dir, now: time.Now}
+	s := &Store{dir: dir, now: time.Now, mode: folderMode, entryName: Reference.String}
 	if err := s.checkLayout(); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (s *Store) checkLayout() error {
 // prepare creates what is missing of the layout.
 func (s *Store) prepare() error {
 	for _, dir := range []string{filepath.Join(s.dir, ocispec.ImageBlobsDir, digest.SHA256.String()), filepath.Join(s.dir, tempFolder)} {
-		if err := os.MkdirAll(dir, folderMode); err != nil {
+		if err := os.MkdirAll(dir, s.mode); err != nil {
 			return s.cannotWrite(err)
 		}
 	}

@@ -73,6 +73,7 @@ func commands(term *terminal) []*cli.Command {
 		imagesCommand(term),
 		rmCommand(term),
 		tagCommand(term),
+		copyCommand(term),
 		registryCommand(term),
 		completionCommand(term),
 		versionCommand(term),
