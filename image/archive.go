@@ -17,6 +17,9 @@ import (
 type Archive interface {
 	Source
 	io.Closer
+	// KeepsDigests is false of docker archives, which hold no manifests: those
+	// this package makes for them have digests that nobody signed.
+	KeepsDigests() bool
 	// Images lists what can be asked for by name, without referrers and the
 	// signatures of cosign 2, in the archive's order.
 	Images() []ArchivedImage
@@ -37,10 +40,19 @@ type ArchivedImage struct {
 // standIn is the repository of images whose archive does not name one.
 var standIn = Reference{registry: "localhost", repository: "archive"}
 
+// Reference is the image's whole name: with its tag alone if it has one, as it
+// was written there.
+func (im ArchivedImage) Reference() Reference {
+	if im.Ref.tag != "" {
+		return im.Ref.WithTag(im.Ref.tag)
+	}
+	return im.Ref
+}
+
 // newArchivedImage reads a name for what has the digest.
 func newArchivedImage(name, digest string) ArchivedImage {
 	im := ArchivedImage{Name: name, Ref: standIn}
-	if ref, ok := fullName(name); ok {
+	if ref, ok := fullName(name); ok && (ref.digest == "" || ref.digest == digest) {
 		im.Ref, im.Full = ref, true
 	}
 	im.Ref.digest = digest
@@ -100,7 +112,7 @@ func pick(a Archive, where, name string) (ArchivedImage, error) {
 	}
 	want, full := fullName(name)
 	for _, im := range images {
-		if im.Name == name || full && im.Full && im.Ref.WithTag(im.Ref.tag) == want.WithTag(want.tag) {
+		if im.Name == name || full && im.Full && im.Reference() == (ArchivedImage{Ref: want}).Reference() {
 			return im, nil
 		}
 	}

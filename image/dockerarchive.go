@@ -140,6 +140,9 @@ func (a *dockerArchive) blobAt(ctx context.Context, name string, limit int64) (o
 // Close implements [Archive].
 func (a *dockerArchive) Close() error { return a.closer.Close() }
 
+// KeepsDigests implements [Archive].
+func (a *dockerArchive) KeepsDigests() bool { return false }
+
 // Images implements [Archive].
 func (a *dockerArchive) Images() []ArchivedImage { return a.images }
 
@@ -152,7 +155,7 @@ func (a *dockerArchive) Manifest(ctx context.Context, ref Reference) (Manifest, 
 		return m, nil
 	}
 	for _, im := range a.images {
-		if ref.digest == "" && im.Full && im.Ref.WithTag(im.Ref.tag) == ref {
+		if ref.digest == "" && im.Full && im.Reference() == ref {
 			return a.manifests[digest.Digest(im.Ref.digest)], nil
 		}
 	}

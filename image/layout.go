@@ -94,6 +94,9 @@ func parseLayoutIndex(data []byte) ([]ocispec.Descriptor, error) {
 // Close implements [Archive].
 func (l *layout) Close() error { return l.closer.Close() }
 
+// KeepsDigests implements [Archive].
+func (l *layout) KeepsDigests() bool { return true }
+
 // Images implements [Archive].
 func (l *layout) Images() []ArchivedImage {
 	attached := map[digest.Digest]bool{}

@@ -21,8 +21,17 @@ type Places struct {
 type Origin struct {
 	Source Source
 	// Ref is what to ask Source for.
-	Ref   Reference
+	Ref Reference
+	// Named says that Ref's repository and tag are the image's own, and not a
+	// stand-in for an image that has a tag or no name at all.
+	Named bool
 	close func() error
+}
+
+// Name is the image's own name, if it has one: Ref with its tag alone, or with
+// its digest if it has no tag.
+func (o *Origin) Name() Reference {
+	return ArchivedImage{Ref: o.Ref}.Reference()
 }
 
 // Close ends the use of Source.
@@ -54,9 +63,9 @@ func nothingToCommit(context.Context) error { return nil }
 func (p Places) Origin(ctx context.Context, l Location) (*Origin, error) {
 	switch l.Transport {
 	case TransportRegistry:
-		return &Origin{Source: p.Registry, Ref: l.Reference, close: nothingToClose}, nil
+		return &Origin{Source: p.Registry, Ref: l.Reference, Named: true, close: nothingToClose}, nil
 	case TransportStore:
-		return &Origin{Source: p.Store, Ref: l.Reference, close: nothingToClose}, nil
+		return &Origin{Source: p.Store, Ref: l.Reference, Named: true, close: nothingToClose}, nil
 	}
 	a, err := OpenLocation(ctx, l)
 	if err != nil {
@@ -66,7 +75,7 @@ func (p Places) Origin(ctx context.Context, l Location) (*Origin, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	return &Origin{Source: a, Ref: im.Ref, close: a.Close}, nil
+	return &Origin{Source: a, Ref: im.Ref, Named: im.Full, close: a.Close}, nil
 }
 
 // OpenLocation opens the folder or file l names, whatever image of it.
@@ -107,7 +116,7 @@ func (p Places) Target(l Location) (*Target, error) {
 	case TransportLayoutArchive:
 		return archiveTarget(l)
 	case TransportDockerArchive:
-		return nil, fmt.Errorf("writing %s: %w: it would be given another one, and no signature fits that; write oci-archive:%s, which docker and podman load too",
+		return nil, fmt.Errorf("writing %s: %w: it would be given another one, and no signature fits that; write oci-archive:%s, which skopeo and podman read too",
 			l, ErrLosesDigest, l.Path)
 	}
 	return nil, fmt.Errorf("%w: unknown transport %q", ErrReference, l.Transport)

@@ -74,6 +74,8 @@ func commands(term *terminal) []*cli.Command {
 		rmCommand(term),
 		tagCommand(term),
 		copyCommand(term),
+		saveCommand(term),
+		loadCommand(term),
 		registryCommand(term),
 		completionCommand(term),
 		versionCommand(term),

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"errors"
 	"strings"
 	"sync"
 
@@ -52,10 +51,8 @@ func (s *session) counted(next func(image.Event)) *counter { return &counter{s: 
 // event implements the progress function of [image.CopyOptions].
 func (c *counter) event(e image.Event) {
 	switch {
-	case e.State == image.EventSkipped && !errors.Is(e.Err, image.ErrNotFound):
-		c.s.term.notice("warning: left out: %v", e.Err)
 	case e.State == image.EventSkipped:
-		c.s.log.Debug("left out", "digest", e.Descriptor.Digest.String(), "because", e.Err)
+		c.s.term.notice("warning: left out: %v", e.Err)
 	case e.State == image.EventDone && isManifest(e.Descriptor.MediaType):
 		c.mu.Lock()
 		c.done++
