@@ -76,6 +76,8 @@ func commands(term *terminal) []*cli.Command {
 		copyCommand(term),
 		saveCommand(term),
 		loadCommand(term),
+		treeCommand(term),
+		lsCommand(term),
 		registryCommand(term),
 		completionCommand(term),
 		versionCommand(term),
