@@ -180,3 +180,5 @@ func (s *Store) referrer(d digest.Digest) (ocispec.Descriptor, bool) {
 func (s *Store) blobPath(d digest.Digest) string {
 	return filepath.Join(s.dir, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
+
+func (s *Store) blobFolder() string { return filepath.Dir(s.blobPath(digest.FromString(""))) }

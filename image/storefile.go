@@ -90,7 +90,7 @@ func (s *Store) syncBlobs(blobs []digest.Digest) error {
 			return s.cannotWrite(err)
 		}
 	}
-	if err := syncFolder(filepath.Dir(s.blobPath(digest.FromString("")))); err != nil {
+	if err := syncFolder(s.blobFolder()); err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil

@@ -78,6 +78,8 @@ func commands(term *terminal) []*cli.Command {
 		loadCommand(term),
 		treeCommand(term),
 		lsCommand(term),
+		pruneCommand(term),
+		storeCommand(term),
 		registryCommand(term),
 		completionCommand(term),
 		versionCommand(term),
