@@ -47,7 +47,7 @@ func openArchiveFile(ctx context.Context, path string) (*archiveFile, error) {
 	}
 	switch start := string(magic[:n]); {
 	case len(start) >= 2 && start[:2] == "\x1f\x8b":
-		unpacked, err := ungzip(ctx, f)
+		unpacked, err := ungzip(ctx, f, maxUngzipped)
 		return unpacked, errors.Join(err, f.Close())
 	case start == "\x28\xb5\x2f\xfd":
 		return nil, errors.Join(fmt.Errorf("%s is compressed with zstd; uncompress it first: `unzstd`", path), f.Close())
@@ -55,8 +55,8 @@ func openArchiveFile(ctx context.Context, path string) (*archiveFile, error) {
 	return &archiveFile{File: f, size: info.Size()}, nil
 }
 
-// ungzip unpacks into a temporary file.
-func ungzip(ctx context.Context, packed io.Reader) (*archiveFile, error) {
+// ungzip unpacks at most limit bytes into a temporary file.
+func ungzip(ctx context.Context, packed io.Reader, limit int64) (*archiveFile, error) {
 	in, err := gzip.NewReader(packed)
 	if err != nil {
 		return nil, malformed("it is not a gzip file: %w", err)
@@ -66,9 +66,9 @@ func ungzip(ctx context.Context, packed io.Reader) (*archiveFile, error) {
 		return nil, err
 	}
 	a := &archiveFile{File: out, temporary: out.Name()}
-	a.size, err = io.Copy(out, io.LimitReader(&contextReader{ctx, in}, maxUngzipped+1))
-	if err == nil && a.size > maxUngzipped {
-		err = fmt.Errorf("uncompressed it is over %d bytes: %w", maxUngzipped, ErrTooLarge)
+	a.size, err = io.Copy(out, io.LimitReader(&contextReader{ctx, in}, limit+1))
+	if err == nil && a.size > limit {
+		err = fmt.Errorf("uncompressed it is over %d bytes: %w", limit, ErrTooLarge)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("uncompressing the archive: %w", err), a.Close())
