@@ -46,12 +46,15 @@ func newLayoutWriter(dir, name string) (*layoutWriter, error) {
 		}
 		w.root = standIn.WithTag(name)
 	}
-	store, err := OpenStore(dir)
-	if err != nil {
-		return nil, err
-	}
-	w.Store, store.mode, store.entryName = store, exportMode, w.entryName
-	return w, nil
+	var err error
+	w.Store, err = openLayoutStore(dir, layoutKind{
+		what:      "the image layout",
+		elsewhere: "give another folder",
+		space:     "remove something",
+		mode:      exportMode,
+		entryName: w.entryName,
+	})
+	return w, err
 }
 
 // entryName is the annotation of an entry. Digests need none.

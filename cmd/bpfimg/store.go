@@ -75,7 +75,10 @@ func (s *session) storeReport(store *image.Store) (image.StoreReport, error, err
 func (s *session) showReport(report image.StoreReport) error {
 	for _, p := range report.Problems {
 		line := p.Digest.String() + ": " + p.Problem
-		if p.Repaired {
+		switch {
+		case p.Repaired && len(p.Images) == 0:
+			line += ", deleted"
+		case p.Repaired:
 			line += ", repaired"
 		}
 		var names []string
