@@ -55,7 +55,8 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
-	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile):
+	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
+		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
