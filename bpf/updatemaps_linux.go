@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/bpf/mapdump"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -97,9 +98,11 @@ func (p *plan) closeKept() {
 }
 
 // constant says whether a map's content belongs to the code: read-only data, the
-// kernel's configuration, operations made of programs.
+// kernel's configuration, operations made of programs, where the arguments of
+// static probes are (libbpf's usdt.bpf.h).
 func constant(name string, spec *ebpf.MapSpec) bool {
-	return strings.HasPrefix(name, ".rodata") || name == ".kconfig" || spec.Type == ebpf.StructOpsMap ||
+	return strings.HasPrefix(name, ".rodata") || name == inspect.KconfigMap || spec.Type == ebpf.StructOpsMap ||
+		strings.HasPrefix(name, "__bpf_usdt_") ||
 		spec.Flags&unix.BPF_F_RDONLY_PROG != 0
 }
 
