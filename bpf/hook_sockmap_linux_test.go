@@ -81,6 +81,7 @@ func TestSockmapHeldByMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := must[*host](t)(b.host())
+	h.plan = p
 	for _, pl := range p.placements {
 		if err := pl.hook.prepare(t.Context(), h, pl); err != nil {
 			t.Fatal(err)
