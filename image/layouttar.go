@@ -19,6 +19,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// layoutFixed are the files of a layout beside its blobs.
+var layoutFixed = []string{ocispec.ImageLayoutFile, ocispec.ImageIndexFile}
+
 // writeLayoutTar writes the layout of s with those of the blobs that are there.
 // Nothing in the archive depends on when or where it is written.
 func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest.Digest]bool) (err error) {
@@ -51,7 +54,14 @@ func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest
 			return err
 		}
 	}
-	return errors.Join(archive.Close(), f.Sync())
+	if err := errors.Join(archive.Close(), f.Sync()); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > maxArchive {
+		err = fmt.Errorf("it is %d bytes, of which at most %d are read again; save fewer images at a time: %w", info.Size(), int64(maxArchive), ErrTooLarge)
+	}
+	return err
 }
 
 // addFile copies one file into the archive.
