@@ -85,7 +85,10 @@ func (g *engine) attempt(ctx context.Context, r row, foreground bool) (err error
 	if err == nil && after != before {
 		err = fmt.Errorf("the network is not as it was before:\n%safter:\n%s", before, after)
 	}
-	return errors.Join(err, goneOf(in.record), g.left(ctx))
+	if err = errors.Join(err, goneOf(in.record), g.left(ctx)); err != nil {
+		return errors.Join(err, g.clear(ctx)) // the next row shall not suffer
+	}
+	return nil
 }
 
 // refused judges a run that failed: a kernel that lacks something, which the run
