@@ -20,10 +20,10 @@ test: ## everything, from a fresh machine
 	CGO_ENABLED=1 .ci/test
 
 .PHONY: test-kernels
-test-kernels: ## run the real binary inside other kernels (qemu)
+test-kernels: ## the real binary and every hook inside other kernels (qemu)
 	.ci/install packages
-	bpf/vmtest/fetch-kernels.sh 6.1 6.12
-	BPFIMG_TEST_KERNELS=6.1,6.12 go test -v -count=1 -timeout 20m ./bpf/vmtest
+	bpf/vmtest/fetch-kernels.sh 5.10 6.1 6.12 6.18 7.2
+	BPFIMG_TEST_KERNELS=5.10,6.1,6.12,6.18,7.2 go test -v -count=1 -timeout 60m ./bpf/vmtest
 
 .PHONY: generate
 generate: ## compile the BPF C sources again

@@ -36,36 +36,70 @@ func (s *starting) attach(ctx context.Context, i int, pl *placement) error {
 		return err
 	}
 	s.held = append(s.held, held)
-	l, ok := held.(link.Link)
-	if !ok {
-		return nil
-	}
-	info, err := l.Info()
-	switch {
-	case errors.Is(err, ebpf.ErrNotSupported):
-		// Not a bpf_link but a perf event with a program on it.
-		pl.link.ID = 0
-	case err != nil:
-		return fmt.Errorf("reading back the link of %s: %w", pl, err)
-	default:
-		pl.link.ID = uint32(info.ID)
+	switch held := held.(type) {
+	case links:
+		err = s.keep(ctx, pl, held)
+	case link.Link:
+		err = s.keep(ctx, pl, links{held})
 	}
 	s.rec.Links[i] = pl.link
-	return s.pinLink(ctx, pl, l)
+	return err
+}
+
+// links hold a program in several places at once, such as one for each CPU. They
+// are one attachment: a hook that returns them has made all or none. Each is
+// pinned, the first where a single one would be, and recorded.
+type links []link.Link
+
+// Close closes all.
+func (l links) Close() error {
+	errs := make([]error, len(l))
+	for i := range l {
+		errs[i] = l[i].Close()
+	}
+	return join(errs...)
+}
+
+// keep records and pins what holds a placement.
+func (s *starting) keep(ctx context.Context, pl *placement, all links) error {
+	for i, l := range all {
+		part := schemas.InstanceLinkPart{Pin: pl.link.Pin}
+		if i > 0 && part.Pin != "" {
+			part.Pin = fmt.Sprintf("%s-%d", pl.link.Pin, i)
+		}
+		info, err := l.Info()
+		switch {
+		case errors.Is(err, ebpf.ErrNotSupported):
+			// Not a bpf_link but a perf event with a program on it.
+		case err != nil:
+			return fmt.Errorf("reading back the link of %s: %w", pl, err)
+		default:
+			part.ID = uint32(info.ID)
+		}
+		if i == 0 {
+			pl.link.ID = part.ID
+		} else {
+			pl.link.More = append(pl.link.More, part)
+		}
+		if err := s.pinLink(ctx, pl, l, part.Pin); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pinLink makes an attachment outlive the process.
-func (s *starting) pinLink(ctx context.Context, pl *placement, l link.Link) error {
+func (s *starting) pinLink(ctx context.Context, pl *placement, l link.Link, path string) error {
 	if s.rec.Foreground {
 		return nil
 	}
 	if err := s.m.at(ctx, "pin link "+pl.link.Program); err != nil {
 		return err
 	}
-	err := l.Pin(pl.link.Pin)
+	err := l.Pin(path)
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
-			unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+			unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 	}
 	if err != nil {
 		return fmt.Errorf("pinning the link of %s: %w", pl, err)

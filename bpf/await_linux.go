@@ -38,16 +38,30 @@ type kernelIDs struct {
 
 func (ids *kernelIDs) add(rec *schemas.Instance) {
 	for _, l := range rec.Links {
-		if l.ID != 0 {
-			ids.links = append(ids.links, l.ID)
+		for _, part := range l.Parts() {
+			if part.ID != 0 {
+				ids.links = append(ids.links, part.ID)
+			}
 		}
 	}
 	for _, p := range rec.Programs {
 		ids.programs = append(ids.programs, p.ID)
 	}
 	for _, m := range rec.Maps {
-		ids.maps = append(ids.maps, m.ID)
+		if m.Shared == "" { // others keep the rest
+			ids.maps = append(ids.maps, m.ID)
+		}
 	}
+}
+
+// spare takes out what rec has: it stays.
+func (ids *kernelIDs) spare(rec *schemas.Instance) {
+	var stays kernelIDs
+	stays.add(rec)
+	drop := func(list, stays []uint32) []uint32 {
+		return slices.DeleteFunc(list, func(id uint32) bool { return slices.Contains(stays, id) })
+	}
+	ids.links, ids.programs, ids.maps = drop(ids.links, stays.links), drop(ids.programs, stays.programs), drop(ids.maps, stays.maps)
 }
 
 // addPin adds what a pinned program or map is, when no record tells.

@@ -6,6 +6,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -24,9 +25,16 @@ var (
 	// ErrUsage: an attachment that cannot be meant: unknown hook, program or
 	// option, or a missing target.
 	ErrUsage = errors.New("wrong attachment")
+	// ErrSetting: a variable, map, mode or group that cannot be set as asked.
+	ErrSetting = errors.New("wrong setting")
 	// ErrNoTarget: the interface, kernel function or tracepoint to attach to
 	// does not exist here.
 	ErrNoTarget = errors.New("no such attach target")
+	// ErrNoMap: a pinned map that was to be used does not exist.
+	ErrNoMap = errors.New("no such map")
+	// ErrMapDiffers: a map that was to be used is not what the programs were
+	// written for.
+	ErrMapDiffers = errors.New("the map has another definition")
 	// ErrLocked: another bpfimg is changing instances and did not finish in time.
 	ErrLocked = errors.New("another bpfimg is at work")
 )
@@ -122,6 +130,26 @@ type RunOptions struct {
 	// Foreground pins nothing: everything goes when the caller closes the
 	// returned [Running].
 	Foreground bool
+	// Set gives global variables other values than those in the objects, typed and
+	// range-checked through BTF; see package varset.
+	Set []schemas.VariableSetting
+	// MaxEntries gives maps other sizes, by name. Here and in UseMaps a map is
+	// named as `map ls` does: FILE/NAME when several objects have one of a name.
+	MaxEntries map[string]uint32
+	// UseMaps puts maps that are pinned elsewhere, by path, in the place of the
+	// objects' own, by name. They must have the same definition.
+	UseMaps map[string]string
+	// ShareMaps are instances whose maps are used in the place of those of the
+	// same name in the objects. A name in common whose definition differs is an
+	// error, and so is nothing in common.
+	ShareMaps []string
+	// MapMode is the mode of the maps' pins, read and write bits only; default
+	// 0600, or 0660 with a MapGroup. Whoever it lets open a map may also pass, but
+	// not list, the folders above it.
+	MapMode fs.FileMode
+	// MapGroup is the name or number of the group the maps' pins belong to;
+	// default: root's.
+	MapGroup string
 }
 
 // Status is an instance's record compared with the kernel. State is empty for

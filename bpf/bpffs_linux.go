@@ -26,10 +26,17 @@ const (
 	pinPrograms = "progs"
 	pinMaps     = "maps"
 	pinLinks    = "links"
+	// pinNext holds, during an update, what will replace programs and maps.
+	pinNext = "next"
 )
 
 // pinFolders in the order they are made.
 func pinFolders() []string { return []string{pinPrograms, pinMaps, pinLinks} }
+
+// updateFolders are those of an update besides, in the order they are made.
+func updateFolders() []string {
+	return []string{pinNext, filepath.Join(pinNext, pinPrograms), filepath.Join(pinNext, pinMaps)}
+}
 
 // pinName turns a name from an object into a file name in bpffs, which allows no
 // dots: letters, digits, "_" and "-" stay, every other byte becomes "%" and two

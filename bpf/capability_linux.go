@@ -17,6 +17,10 @@ func (c capability) String() string {
 	switch c {
 	case unix.CAP_NET_ADMIN:
 		return "CAP_NET_ADMIN"
+	case unix.CAP_NET_RAW:
+		return "CAP_NET_RAW"
+	case unix.CAP_SYS_PTRACE:
+		return "CAP_SYS_PTRACE"
 	case unix.CAP_PERFMON:
 		return "CAP_PERFMON"
 	case unix.CAP_BPF:

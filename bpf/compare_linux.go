@@ -98,14 +98,24 @@ func mapProblem(mp schemas.InstanceMap) string {
 	return ""
 }
 
+// linkProblem is the first problem of an attachment's links.
 func linkProblem(l schemas.InstanceLink) string {
+	for _, part := range l.Parts() {
+		if s := partProblem(l, part); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func partProblem(l schemas.InstanceLink, part schemas.InstanceLinkPart) string {
 	var held link.Link
 	var err error
 	switch {
-	case l.Pin != "":
-		held, err = link.LoadPinnedLink(l.Pin, nil)
-	case l.ID != 0:
-		held, err = link.NewFromID(link.ID(l.ID))
+	case part.Pin != "":
+		held, err = link.LoadPinnedLink(part.Pin, nil)
+	case part.ID != 0:
+		held, err = link.NewFromID(link.ID(part.ID))
 	default:
 		return "" // not attached yet, or by an old kernel that has no link to look at
 	}
@@ -117,8 +127,8 @@ func linkProblem(l schemas.InstanceLink) string {
 	if err != nil {
 		return fmt.Sprintf("the attachment of program %q cannot be read: %v", l.Program, err)
 	}
-	if uint32(info.ID) != l.ID {
-		return fmt.Sprintf("the attachment of program %q is not the one that was made: it has id %d instead of %d", l.Program, info.ID, l.ID)
+	if uint32(info.ID) != part.ID {
+		return fmt.Sprintf("the attachment of program %q is not the one that was made: it has id %d instead of %d", l.Program, info.ID, part.ID)
 	}
 	if dead(info) {
 		return fmt.Sprintf("program %q is attached to nothing any more: %q is gone, or somebody detached it", l.Program, l.Target)

@@ -92,6 +92,12 @@ func (m *Manager) examine(name string) ([]Finding, error) {
 	if rec.BootID != boot {
 		return one("the machine was restarted since: nothing of it runs", "forget it; to have it back, run it again"), nil
 	}
+	if interrupted(rec) {
+		return []Finding{{
+			Instance: name, Problem: "its update was interrupted", Remedy: updateRemedy(rec), Fixable: true,
+			fix: func(ctx context.Context) error { return m.repair(ctx, name) },
+		}}, nil
+	}
 	switch why, err := m.staleness(rec); {
 	case err != nil:
 		return nil, err
@@ -159,7 +165,9 @@ func pinsOf(rec *schemas.Instance) []string {
 		out = append(out, mp.Pin)
 	}
 	for _, l := range rec.Links {
-		out = append(out, l.Pin)
+		for _, part := range l.Parts() {
+			out = append(out, part.Pin)
+		}
 	}
 	return out
 }

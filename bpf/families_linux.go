@@ -33,11 +33,37 @@ func tracingHooks() map[string]hook {
 		"lsm":            lsmHook{},
 		"uprobe":         uprobeHook{},
 		"uretprobe":      uprobeHook{ret: true},
+
+		"perf_event":      perfEventHook{},
+		"iter":            iterHook{},
+		"kprobe.multi":    kprobeMultiHook{},
+		"kretprobe.multi": kprobeMultiHook{ret: true},
+		"kprobe.session":  kprobeMultiHook{session: true},
+		"ksyscall":        ksyscallHook{},
+		"kretsyscall":     ksyscallHook{kprobeHook{ret: true}},
+		"uprobe.multi":    uprobeMultiHook{},
+		"uretprobe.multi": uprobeMultiHook{ret: true},
+		"uprobe.session":  uprobeMultiHook{session: true},
+		"usdt":            usdtHook{},
 	}
 }
 
 // socketHooks are the hooks on sockets, by name.
-func socketHooks() map[string]hook { return nil }
+func socketHooks() map[string]hook {
+	return map[string]hook{
+		"socket":       socketHook{},
+		"sk_reuseport": reuseportHook{},
+		"sk_lookup":    lookupHook{},
+		"sk_skb":       sockmapHook{program: ebpf.SkSKB},
+		"sk_msg":       sockmapHook{program: ebpf.SkMsg},
+	}
+}
 
 // otherHooks are those of no family, by name.
-func otherHooks() map[string]hook { return nil }
+func otherHooks() map[string]hook {
+	return map[string]hook{
+		"freplace":    freplaceHook{},
+		hookStructOps: structOpsHook{},
+		"syscall":     syscallHook{},
+	}
+}

@@ -21,7 +21,7 @@ import (
 // faultImage has every kind of attachment and two objects.
 func faultImage(t *testing.T) RunOptions {
 	t.Helper()
-	return RunOptions{Name: "fault", Attach: attachments(t,
+	return RunOptions{Name: "fault", MapMode: 0o640, MapGroup: "54321", Attach: attachments(t,
 		"xdp_count=xdp:"+dev, "tc_ingress=tc:"+dev, "tc_egress=tc:"+dev+",priority=9")}
 }
 
@@ -68,6 +68,7 @@ func TestRunUndone(t *testing.T) {
 	for _, mode := range []string{"error", "cancel"} {
 		t.Run(mode, func(t *testing.T) {
 			b := newBench(t)
+			b.ownBPFFS()
 			for n := 1; ; n++ {
 				ctx, cancel := context.WithCancel(t.Context())
 				s := b.arm(n, func() error {
@@ -106,6 +107,7 @@ func TestStopGoesOn(t *testing.T) {
 	for _, next := range []string{"stop", "run"} {
 		t.Run(next, func(t *testing.T) {
 			b := newBench(t)
+			b.ownBPFFS()
 			for n := 1; ; n++ {
 				b.disarm()
 				rec := b.start(verified(t, "x", faultFiles()...), faultImage(t))
@@ -181,6 +183,10 @@ func TestKilledChild(t *testing.T) {
 		}
 	case "stop":
 		err = b.Stop(t.Context(), "fault")
+	case "update":
+		_, err = b.Update(t.Context(), "fault", updateImage(t, 2), faultUpdate(t))
+	case "undone update":
+		b.killUndoing(n)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -195,6 +201,7 @@ func TestKilled(t *testing.T) {
 	} {
 		t.Run(tc.do+" then "+tc.next, func(t *testing.T) {
 			b := newBench(t)
+			b.ownBPFFS()
 			for n := 1; ; n++ {
 				var rec schemas.Instance
 				if tc.do == "stop" {

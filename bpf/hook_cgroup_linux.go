@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,8 @@ func cgroupHooks() map[string]hook {
 			ebpf.AttachCGroupUDP4Recvmsg, ebpf.AttachCGroupUDP6Recvmsg,
 			ebpf.AttachCgroupInet4GetPeername, ebpf.AttachCgroupInet6GetPeername,
 			ebpf.AttachCgroupInet4GetSockname, ebpf.AttachCgroupInet6GetSockname,
+			ebpf.AttachCgroupUnixConnect, ebpf.AttachCgroupUnixSendmsg, ebpf.AttachCgroupUnixRecvmsg,
+			ebpf.AttachCgroupUnixGetpeername, ebpf.AttachCgroupUnixGetsockname,
 		}},
 		"cgroup_sockopt": cgroupHook{ebpf.CGroupSockopt, []ebpf.AttachType{ebpf.AttachCGroupGetsockopt, ebpf.AttachCGroupSetsockopt}},
 		"cgroup_sysctl":  cgroupHook{ebpf.CGroupSysctl, []ebpf.AttachType{ebpf.AttachCGroupSysctl}},
@@ -66,7 +69,25 @@ func (c cgroupHook) prepare(_ context.Context, _ *host, p *placement) error {
 		return err
 	}
 	p.spec.AttachType = at
-	return checkCgroup(p)
+	if err := checkCgroup(p); err != nil {
+		return err
+	}
+	if err := haveAttachType(c.program, at); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	return nil
+}
+
+// probe asks for the program type, and for links to control groups (Linux 5.7):
+// older kernels attach without, which bpfimg could not keep or undo.
+func (c cgroupHook) probe() error {
+	if err := features.HaveProgramType(c.program); err != nil {
+		return err
+	}
+	if !haveLinks(ebpf.CGroupSKB, ebpf.AttachCGroupInetIngress) {
+		return unsupported("cgroup links", "5.7")
+	}
+	return nil
 }
 
 func (c cgroupHook) attachType(p *placement) (ebpf.AttachType, error) {
@@ -116,14 +137,40 @@ func checkCgroup(p *placement) error {
 }
 
 func (cgroupHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
-	l, err := link.AttachCgroup(link.CgroupOptions{Path: p.link.Target, Attach: p.spec.AttachType, Program: prog})
-	if err != nil {
-		return nil, attachError(p, "cgroup links", "5.7", err)
+	return attachCgroup(p, prog)
+}
+
+// attachCgroup links the program to the control group, or fails: unlike
+// [link.AttachCgroup] it never attaches without a link.
+func attachCgroup(p *placement, prog *ebpf.Program) (io.Closer, error) {
+	dir, err := os.Open(p.link.Target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("attaching %s: %w: cgroup %q is gone", p, ErrNoTarget, p.link.Target)
 	}
-	// Before Linux 5.7 the loader attaches without a link, which cannot outlive
-	// the process under our control.
-	if _, err := l.Info(); errors.Is(err, ebpf.ErrNotSupported) {
-		return nil, join(fmt.Errorf("attaching %s: %w", p, unsupported("cgroup links", "5.7")), l.Close())
+	if err != nil {
+		return nil, fmt.Errorf("attaching %s: opening the cgroup: %w", p, err)
+	}
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: int(dir.Fd()), Program: prog, Attach: p.spec.AttachType})
+	if err = join(err, dir.Close()); err != nil {
+		return nil, cgroupError(p, err)
 	}
 	return l, nil
+}
+
+// cgroupError puts the kernel's answer into words (cgroup_attach and
+// hierarchy_allows_attach, kernel/bpf/cgroup.c).
+func cgroupError(p *placement, err error) error {
+	op := "attaching " + p.String()
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return &KernelError{Op: op, Err: fmt.Errorf("%q, or a cgroup above it, has a program that was attached to be the only one there "+
+			"(`bpftool cgroup tree` shows which), or a security module forbids it: %w", p.link.Target, err)}
+	case errors.Is(err, unix.E2BIG):
+		return &KernelError{Op: op, Err: fmt.Errorf("%q has as many programs of this kind as the kernel takes: %w", p.link.Target, err)}
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%s: %w: cgroup %q is gone: %w", op, ErrNoTarget, p.link.Target, err)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("%s: %w", op, unsupported(fmt.Sprintf("attach type %s", p.spec.AttachType), ""))
+	}
+	return attachError(p, "cgroup links", "5.7", err)
 }

@@ -4,13 +4,13 @@
 package bpf
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kprobeHook attaches to the entry of a kernel function, or with ret to its
-// return, through a perf event.
+// kprobeHook attaches to a kernel function, FUNCTION or FUNCTION+OFFSET in bytes,
+// or with ret to its return, through a perf event.
 type kprobeHook struct{ ret bool }
 
 func (kprobeHook) programType() ebpf.ProgramType { return ebpf.Kprobe }
@@ -28,36 +28,75 @@ func (kprobeHook) capability() capability        { return unix.CAP_PERFMON }
 func (kprobeHook) networked() bool               { return false }
 func (kprobeHook) heldByPerf()                   {}
 
-// prepare says plainly when the kernel has no kprobes or no such function.
+// prepare says plainly when the kernel has no such function.
 func (k kprobeHook) prepare(_ context.Context, h *host, p *placement) error {
-	if err := k.probe(); err != nil {
-		return fmt.Errorf("%s: %w", p, err)
+	function, offset, err := parseKprobe(p)
+	if err != nil {
+		return err
 	}
-	found, err := haveKernelFunction(p.link.Target)
+	if k.ret && offset != 0 {
+		return p.usage("a function returns to its caller, wherever it was: give it without an offset")
+	}
+	p.spec.AttachType = ebpf.AttachNone // of a section for kprobe.multi
+	found, err := haveKernelFunction(function)
 	if err != nil {
 		h.log.Debug("kernel symbols cannot be read", "error", err)
 		return nil // attaching will tell
 	}
 	if !found {
-		return fmt.Errorf("%s: %w: this kernel (%s) has no function %q", p, ErrNoTarget, kernelRelease(), p.link.Target)
+		return noFunction(p, function)
 	}
 	return nil
 }
 
 func (k kprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+	function, offset, err := parseKprobe(p)
+	if err != nil {
+		return nil, err
+	}
+	return k.attachTo(p, prog, function, offset)
+}
+
+// attachTo puts the probe at a function of a name that the kernel knows.
+func (k kprobeHook) attachTo(p *placement, prog *ebpf.Program, function string, offset uint64) (io.Closer, error) {
 	probe := link.Kprobe
 	if k.ret {
 		probe = link.Kretprobe
 	}
-	l, err := probe(p.link.Target, prog, nil)
+	l, err := probe(function, prog, &link.KprobeOptions{Offset: offset})
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && offset != 0:
+		return nil, fmt.Errorf("%s: %w: there is no instruction %d bytes into function %q of this kernel (%s): %w",
+			p, ErrNoTarget, offset, function, kernelRelease(), err)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %w: function %q cannot be probed on this kernel (%s): it is gone, inlined or excluded: %w",
-			p, ErrNoTarget, p.link.Target, kernelRelease(), err)
+			p, ErrNoTarget, function, kernelRelease(), err)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s: %w: this kernel (%s) has several functions %q, and which one to probe is not certain: %w",
+			p, ErrNoTarget, kernelRelease(), function, err)
 	case err != nil:
 		return nil, attachError(p, "kprobe perf events", "4.17", err)
 	}
 	return l, nil
+}
+
+// parseKprobe reads the placement's target.
+func parseKprobe(p *placement) (function string, offset uint64, err error) {
+	function, text, ok := strings.Cut(p.link.Target, "+")
+	if ok {
+		if offset, err = strconv.ParseUint(text, 0, 31); err != nil {
+			return "", 0, p.usage("%q is not a function and an offset, such as vfs_unlink+0x4", p.link.Target)
+		}
+	}
+	if function == "" || strings.ContainsAny(function, "*? /:") {
+		return "", 0, p.usage("%q is no name of a kernel function; for a pattern, use hook kprobe.multi", function)
+	}
+	return function, offset, nil
+}
+
+// noFunction is the error for a function the kernel does not have.
+func noFunction(p *placement, function string) error {
+	return fmt.Errorf("%s: %w: this kernel (%s) has no function %q", p, ErrNoTarget, kernelRelease(), function)
 }
 
 func (kprobeHook) probe() error {
@@ -80,48 +119,4 @@ func haveProbes(kind string) bool {
 		}
 	}
 	return false
-}
-
-// haveKernelFunction looks name up in the kernel's symbol table, also as the
-// architecture spells system calls ("__x64_sys_…"), which the loader tries too.
-func haveKernelFunction(name string) (bool, error) {
-	isSyscall := strings.HasPrefix(name, "sys_")
-	found := false
-	err := kernelFunctions(func(symbol string) bool {
-		found = symbol == name || (isSyscall && strings.HasPrefix(symbol, "__") && strings.HasSuffix(symbol, "_"+name))
-		return !found
-	})
-	return found, err
-}
-
-// haveSymbol looks up a function by exactly its name.
-func haveSymbol(name string) (bool, error) {
-	found := false
-	err := kernelFunctions(func(symbol string) bool {
-		found = symbol == name
-		return !found
-	})
-	return found, err
-}
-
-// kernelFunctions calls yield for each function of the kernel and its modules,
-// until it returns false.
-func kernelFunctions(yield func(symbol string) bool) error {
-	f, err := os.Open("/proc/kallsyms")
-	if err != nil {
-		return fmt.Errorf("reading the kernel's symbols: %w", err)
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		// address type name [module]
-		_, rest, _ := strings.Cut(lines.Text(), " ")
-		kind, symbol, _ := strings.Cut(rest, " ")
-		symbol, _, _ = strings.Cut(symbol, "\t")
-		isFunction := strings.EqualFold(kind, "t") || strings.EqualFold(kind, "w")
-		if isFunction && !yield(symbol) {
-			return nil
-		}
-	}
-	return lines.Err()
 }

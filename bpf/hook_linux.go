@@ -70,6 +70,15 @@ type (
 		// probe is nil, or an [UnsupportedError] that says what is missing.
 		probe() error
 	}
+	// swapper is a hook with attachments that are no links, in which one program
+	// can be exchanged for another without an event that neither sees.
+	swapper interface {
+		// swap puts to where l says that from is, and changes nothing else of l. It
+		// is called in the network namespace of l, if it has one, and has nothing
+		// to do when to is there already. The error is fs.ErrNotExist when neither
+		// is there.
+		swap(ctx context.Context, l schemas.InstanceLink, from, to *ebpf.Program) error
+	}
 	// perfHolder is a hook whose links are perf events, which can be pinned since
 	// Linux 5.15.
 	perfHolder interface{ heldByPerf() }
@@ -90,11 +99,17 @@ type (
 // about it.
 type placement struct {
 	hook hook
-	// spec is the program in its object.
+	// spec is the program in its object; nil where link.Program is a map, of hook
+	// struct_ops.
 	spec *ebpf.ProgramSpec
 	// link is the record to be; Options in it are those asked for until prepare
 	// and attach add what was chosen.
 	link schemas.InstanceLink
+	// replaces is the id of the program whose place this one takes in an update,
+	// 0 when the place is new.
+	replaces uint32
+	// open is what prepare has opened for loading, closed when the run is done.
+	open io.Closer
 	// given says that the person named the place with `--attach`.
 	given bool
 }

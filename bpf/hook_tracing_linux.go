@@ -126,6 +126,8 @@ func fixedKind(spec *ebpf.ProgramSpec) string {
 		return "fmod_ret"
 	case ebpf.AttachLSMMac:
 		return "lsm"
+	case ebpf.AttachTraceIter:
+		return "iter"
 	}
 	return ""
 }

@@ -36,7 +36,7 @@ func (xdpHook) prepare(_ context.Context, h *host, p *placement) error {
 	if err != nil {
 		return err
 	}
-	if xdp := l.Attrs().Xdp; xdp != nil && xdp.Attached {
+	if xdp := l.Attrs().Xdp; xdp != nil && xdp.Attached && xdp.ProgId != p.replaces {
 		return slotTaken(h, p, xdp.ProgId)
 	}
 	if err := checkFrags(p); err != nil {

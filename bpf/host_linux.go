@@ -20,8 +20,17 @@ type host struct {
 	log *slog.Logger
 	// records are the instances there are, to say whose a program is.
 	records []schemas.Instance
+	// plan is what is to be loaded.
+	plan *plan
 	// objs are the loaded objects, from when there are any.
 	objs *loaded
+	// functions are those that match a pattern, by pattern: listing what the kernel
+	// has takes long.
+	functions map[string]kernelMatches
+	// usdtSpecs counts the specifications of probe arguments given to programs.
+	usdtSpecs uint32
+	// sockmaps says which programs this run has attached to maps of sockets.
+	sockmaps map[sockmapPlace]string
 }
 
 // iface looks the placement's interface up and records where it is.

@@ -47,7 +47,8 @@ func verified(t *testing.T, repository string, files ...string) *verify.Verified
 		t.Fatal(err)
 	}
 	config := []byte("{}")
-	raw := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q,"size":2}}`, digest.FromBytes(config))
+	raw := fmt.Appendf(nil, `{"schemaVersion":2,"config":{"digest":%q,"size":2},"annotations":{"files":%q}}`,
+		digest.FromBytes(config), strings.Join(files, " "))
 	m := image.Manifest{Bytes: raw}
 	m.Descriptor.Digest, m.Descriptor.Size = digest.FromBytes(raw), int64(len(raw))
 	img := &pull.Image{Reference: ref, Root: m, Manifest: m, Config: config}
@@ -190,18 +191,23 @@ func send(t *testing.T, iface string, n int) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
+	to := &unix.SockaddrLinklayer{Ifindex: netlinkByName(t, iface).Attrs().Index, Halen: 6}
+	for range n {
+		if err := unix.Sendto(fd, testFrame(), 0, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testFrame is an IPv4 packet of protocol 253 to everybody.
+func testFrame() []byte {
 	frame := make([]byte, 60)
 	for i := range 6 {
 		frame[i] = 0xff
 	}
 	copy(frame[12:], []byte{0x08, 0x00, 0x45})
 	frame[14+9] = 253
-	to := &unix.SockaddrLinklayer{Ifindex: netlinkByName(t, iface).Attrs().Index, Halen: 6}
-	for range n {
-		if err := unix.Sendto(fd, frame, 0, to); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return frame
 }
 
 // start runs an image that must start.
@@ -230,8 +236,10 @@ func (b *bench) stop(rec schemas.Instance) {
 func (b *bench) checkGone(rec schemas.Instance) {
 	b.t.Helper()
 	for _, l := range rec.Links {
-		if l.ID != 0 && !gone(l.ID, openLink) {
-			b.t.Errorf("link %d of %q is left", l.ID, l.Program)
+		for _, part := range l.Parts() {
+			if part.ID != 0 && !gone(part.ID, openLink) {
+				b.t.Errorf("link %d of %q is left", part.ID, l.Program)
+			}
 		}
 	}
 	for _, p := range rec.Programs {
@@ -240,7 +248,8 @@ func (b *bench) checkGone(rec schemas.Instance) {
 		}
 	}
 	for _, m := range rec.Maps {
-		if !gone(m.ID, openMap) {
+		// Inner maps go some time after their outer one; stop does not wait for ever.
+		if m.Shared == "" && len(waitGone(b.t.Context(), awaitLinks, []uint32{m.ID}, openMap)) > 0 {
 			b.t.Errorf("map %q (id %d) is left", m.Name, m.ID)
 		}
 	}
@@ -282,6 +291,21 @@ func (b *bench) dump(instance, name string) (MapDump, string) {
 		b.t.Fatal(err)
 	}
 	return d, string(text)
+}
+
+// values are all values of an array map, in the order of its keys.
+func (b *bench) values(instance, name string) []int64 {
+	b.t.Helper()
+	d, text := b.dump(instance, name)
+	list := make([]int64, len(d.Entries))
+	for i, e := range d.Entries {
+		n, err := e.Value.(json.Number).Int64()
+		if err != nil {
+			b.t.Fatalf("%v: %s", err, text)
+		}
+		list[i] = n
+	}
+	return list
 }
 
 // wantError checks that err is target and says all of words.

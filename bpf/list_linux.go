@@ -74,6 +74,10 @@ func (m *Manager) status(name, boot string) Status {
 	if why, err := m.staleness(rec); err == nil && why != "" {
 		s.Problems = append(s.Problems, fmt.Sprintf("%s, or is under way; `bpfimg stop %s` clears it away", why, name))
 	}
+	if interrupted(rec) {
+		s.Problems = append(s.Problems, fmt.Sprintf("its update was interrupted, or is under way; `bpfimg doctor --fix` or another update brings it to an end, `bpfimg stop %s` takes it away", name))
+		return s
+	}
 	s.Problems = append(s.Problems, problems(rec)...)
 	s.Runs, s.Counting = instanceRuns(rec), statsEnabled()
 	return s

@@ -52,6 +52,16 @@ func (l *loaded) program(name string) *ebpf.Program {
 	return nil
 }
 
+// mapNamed looks one up by the name in the record.
+func (l *loaded) mapNamed(name string) *loadedMap {
+	for i := range l.maps {
+		if l.maps[i].Name == name {
+			return &l.maps[i]
+		}
+	}
+	return nil
+}
+
 // load creates the maps and loads the programs of all objects. Each object is
 // its own world: maps of the same name in two objects are two maps.
 func (p *plan) load() (*loaded, error) {
@@ -90,10 +100,10 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 		m.Pinning = ebpf.PinNone
 		keepTypes(m)
 	}
-	// The loader would map variables into memory, which holds their map until the
-	// garbage collector comes along, long after stop.
-	o.spec.Variables = nil
-	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache})
+	if err := o.settleVariables(); err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.replacements()})
 	if err != nil {
 		return nil, o.loadError(err)
 	}
@@ -136,7 +146,8 @@ func (l *loaded) describe(o *object, coll *ebpf.Collection, prefix string) error
 		}
 		id, _ := info.ID()
 		l.maps = append(l.maps, loadedMap{m: coll.Maps[name], InstanceMap: schemas.InstanceMap{
-			Name: prefix + name, Type: o.mapType(name, info.Type), ID: uint32(id),
+			Name: prefix + name, Type: o.mapType(name, info.Type), ID: uint32(id), MaxEntries: info.MaxEntries,
+			Shared: o.borrowed[name].from,
 		}})
 	}
 	return nil
@@ -161,7 +172,7 @@ func (p *plan) mapPrefix(o *object) string {
 		}
 		for name := range o.spec.Maps {
 			if other.spec.Maps[name] != nil {
-				return strings.TrimSuffix(strings.TrimSuffix(o.file, ".o"), ".bpf") + "/"
+				return o.label() + "/"
 			}
 		}
 	}

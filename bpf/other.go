@@ -28,6 +28,11 @@ func (*Manager) Run(context.Context, *verify.Verified, RunOptions) (*Running, er
 	return nil, ErrNeedsLinux
 }
 
+// Update answers [ErrNeedsLinux].
+func (*Manager) Update(context.Context, string, *verify.Verified, UpdateOptions) (*Updated, error) {
+	return nil, ErrNeedsLinux
+}
+
 // List answers [ErrNeedsLinux].
 func (*Manager) List(context.Context) ([]Status, error) { return nil, ErrNeedsLinux }
 

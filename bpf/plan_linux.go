@@ -32,6 +32,12 @@ type object struct {
 	spec *ebpf.CollectionSpec
 	// programs are the names of those that can be loaded, sorted.
 	programs []string
+	// borrowed are maps of others to be used in the place of the object's own.
+	borrowed map[string]borrowed
+	// weak are the names it can do without.
+	weak map[string]bool
+	// keep are maps to use instead of making new ones, by name in the object.
+	keep map[string]*ebpf.Map
 }
 
 // newPlan parses the verified objects and decides where each program goes:
@@ -49,9 +55,16 @@ func newPlan(v *verify.Verified, opts RunOptions) (*plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("object %q: %w", o.File, err)
 		}
-		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec})
+		weak, err := inspect.WeakSymbols(o.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("object %q: %w", o.File, err)
+		}
+		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec, weak: weak})
 	}
 	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if err := p.configure(opts); err != nil {
 		return nil, err
 	}
 	return p, p.place(opts)
@@ -85,12 +98,13 @@ func endianness(bo binary.ByteOrder) string {
 
 // place resolves all attachments.
 func (p *plan) place(opts RunOptions) error {
-	given, err := byProgram(opts.Attach, p.programNames())
+	given, err := byProgram(opts.Attach, append(p.programNames(), p.structOpsMaps()...))
 	if err != nil {
 		return err
 	}
 	var unplaced []string
 	for _, o := range p.objects {
+		tails := o.tailPrograms()
 		for i := range o.desc.Programs {
 			d := &o.desc.Programs[i]
 			spec := o.spec.Programs[d.Name]
@@ -98,6 +112,16 @@ func (p *plan) place(opts RunOptions) error {
 				continue
 			}
 			where, asked := given[d.Name]
+			if kept, err := o.keepStructOps(d.Name, asked); kept || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if tails[d.Name] != "" && !asked {
+				o.programs = append(o.programs, d.Name)
+				continue
+			}
 			where = withDefaults(where, *d)
 			if where.Hook == "" || (!asked && implementations()[where.Hook] == nil) {
 				unplaced = append(unplaced, unplacedName(*d))
@@ -110,10 +134,14 @@ func (p *plan) place(opts RunOptions) error {
 				o.programs = append(o.programs, d.Name)
 			}
 		}
+		o.typeTails(tails)
 	}
 	if len(unplaced) > 0 {
 		return fmt.Errorf("%w: not known where to attach %s: give --attach NAME=HOOK:TARGET (hooks: %s), or NAME=none to load without attaching",
 			ErrUsage, strings.Join(unplaced, ", "), strings.Join(HookNames(), ", "))
+	}
+	if err := p.placeStructOps(given); err != nil {
+		return err
 	}
 	return p.takeIface(opts.Iface)
 }
@@ -127,7 +155,7 @@ func (p *plan) placeProgram(spec *ebpf.ProgramSpec, d *schemas.Program, where sc
 	if err != nil {
 		return err
 	}
-	pl.given = asked
+	pl.given, pl.link.Asked = asked, asked
 	p.placements = append(p.placements, pl)
 	return nil
 }
@@ -233,7 +261,7 @@ func (p *plan) takeIface(iface string) error {
 		if len(open) != 1 {
 			return ifaceError(iface, open)
 		}
-		taker.link.Target = iface
+		taker.link.Target, taker.link.Asked = iface, true
 	}
 	for _, pl := range p.placements {
 		if pl.link.Target != "" {
@@ -266,4 +294,16 @@ func ifaceError(iface string, open []string) error {
 	}
 	return fmt.Errorf("%w: --iface %s is for the one network program of an image, and there are %s: give --attach for each",
 		ErrUsage, iface, quoted(open))
+}
+
+// close closes what hooks have opened for loading.
+func (p *plan) close() error {
+	var errs []error
+	for _, pl := range p.placements {
+		if pl.open != nil {
+			errs = append(errs, pl.open.Close())
+			pl.open = nil
+		}
+	}
+	return join(errs...)
 }

@@ -22,7 +22,7 @@ func TestPlan(t *testing.T) {
 		"attach beats all": {files: []string{objExec}, at: []string{"count_exec=tracepoint:sched/sched_switch"}, want: []string{"count_exec=tracepoint:sched/sched_switch"}},
 		"target from section": {
 			files: []string{objUnlink}, at: []string{"count_unlink=kprobe", "time_unlink=none"},
-			want: []string{"count_unlink=kprobe:do_unlinkat"},
+			want: []string{"count_unlink=kprobe:vfs_unlink"},
 		},
 		"direction from section": {
 			files: []string{objTC}, at: []string{"tc_ingress=tc:eth0", "tc_egress=tc:eth1,priority=7"},
@@ -71,7 +71,7 @@ func TestPlanRefuses(t *testing.T) {
 		"no target":            {files: []string{objCounter}, usage: true, words: []string{"--attach xdp_count=xdp:INTERFACE"}},
 		"unknown program":      {files: []string{objCounter}, at: []string{"xdp_cout=xdp:eth0"}, usage: true, words: []string{`"xdp_cout"`, `it has "xdp_count"`}},
 		"unknown hook":         {files: []string{objCounter}, at: []string{"xdp_count=xpd:eth0"}, usage: true, words: []string{`no hook "xpd"`, "xdp, tc, netkit, action, lwt"}},
-		"known but later hook": {files: []string{objExec}, at: []string{"count_exec=freplace:x"}, usage: true, words: []string{"does not attach", "freplace"}},
+		"known but later hook": {files: []string{objExec}, at: []string{"count_exec=lirc_mode2:x"}, usage: true, words: []string{"does not attach", "lirc_mode2"}},
 		"unknown option":       {files: []string{objCounter}, at: []string{"xdp_count=xdp:eth0,mod=native"}, usage: true, words: []string{`no option "mod"`, "it has mode"}},
 		"option of none":       {files: []string{objExec}, at: []string{"count_exec=tracepoint:a/b,x=y"}, usage: true, words: []string{"takes none"}},
 		"wrong value":          {files: []string{objCounter}, at: []string{"xdp_count=xdp:eth0,mode=fast"}, usage: true, words: []string{`"fast"`, "native, generic"}},

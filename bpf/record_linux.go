@@ -21,6 +21,7 @@ const (
 	stateStarting = "starting"
 	stateRunning  = "running"
 	stateStopping = "stopping"
+	stateUpdating = "updating"
 )
 
 // maxRecord bounds a record that is read back, in bytes: far above what the

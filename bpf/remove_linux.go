@@ -39,12 +39,17 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 	}
 	if rec != nil && rec.BootID == boot {
 		r.rec = rec
-		r.ids.add(rec)
+		for _, version := range versions(rec) {
+			r.ids.add(version)
+		}
 		if rec.PinPath != "" {
 			r.dir = rec.PinPath
 		}
 	}
-	err = join(r.links(ctx), r.unlinked(ctx), r.pins(ctx))
+	err = join(r.links(ctx), r.unlinked(ctx), r.sockets(ctx), r.pins(ctx))
+	if err == nil {
+		err = r.leaveShared(name)
+	}
 	if err == nil {
 		err = r.await(ctx)
 	}
@@ -96,8 +101,17 @@ func (r *removal) unlinked(ctx context.Context) error {
 		return r.strayFilters(ctx)
 	}
 	var errs []error
+	for _, version := range versions(r.rec) {
+		errs = append(errs, r.unlinkedOf(ctx, version))
+	}
+	return join(errs...)
+}
+
+// unlinkedOf removes those of one version.
+func (r *removal) unlinkedOf(ctx context.Context, version *schemas.Instance) error {
+	var errs []error
 	known := implementations()
-	for _, l := range slices.Backward(r.rec.Links) {
+	for _, l := range slices.Backward(version.Links) {
 		hook, ok := known[l.Hook].(remover)
 		if !ok || l.Via == viaLink || l.Via == viaProcess {
 			continue
@@ -105,7 +119,7 @@ func (r *removal) unlinked(ctx context.Context) error {
 		if err := r.m.at(ctx, "remove "+l.Via+" "+l.Program); err != nil {
 			return join(append(errs, err)...)
 		}
-		errs = append(errs, r.removeIn(ctx, hook, l))
+		errs = append(errs, r.removeIn(ctx, hook, l, version.Programs))
 	}
 	return join(errs...)
 }
@@ -113,8 +127,10 @@ func (r *removal) unlinked(ctx context.Context) error {
 // strayFilters removes the filters of the pinned programs, in this network
 // namespace: without a record nobody knows of others. A qdisc stays.
 func (r *removal) strayFilters(ctx context.Context) error {
-	paths, err := pinned(r.dir, pinPrograms)
-	if err != nil || len(paths) == 0 {
+	current, err := pinned(r.dir, pinPrograms)
+	next, errNext := pinned(filepath.Join(r.dir, pinNext), pinPrograms)
+	paths := slices.Concat(current, next)
+	if err = join(err, errNext); err != nil || len(paths) == 0 {
 		return err
 	}
 	var ids kernelIDs
@@ -128,8 +144,8 @@ func (r *removal) strayFilters(ctx context.Context) error {
 }
 
 // removeIn removes one, in the network namespace it is in.
-func (r *removal) removeIn(ctx context.Context, hook remover, l schemas.InstanceLink) error {
-	i := slices.IndexFunc(r.rec.Programs, func(p schemas.InstanceProgram) bool { return p.Name == l.Program })
+func (r *removal) removeIn(ctx context.Context, hook remover, l schemas.InstanceLink, programs []schemas.InstanceProgram) error {
+	i := slices.IndexFunc(programs, func(p schemas.InstanceProgram) bool { return p.Name == l.Program })
 	if i < 0 {
 		return nil
 	}
@@ -142,14 +158,14 @@ func (r *removal) removeIn(ctx context.Context, hook remover, l schemas.Instance
 	if err != nil {
 		return err
 	}
-	return inNetns(path, func() error { return hook.remove(ctx, r, l, r.rec.Programs[i]) })
+	return inNetns(path, func() error { return hook.remove(ctx, r, l, programs[i]) })
 }
 
 // pins removes what is left below the instance's folder, and nothing it does not
 // know: a file of somebody else there makes removing the folder fail.
 func (r *removal) pins(ctx context.Context) error {
 	var errs []error
-	for _, sub := range slices.Backward(pinFolders()) {
+	for _, sub := range slices.Backward(slices.Concat(pinFolders(), updateFolders())) {
 		if err := r.m.at(ctx, "unpin "+sub); err != nil {
 			return join(append(errs, err)...)
 		}

@@ -20,9 +20,12 @@ import (
 type starting struct {
 	m    *Manager
 	plan *plan
+	opts RunOptions
 	host *host
-	rec  *schemas.Instance
-	objs *loaded
+	// access is who may open the maps' pins.
+	access mapAccess
+	rec    *schemas.Instance
+	objs   *loaded
 	// held is what holds the attachments until it is closed, or for good once it
 	// is pinned.
 	held []io.Closer
@@ -54,8 +57,8 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 	if err != nil {
 		return nil, err
 	}
-	run, err := m.runLocked(ctx, p, newRecord(name, v, opts))
-	return run, join(err, lock.Unlock())
+	run, err := m.runLocked(ctx, p, newRecord(name, v, opts), opts)
+	return run, join(err, p.close(), lock.Unlock())
 }
 
 // newRecord is the record before anything is loaded.
@@ -67,13 +70,14 @@ func newRecord(name string, v *verify.Verified, opts RunOptions) *schemas.Instan
 	return &schemas.Instance{
 		SchemaVersion: schemas.InstanceVersion, Name: name, State: stateStarting,
 		Reference: reference, Digest: v.Digest(), Signers: v.Signers(), Unverified: v.Skipped(),
-		Foreground: opts.Foreground,
+		Foreground: opts.Foreground, Variables: opts.Set, MaxEntries: opts.MaxEntries,
 	}
 }
 
 // runLocked does the work of Run.
-func (m *Manager) runLocked(ctx context.Context, p *plan, rec *schemas.Instance) (*Running, error) {
-	s := &starting{m: m, plan: p, rec: rec}
+func (m *Manager) runLocked(ctx context.Context, p *plan, rec *schemas.Instance, opts RunOptions) (*Running, error) {
+	s := &starting{m: m, plan: p, rec: rec, opts: opts}
+	defer p.returnMaps()
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -107,7 +111,18 @@ func (s *starting) prepare(ctx context.Context) error {
 	if s.host, err = s.m.host(); err != nil {
 		return err
 	}
+	s.host.plan = s.plan
+	if s.access, err = newMapAccess(s.opts); err != nil {
+		return err
+	}
+	s.rec.MapMode, s.rec.MapGroup = s.access.recorded(s.opts)
+	if err := s.plan.borrow(s.m, s.opts); err != nil {
+		return err
+	}
 	if err := s.plan.supported(s.rec.Foreground); err != nil {
+		return err
+	}
+	if err := s.plan.fillKconfig(); err != nil {
 		return err
 	}
 	for _, pl := range s.plan.placements {
@@ -233,5 +248,5 @@ func (s *starting) pinObjects(ctx context.Context) error {
 			return fmt.Errorf("pinning map %q: %w", m.Name, err)
 		}
 	}
-	return nil
+	return s.openMaps(ctx)
 }

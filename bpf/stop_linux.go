@@ -90,6 +90,9 @@ func (m *Manager) stopLocked(ctx context.Context, name string) error {
 // clearStale makes room for a run of that name: it removes what a killed run or
 // stop left and records of an earlier boot. A living instance is [ErrExists].
 func (m *Manager) clearStale(ctx context.Context, name string) error {
+	if err := m.repair(ctx, name); err != nil {
+		return err
+	}
 	rec, err := m.record(name)
 	if _, pins := os.Stat(m.pinDir(name)); errors.Is(err, errDamaged) && errors.Is(pins, fs.ErrNotExist) {
 		m.log.Warn("clearing away a record of nothing that runs", "instance", name, "error", err)

@@ -58,7 +58,7 @@ func (p *plan) supported(foreground bool) error {
 		}
 		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
 			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
-				unsupported("keeping a probe or tracepoint attached without its process", "5.15"))
+				unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 		}
 	}
 	return nil
@@ -81,12 +81,23 @@ func (o *object) mapsSupported() error {
 	return nil
 }
 
-// havePerfLinks asks for a link between no program and no event: a kernel that
-// has such links finds the program missing, one that has not the request wrong.
-// Links of perf events: Linux 5.15 (commit b89fbfbb854c).
-func havePerfLinks() bool {
+// havePerfLinks asks for links of perf events: Linux 5.15 (commit b89fbfbb854c).
+func havePerfLinks() bool { return haveLinks(ebpf.TracePoint, ebpf.AttachPerfEvent) }
+
+// haveLinks asks for a link between a program and nothing: a kernel that has such
+// links finds the target missing, one that has not the request wrong. It takes a
+// program, because Linux 5.10 looks at that first.
+func haveLinks(program ebpf.ProgramType, at ebpf.AttachType) bool {
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: program, AttachType: at, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return false
+	}
+	defer prog.Close()
 	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: ^uint32(0), target: ^uint32(0), attachType: uint32(ebpf.AttachPerfEvent)}
+	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(at)}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
 	return errno == unix.EBADF
 }
@@ -109,16 +120,11 @@ func probeHook(h hook, info inspect.HookInfo) error {
 	return err
 }
 
-func (uprobeHook) probe() error {
-	if !haveProbes("uprobe") {
-		return unsupported("uprobes (CONFIG_UPROBES)", "")
-	}
-	return features.HaveProgramType(ebpf.Kprobe)
-}
-
 // probe loads a program for a function the kernel has for such tests
 // (net/bpf/test_run.c), or a tracepoint every kernel has, because some kernels
-// take one kind of tracing program and refuse another.
+// take one kind of tracing program and refuse another. The test function for
+// fmod_ret takes programs only where error injection is built in
+// (CONFIG_FUNCTION_ERROR_INJECTION), a decision of the security modules always.
 func (t tracingHook) probe() error {
 	if _, err := os.Stat(kernelTypes); errors.Is(err, fs.ErrNotExist) {
 		return unsupported("its types (CONFIG_DEBUG_INFO_BTF)", "")
@@ -128,7 +134,7 @@ func (t tracingHook) probe() error {
 	case ebpf.AttachTraceRawTp:
 		target = "sched_process_exec"
 	case ebpf.AttachModifyReturn:
-		target = "bpf_modify_return_test"
+		target = "security_file_open"
 	}
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.Tracing, AttachType: t.at, AttachTo: target, License: "GPL",

@@ -120,7 +120,7 @@ func TestTracingRefuses(t *testing.T) {
 		"uprobe, no ELF":      {objUprobe, "count_call=uprobe:/etc/passwd:0x10", "count_return", ErrUsage, []string{"not a program"}},
 		"uprobe, imported":    {objUprobe, "count_call=uprobe:/bin/true:exit", "count_return", ErrNoTarget, []string{"only imports", "the library"}},
 		"uprobe, long addend": {objUprobe, "count_call=uprobe:" + libc + ":exit+0x10000", "count_return", ErrNoTarget, []string{"out of range"}},
-		"uprobe, relative":    {objUprobe, "count_call=uprobe:true:main", "count_return", ErrUsage, []string{"absolute path"}},
+		"uprobe, relative":    {objUprobe, "count_call=uprobe:bin/true:main", "count_return", ErrUsage, []string{"absolute path"}},
 		"uprobe, no place":    {objUprobe, "count_call=uprobe:/bin/true", "count_return", ErrUsage, []string{"BINARY:SYMBOL"}},
 		"uprobe, bad offset":  {objUprobe, "count_call=uprobe:/bin/true:0xz", "count_return", ErrUsage, []string{`"0xz"`}},
 		"uprobe, bad addend":  {objUprobe, "count_call=uprobe:/bin/true:main+z", "count_return", ErrUsage, []string{`"main+z"`}},

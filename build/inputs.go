@@ -106,7 +106,7 @@ func checkTogether(objects []schemas.Object) error {
 func checkPrograms(obj schemas.Object, owners map[string]string) error {
 	for _, p := range obj.Programs {
 		if p.Type == unspecified {
-			return fmt.Errorf("%w: program %q of %q is in section %q, which names no program type; use a section such as \"xdp\" or \"kprobe/do_unlinkat\"",
+			return fmt.Errorf("%w: program %q of %q is in section %q, which names no program type; use a section such as \"xdp\" or \"kprobe/vfs_unlink\"",
 				ErrInput, p.Name, obj.File, p.Section)
 		}
 		if owner, dup := owners[p.Name]; dup {

@@ -13,10 +13,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// legacySuffixes are the tags cosign 2 attaches signatures and attestations by:
-// sha256-<hex> of the subject and one of these (sigstore/cosign,
-// specs/SIGNATURE_SPEC.md).
-var legacySuffixes = []string{".sig", ".att"}
+// legacySuffixes are the tags cosign 2 attaches signatures, attestations and
+// SBOMs by: sha256-<hex> of the subject and one of these (sigstore/cosign,
+// specs/SIGNATURE_SPEC.md and SBOM_SPEC.md).
+var legacySuffixes = []string{".sig", ".att", ".sbom"}
 
 // copyAttached copies what refers to the images, and what refers to that.
 func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
@@ -30,6 +30,10 @@ func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
 		list, err := c.src.Referrers(ctx, subject)
 		if err != nil {
 			return err
+		}
+		if len(list) >= MaxReferrers {
+			c.skipped(ocispec.Descriptor{Digest: digest.Digest(subject.digest)},
+				fmt.Errorf("%s has %d referrers or more, of which only the first %d are looked at", subject, MaxReferrers, MaxReferrers))
 		}
 		for _, desc := range list {
 			if seen[desc.Digest] || c.have != nil && !c.have(desc) {

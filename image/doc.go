@@ -2,12 +2,14 @@
 // Copyright The bpfimg Authors
 
 // Package image is where images live: references, the registry transport with
-// its credentials, the local store, and copy between any two (a push is a copy
-// from the store, a pull into the store the reverse).
+// its credentials, the local store, image layouts and archives that other tools
+// write, and copy between any two (a push is a copy from the store, a pull into
+// the store the reverse).
 //
-// Doors: [ParseReference], [NewRegistry], [OpenStore], [Copy]. Both transports
-// are a [Source] and a [Sink]; everything else in bpfimg reads and writes
-// images through those two interfaces alone.
+// Doors: [ParseReference], [NewRegistry], [OpenStore], [Copy]; for images
+// wherever they are, [ParseLocation], [Places] and [OpenArchive]. Each transport
+// is a [Source] and, where it can be written, a [Sink]; everything else in bpfimg
+// reads and writes images through those two interfaces alone.
 //
 // Nothing that comes in is believed: every manifest and blob is hashed by
 // whoever returns it, and sizes, counts, pages, redirects and requests have

@@ -49,6 +49,27 @@ type Store struct {
 	// step, in tests, is told of every step of a write and may make it fail.
 	step func(name string) error
 	now  func() time.Time
+	layoutKind
+}
+
+// layoutKind is where the local store and a layout written for others differ.
+type layoutKind struct {
+	// what it is called in errors, and what to do when it cannot be used.
+	what, elsewhere, space string
+	// mode is that of new folders.
+	mode fs.FileMode
+	// entryName is what a name is called in index.json; "" for nothing.
+	entryName func(Reference) string
+}
+
+// localStore is the kind of [OpenStore].
+var localStore = layoutKind{
+	what:      "the local store",
+	elsewhere: "set BPFIMG_ROOT to another place",
+	space:     "`bpfimg rm` and `bpfimg prune` free space",
+	// Images can be private, so only their owner gets into the folder.
+	mode:      0o700,
+	entryName: Reference.String,
 }
 
 var (
@@ -57,16 +78,18 @@ var (
 )
 
 // OpenStore opens the store in dir. The first write creates it.
-func OpenStore(dir string) (*Store, error) {
+func OpenStore(dir string) (*Store, error) { return openLayoutStore(dir, localStore) }
+
+func openLayoutStore(dir string, kind layoutKind) (*Store, error) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return nil, fmt.Errorf("opening the local store: %w", err)
+		return nil, fmt.Errorf("opening %s: %w", kind.what, err)
 	case !info.IsDir():
-		return nil, fmt.Errorf("opening the local store: %s is not a folder; set BPFIMG_ROOT to another place", dir)
+		return nil, fmt.Errorf("opening %s: %s is not a folder; %s", kind.what, dir, kind.elsewhere)
 	}
-	s := &Store{dir: dir, now: time.Now}
+	s := &Store{dir: dir, now: time.Now, layoutKind: kind}
 	if err := s.checkLayout(); err != nil {
 		return nil, err
 	}
@@ -176,3 +199,5 @@ func (s *Store) referrer(d digest.Digest) (ocispec.Descriptor, bool) {
 func (s *Store) blobPath(d digest.Digest) string {
 	return filepath.Join(s.dir, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
+
+func (s *Store) blobFolder() string { return filepath.Dir(s.blobPath(digest.FromString(""))) }

@@ -20,9 +20,7 @@ import (
 )
 
 const (
-	// Images can be private, so only their owner gets into the folder.
-	folderMode = 0o700
-	fileMode   = 0o644
+	fileMode = 0o644
 	// tempFolder is on the same file system as the blobs, or renaming would copy.
 	tempFolder = "tmp"
 	// leftoverAge is when an unfinished file or an unreferenced blob is taken for
@@ -38,12 +36,12 @@ func (s *Store) checkLayout() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("opening the local store: %w", err)
+		return fmt.Errorf("opening %s: %w", s.what, err)
 	}
 	var layout ocispec.ImageLayout
 	if err := json.Unmarshal(data, &layout); err != nil || layout.Version != ocispec.ImageLayoutVersion {
-		return fmt.Errorf("opening the local store: %s does not say imageLayoutVersion %s; move %s away or set BPFIMG_ROOT to another place",
-			path, ocispec.ImageLayoutVersion, s.dir)
+		return fmt.Errorf("opening %s: %s does not say imageLayoutVersion %s; move %s away or %s",
+			s.what, path, ocispec.ImageLayoutVersion, s.dir, s.elsewhere)
 	}
 	return nil
 }
@@ -51,7 +49,7 @@ func (s *Store) checkLayout() error {
 // prepare creates what is missing of the layout.
 func (s *Store) prepare() error {
 	for _, dir := range []string{filepath.Join(s.dir, ocispec.ImageBlobsDir, digest.SHA256.String()), filepath.Join(s.dir, tempFolder)} {
-		if err := os.MkdirAll(dir, folderMode); err != nil {
+		if err := os.MkdirAll(dir, s.mode); err != nil {
 			return s.cannotWrite(err)
 		}
 	}
@@ -90,7 +88,7 @@ func (s *Store) syncBlobs(blobs []digest.Digest) error {
 			return s.cannotWrite(err)
 		}
 	}
-	if err := syncFolder(filepath.Dir(s.blobPath(digest.FromString("")))); err != nil {
+	if err := syncFolder(s.blobFolder()); err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil
@@ -161,11 +159,11 @@ func syncFolder(dir string) error {
 func (s *Store) cannotWrite(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("the local store %s is not writable; set BPFIMG_ROOT to a folder that is: %w", s.dir, err)
+		return fmt.Errorf("%s %s is not writable; %s: %w", s.what, s.dir, s.elsewhere, err)
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("the local store %s: the disk is full; `bpfimg rm` frees space: %w", s.dir, err)
+		return fmt.Errorf("%s %s: the disk is full; %s: %w", s.what, s.dir, s.space, err)
 	}
-	return fmt.Errorf("writing to the local store %s: %w", s.dir, err)
+	return fmt.Errorf("writing to %s %s: %w", s.what, s.dir, err)
 }
 
 // readBlob reads a blob of at most limit bytes and hashes it.

@@ -51,7 +51,10 @@ func (s *Store) Remove(ctx context.Context, ref Reference) error {
 		if err != nil {
 			return nil, err
 		}
-		return func() error { return s.sweep(live, used) }, nil
+		return func() error {
+			_, err := s.sweep(live, used, false)
+			return err
+		}, nil
 	})
 }
 
@@ -160,24 +163,30 @@ func (s *Store) below(root digest.Digest) (map[digest.Digest]bool, error) {
 }
 
 // sweep deletes the blobs that are not live: those of the removed images at
-// once, others when they are old.
-func (s *Store) sweep(live, used map[digest.Digest]bool) error {
-	dir := filepath.Dir(s.blobPath(digest.FromString("")))
+// once, others when they are old. With dryRun it only counts them.
+func (s *Store) sweep(live, used map[digest.Digest]bool, dryRun bool) (swept Pruned, failed error) {
+	dir := s.blobFolder()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("cleaning up the local store: %w", err)
+		return swept, fmt.Errorf("cleaning up the local store: %w", err)
 	}
-	var failed error
 	for _, entry := range entries {
 		d := digest.NewDigestFromEncoded(digest.SHA256, entry.Name())
 		if live[d] || checkDigest(d.String()) != nil || !used[d] && !s.old(d) {
+			continue
+		}
+		if info, err := entry.Info(); err == nil {
+			swept.Blobs++
+			swept.Bytes += info.Size()
+		}
+		if dryRun {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = errors.Join(failed, s.cannotWrite(err))
 		}
 	}
-	return failed
+	return swept, failed
 }
 
 func (s *Store) old(d digest.Digest) bool {

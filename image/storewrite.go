@@ -71,7 +71,7 @@ func (s *Store) PutManifest(ctx context.Context, ref Reference, m Manifest) erro
 			return nil, err
 		}
 		entry := ocispec.Descriptor{MediaType: m.Descriptor.MediaType, Digest: m.Descriptor.Digest, Size: m.Descriptor.Size, ArtifactType: head.ArtifactType}
-		if entry.Annotations = entryAnnotations(ref, m, head); ref.tag == "" && head.Subject == nil && hasEntry(index, ref, entry.Digest) {
+		if entry.Annotations = s.entryAnnotations(ref, m, head); ref.tag == "" && head.Subject == nil && hasEntry(index, ref, entry.Digest) {
 			return nil, nil
 		}
 		setEntry(index, entry)
@@ -81,16 +81,20 @@ func (s *Store) PutManifest(ctx context.Context, ref Reference, m Manifest) erro
 
 // entryAnnotations name an image, and mark a referrer. A referrer without a tag
 // gets no name, so that it is listed with its subject only.
-func entryAnnotations(ref Reference, m Manifest, head manifestHead) map[string]string {
+func (s *Store) entryAnnotations(ref Reference, m Manifest, head manifestHead) map[string]string {
 	annotations := map[string]string{}
 	if head.Subject != nil {
 		annotations[annotationSubject] = head.Subject.Digest.String()
 	}
+	name := ""
 	switch {
 	case ref.tag != "":
-		annotations[ocispec.AnnotationRefName] = ref.WithTag(ref.tag).String()
+		name = s.entryName(ref.WithTag(ref.tag))
 	case head.Subject == nil:
-		annotations[ocispec.AnnotationRefName] = ref.WithDigest(m.Descriptor.Digest.String()).String()
+		name = s.entryName(ref.WithDigest(m.Descriptor.Digest.String()))
+	}
+	if name != "" {
+		annotations[ocispec.AnnotationRefName] = name
 	}
 	return annotations
 }
@@ -174,7 +178,7 @@ func (s *Store) Tag(ctx context.Context, src, dst Reference) error {
 			return nil, err
 		}
 		entry := m.Descriptor
-		entry.Annotations = entryAnnotations(dst, m, head)
+		entry.Annotations = s.entryAnnotations(dst, m, head)
 		setEntry(index, entry)
 		return nil, nil
 	})

@@ -16,7 +16,8 @@ type Instance struct {
 	// State is "starting" from before the first pin until everything is
 	// attached, then "running", and "stopping" from the first step of a stop. A
 	// record left at "starting" or "stopping" means that the command was killed
-	// half-way and the rest is to be undone.
+	// half-way and the rest is to be undone. "updating" is an instance of which
+	// another version is being put in place; see Update.
 	State string `json:"state"`
 	// Reference as the person typed it; Digest of the image manifest that was
 	// loaded.
@@ -33,12 +34,41 @@ type Instance struct {
 	// boot are gone.
 	Started time.Time `json:"started"`
 	BootID  string    `json:"bootId"`
+	// Updated is when the last update finished, UTC, and PreviousDigest the image
+	// that ran before it; absent without one.
+	Updated        *time.Time `json:"updated,omitempty"`
+	PreviousDigest string     `json:"previousDigest,omitempty"`
+	// Update is there while State is "updating", and in what a killed update left.
+	Update *InstanceUpdate `json:"update,omitempty"`
 	// PinPath is the bpffs folder that holds this instance's pins.
 	PinPath string `json:"pinPath"`
+	// Variables are the values that were set over those in the objects, and
+	// MaxEntries the sizes of maps, by the names that were given; an update can
+	// apply them again.
+	Variables  []VariableSetting `json:"variables,omitempty"`
+	MaxEntries map[string]uint32 `json:"maxEntries,omitempty"`
+	// MapMode is the mode of the maps' pins in octal ("0660") and MapGroup the
+	// group they belong to, as it was given; empty when they are root's alone.
+	MapMode  string `json:"mapMode,omitempty"`
+	MapGroup string `json:"mapGroup,omitempty"`
 	// Programs, Maps and Links in load order.
 	Programs []InstanceProgram `json:"programs"`
 	Maps     []InstanceMap     `json:"maps"`
 	Links    []InstanceLink    `json:"links"`
+}
+
+// InstanceUpdate is what an instance's record says of an update on its way. Both
+// versions are in the kernel meanwhile.
+type InstanceUpdate struct {
+	// Committed says which version an interrupted update ends with: the one that
+	// ran before (false), or the new one.
+	Committed bool `json:"committed"`
+	// Swapped names the programs whose attachment both versions have: the kernel
+	// exchanges the program there.
+	Swapped []string `json:"swapped,omitempty"`
+	// Other is the version that the record itself does not describe: the new one
+	// until Committed, and the one before from then on. It has no Update.
+	Other Instance `json:"other"`
 }
 
 // Signer is one proven signature.
@@ -64,12 +94,28 @@ type InstanceProgram struct {
 	Pin string `json:"pin,omitempty"`
 }
 
-// InstanceMap is one created map.
+// InstanceMap is one map the programs use.
 type InstanceMap struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 	ID   uint32 `json:"id"`
-	Pin  string `json:"pin,omitempty"`
+	// MaxEntries is the size in effect, as the kernel tells it.
+	MaxEntries uint32 `json:"maxEntries,omitempty"`
+	Pin        string `json:"pin,omitempty"`
+	// Shared says whose map it is when it was not made for this instance: the
+	// path of a pin, or the name of the instance. It outlives this one as long as
+	// they hold it.
+	Shared string `json:"shared,omitempty"`
+}
+
+// VariableSetting is a value for a global variable, as `--set NAME=VALUE` gives
+// it.
+type VariableSetting struct {
+	// Name of the variable; FILE/NAME when several objects have one of that name,
+	// FILE being the object's name without ".bpf.o".
+	Name string `json:"name"`
+	// Value as text, see package bpf/varset.
+	Value string `json:"value"`
 }
 
 // InstanceLink is one attachment.
@@ -79,9 +125,14 @@ type InstanceLink struct {
 	Target  string `json:"target,omitempty"`
 	// Map is the map to attach to or that is attached, for hooks on maps.
 	Map string `json:"map,omitempty"`
+	// MapID is the kernel's id of Map, once the program is attached to it.
+	MapID uint32 `json:"mapId,omitempty"`
 	// Options in effect, including what was chosen for the person
 	// ("mode=generic").
 	Options map[string]string `json:"options,omitempty"`
+	// Asked says that the person named the place, with --attach or --iface. An
+	// update keeps such a place whatever the new image says.
+	Asked bool `json:"asked,omitempty"`
 	// Via says how the kernel holds it: "link" (a pinned bpf_link), "netlink" (a
 	// tc filter, a route: needs no pin), "map" (attached to a map), "process" (by
 	// the process of a foreground run), or "once" (it has run, and is attached to
@@ -96,9 +147,25 @@ type InstanceLink struct {
 	// CreatedQdisc says that the clsact qdisc of the interface is ours to remove
 	// once no filter uses it.
 	CreatedQdisc bool `json:"createdQdisc,omitempty"`
-	// ID is the kernel's link id for Via "link".
+	// ID is the kernel's link id for Via "link", Pin where it is pinned.
 	ID  uint32 `json:"id,omitempty"`
 	Pin string `json:"pin,omitempty"`
+	// More are the further links of an attachment that is several ("perf_event":
+	// one for each CPU), without the first, which is ID and Pin.
+	More []InstanceLinkPart `json:"more,omitempty"`
 	// Notices are sentences for the person ("eth0 has no native XDP, …").
 	Notices []string `json:"notices,omitempty"`
+}
+
+// Parts are all links of the attachment, first [InstanceLink.ID] and Pin and then
+// More. There is always at least one; its ID is 0 when no link is known.
+func (l InstanceLink) Parts() []InstanceLinkPart {
+	return append([]InstanceLinkPart{{ID: l.ID, Pin: l.Pin}}, l.More...)
+}
+
+// InstanceLinkPart is one of several links of one attachment.
+type InstanceLinkPart struct {
+	// ID is the kernel's link id, Pin where the link is pinned.
+	ID  uint32 `json:"id,omitempty"`
+	Pin string `json:"pin,omitempty"`
 }

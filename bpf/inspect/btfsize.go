@@ -72,6 +72,9 @@ type btfGraph struct {
 	file           *elfFile
 	types, strings []byte
 	names          *budget
+	// sectionAt, typesAt and stringsAt are where they start in the file.
+	typesAt, stringsAt uint64
+	sectionAt          uint64
 	// refs by type number; type 0 is void. A declaration tag is listed with what
 	// it tags, since both are copied together.
 	refs     [][]uint32
@@ -82,6 +85,9 @@ type btfGraph struct {
 type datasec struct {
 	name string
 	vars []uint32
+	// at is where the type stands in the types, and nameAt where its name does in
+	// the strings.
+	at, nameAt uint32
 }
 
 // checkBTF bounds the type information: how many types, the names they carry,
@@ -98,12 +104,13 @@ func (f *elfFile) checkBTF() error {
 		if s.name != ".BTF" {
 			continue
 		}
-		g := &btfGraph{file: f, names: newBudget(maxNames, "bytes of type names")}
+		g := &btfGraph{file: f, names: newBudget(maxNames, "bytes of type names"), sectionAt: s.at}
 		for _, step := range []func() error{func() error { return g.readHeader(s.bytes) }, g.checkStrings, g.readTypes, g.checkCopies} {
 			if err := step(); err != nil {
 				return err
 			}
 		}
+		f.btf = g
 	}
 	return nil
 }
@@ -122,6 +129,7 @@ func (g *btfGraph) readHeader(data []byte) error {
 		return fmt.Errorf("%w: its .BTF section is cut short", ErrUnreadable)
 	}
 	g.types, g.strings = data[types:typesEnd], data[text:textEnd]
+	g.typesAt, g.stringsAt = g.sectionAt+types, g.sectionAt+text
 	return nil
 }
 
@@ -203,7 +211,7 @@ func (g *btfGraph) readType(data []byte) (int, error) {
 	g.refs = append(g.refs, refs)
 	if kind == btfDatasec {
 		s, _ := cString(g.strings, name)
-		g.datasecs = append(g.datasecs, datasec{name: string(s), vars: refs})
+		g.datasecs = append(g.datasecs, datasec{name: string(s), vars: refs, at: uint32(len(g.types) - len(data)), nameAt: name})
 	}
 	return length, nil
 }

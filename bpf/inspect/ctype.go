@@ -24,6 +24,15 @@ func cType(t btf.Type) string {
 	return declare(t, "", maxTypeDepth)
 }
 
+// CType is the C spelling of a type, for messages: "struct counter", "__u32 *",
+// "const char[16]"; "void" for no type. How deep it looks is bounded.
+func CType(t btf.Type) string {
+	if s := cType(t); s != "" {
+		return s
+	}
+	return baseName(t)
+}
+
 // declare spells t around inner, the part of the declarator built so far: C
 // writes pointers before and arrays behind what they apply to.
 func declare(t btf.Type, inner string, depth int) string {

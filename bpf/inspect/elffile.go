@@ -27,6 +27,7 @@ type elfFile struct {
 	data     []byte
 	sections []section
 	symbols  []symbol // of the table relocations refer to; the first is none
+	btf      *btfGraph
 }
 
 // section is one section header. Its bytes are inside the file.
@@ -35,7 +36,7 @@ type section struct {
 	typ        elf.SectionType
 	flags      elf.SectionFlag
 	link, info uint32
-	size       uint64
+	size, at   uint64 // at: where in the file
 	bytes      []byte // nil for SHT_NOBITS
 }
 
@@ -133,6 +134,7 @@ func (f *elfFile) readSections() error {
 		if s.bytes, ok = f.slice(at, s.size); !ok {
 			return truncated(fmt.Sprintf("section %d", i), saturatingAdd(at, s.size), len(f.data))
 		}
+		s.at = at
 	}
 	return nil
 }

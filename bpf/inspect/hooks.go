@@ -46,8 +46,13 @@ type OptionInfo struct {
 const (
 	// optionDirection is the one option that a section can set.
 	optionDirection = "direction"
+	// OptionLSM is the LSM hook where the target is something else: the section's
+	// second part.
+	OptionLSM = "lsm"
 	// OptionNetns says in which network namespace the target is.
 	OptionNetns = "netns"
+	// OptionMntns says in which mount namespace the file of the target is.
+	OptionMntns = "mntns"
 )
 
 // netnsOption is that of every hook whose target is in a network namespace.
@@ -84,6 +89,9 @@ func HookOf(progType, attachType, section string) (hook, target string, options 
 				best, target, longest = h, t, n
 			}
 		}
+	}
+	if best.HasOption(OptionLSM) && target != "" {
+		return best.Name, "", map[string]string{OptionLSM: target}
 	}
 	return best.Name, target, sectionOptions(best, progType, attachType, section)
 }

@@ -22,6 +22,11 @@ func cgroupHooks() []HookInfo {
 		{Name: "cgroup_sysctl", Since: "5.7", Programs: []string{"cgroup_sysctl"}, Sections: []string{"cgroup/sysctl"}, Delivered: true, Target: targetCgroup},
 		{Name: "cgroup_device", Since: "5.7", Programs: []string{"cgroup_device"}, Sections: []string{"cgroup/dev"}, Delivered: true, Target: targetCgroup},
 		{Name: "sockops", Since: "5.7", Programs: []string{"sock_ops"}, Sections: []string{"sockops"}, Delivered: true, Target: targetCgroup},
-		{Name: "lsm_cgroup", Since: "6.0", Programs: []string{"lsm"}, Sections: []string{"lsm_cgroup/HOOK"}, Target: targetCgroup},
+		{
+			// Not delivered: cilium/ebpf v0.22 finds the LSM hook of programs of attach
+			// type lsm_mac only, and loads none of lsm_cgroup.
+			Name: "lsm_cgroup", Since: "6.0", Programs: []string{"lsm"}, Sections: []string{"lsm_cgroup/HOOK"}, Target: targetCgroup,
+			Options: []OptionInfo{{Name: OptionLSM, Help: "LSM hook, such as socket_bind; required unless the section says it"}},
+		},
 	}
 }

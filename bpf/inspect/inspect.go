@@ -81,10 +81,17 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	if f, err = readable(f); err != nil {
+		return nil, nil, err
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(f.withoutKconfig()))
+	if err == nil {
+		err = addKconfig(spec)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
+	f.hideFunctions(spec)
 	if len(spec.Programs) == 0 {
 		return nil, nil, fmt.Errorf("%w: a program is a function with a SEC(\"…\") of its own", ErrNoPrograms)
 	}

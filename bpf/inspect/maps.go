@@ -9,16 +9,8 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfimg/bpfimg/schemas"
-)
-
-const (
-	// kconfigSection exists in BTF alone; the loader makes the map.
-	kconfigSection = ".kconfig"
-	// flagReadOnlyProgram is BPF_F_RDONLY_PROG of linux/bpf.h.
-	flagReadOnlyProgram = 1 << 7
 )
 
 // describeMaps describes every map, sorted by name.
@@ -37,31 +29,8 @@ func describeMaps(spec *ebpf.CollectionSpec) []schemas.Map {
 			Pinning:    pinning(m.Pinning),
 		})
 	}
-	if m, ok := kconfig(spec); ok {
-		out = append(out, m)
-	}
 	slices.SortFunc(out, func(a, b schemas.Map) int { return cmp.Compare(a.Name, b.Name) })
 	return out
-}
-
-// kconfig describes the map of `extern … __kconfig` variables, which the parser
-// keeps to itself until it loads.
-func kconfig(spec *ebpf.CollectionSpec) (schemas.Map, bool) {
-	if spec.Types == nil {
-		return schemas.Map{}, false
-	}
-	var section *btf.Datasec
-	if err := spec.Types.TypeByName(kconfigSection, &section); err != nil {
-		return schemas.Map{}, false
-	}
-	return schemas.Map{
-		Name:       kconfigSection,
-		Type:       mapType(ebpf.Array),
-		KeySize:    4,
-		ValueSize:  section.Size,
-		MaxEntries: 1,
-		Flags:      flagReadOnlyProgram,
-	}, true
 }
 
 func pinning(p ebpf.PinType) string {

@@ -15,6 +15,7 @@ type symbol struct {
 	name    []byte
 	typ     elf.SymType
 	bind    elf.SymBind
+	hidden  bool
 	section int // may not exist: special sections have high numbers
 	value   uint64
 	size    uint64
@@ -27,6 +28,7 @@ func (f *elfFile) symbolAt(table *section, i int) symbol {
 	s := symbol{
 		typ:     elf.ST_TYPE(e[4]),
 		bind:    elf.ST_BIND(e[4]),
+		hidden:  hidden(elf.ST_VISIBILITY(e[5])),
 		section: int(f.order.Uint16(e[6:])),
 		value:   f.order.Uint64(e[8:]),
 		size:    f.order.Uint64(e[16:]),

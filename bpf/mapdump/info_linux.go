@@ -32,9 +32,9 @@ type infoAttr struct {
 	info       uint64
 }
 
-// mapTypes finds the C types of m's key and value; both are nil when the map was
-// made without.
-func mapTypes(m *ebpf.Map) (key, value btf.Type, err error) {
+// Types finds the C types of m's key and value as the kernel has them; both are
+// nil when the map was made without, and key is for a data section.
+func Types(m *ebpf.Map) (key, value btf.Type, err error) {
 	var info mapInfo
 	var pin runtime.Pinner
 	pin.Pin(&info)

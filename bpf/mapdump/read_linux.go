@@ -34,7 +34,7 @@ func Read(ctx context.Context, m *ebpf.Map, opts Options) (Dump, error) {
 	if why := notIterable(m.Type()); why != "" {
 		return Dump{}, fmt.Errorf("map %q of type %s %w: %s", opts.Name, opts.Type, ErrNotIterable, why)
 	}
-	key, value, err := mapTypes(m)
+	key, value, err := Types(m)
 	if err != nil && !errors.Is(err, unix.EPERM) {
 		return Dump{}, fmt.Errorf("map %q: %w", opts.Name, err)
 	}

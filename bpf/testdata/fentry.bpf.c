@@ -25,13 +25,13 @@ static __always_inline int hit(__u32 program)
 	return 0;
 }
 
-SEC("fentry/do_unlinkat")
+SEC("fentry/vfs_unlink")
 int count_entry(unsigned long long *ctx)
 {
 	return hit(0);
 }
 
-SEC("fexit/do_unlinkat")
+SEC("fexit/vfs_unlink")
 int count_exit(unsigned long long *ctx)
 {
 	return hit(1);

@@ -10,12 +10,14 @@
 #   DIR/6.1/vmlinuz         the kernel image
 #   DIR/6.1/modules/*.ko*   the modules the tests need, with their dependencies
 #   DIR/6.1/modules.load    their file names in load order, one a line
+#   DIR/6.1/modules.wanted  the modules that were asked for
 #   DIR/6.1/package         the Debian package and version they came from
 #
 # Nothing is installed and the machine's own apt state is not touched: the
 # suites are read under an apt state of our own, from the Debian mirror this
 # machine already uses, and apt checks their signatures. A version that is there
-# already is left alone; remove its folder to fetch a newer build of it.
+# already, with the modules wanted now, is left alone; remove its folder to fetch a
+# newer build of it.
 set -euo pipefail
 
 # The suite that holds each version. Package names are resolved from the suite.
@@ -109,7 +111,7 @@ add_module() {
 fetch() {
 	local version=$1 dest=$2/$1 suite mirror work names abi
 	suite=$(suite_of "$version") || die "no suite is known for kernel $version"
-	if [ -f "$dest/package" ]; then
+	if [ -f "$dest/package" ] && [ "$(cat "$dest/modules.wanted" 2>/dev/null)" = "${wanted_modules[*]}" ]; then
 		echo "kernel $version: $(head -n1 "$dest/package") is there"
 		return
 	fi
@@ -148,7 +150,7 @@ fetch() {
 # the very end, so that an interrupted run leaves nothing that looks whole.
 unpack() {
 	local root=$1 dest=$2 abi=$3 packages=$4 kernel
-	rm -rf "$dest" "$dest.new"
+	rm -rf "$dest.new"
 	mkdir -p "$dest.new/modules"
 	: >"$dest.new/modules.load"
 	kernel=$(find "$root" -type f -name 'vmlinuz*' -print -quit)
@@ -158,7 +160,9 @@ unpack() {
 	for module in "${wanted_modules[@]}"; do
 		add_module "$root" "$dest.new" "$module"
 	done
+	echo "${wanted_modules[*]}" >"$dest.new/modules.wanted"
 	printf '%s\n' "$packages" >"$dest.new/package"
+	rm -rf "$dest"
 	mv "$dest.new" "$dest"
 }
 

@@ -128,7 +128,8 @@ func boot(t *testing.T, opts vmtest.Options) (status int, console string) {
 	var log bytes.Buffer
 	opts.Log = &log
 	result, err := vmtest.Boot(t.Context(), opts)
-	t.Logf("kernel %s, off after %s:\n%s", opts.Kernel.Version, result.Took, log.String())
+	t.Logf("kernel %s, off after %.1f s, %.1f s of them computing:\n%s",
+		opts.Kernel.Version, result.Took.Seconds(), result.Processor.Seconds(), log.String())
 	if err != nil {
 		t.Fatal(err)
 	}

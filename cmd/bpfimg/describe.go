@@ -68,7 +68,11 @@ func aboutInstance(d bpf.Description) [][]string {
 	for _, s := range d.Signers {
 		rows = append(rows, []string{"Signer:", strings.TrimSpace(fmt.Sprintf("%s %s %s (%s %s)", s.Kind, s.KeyID, s.KeyFile, s.Format, s.Digest))})
 	}
-	rows = append(rows, []string{"Since:", sinceText(d.Started)}, []string{"Pins:", d.PinPath}, []string{"Map memory:", bytesText(d.MapMemory)})
+	rows = append(rows, []string{"Since:", sinceText(d.Started)})
+	if d.Updated != nil {
+		rows = append(rows, []string{"Updated:", sinceText(*d.Updated)}, []string{"Previous:", d.PreviousDigest})
+	}
+	rows = append(rows, []string{"Pins:", d.PinPath}, []string{"Map memory:", bytesText(d.MapMemory)})
 	for _, l := range d.Links {
 		for _, notice := range l.Notices {
 			rows = append(rows, []string{"Notice:", notice})

@@ -55,13 +55,14 @@ func exitCode(err error) int {
 		return exitDone
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
-	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile):
+	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
+		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
 	case errors.As(err, &kernel), errors.As(err, &unsupported):
 		return exitKernel
-	case errors.As(err, &platform), errors.Is(err, image.ErrNotFound), errors.Is(err, bpf.ErrNoInstance), errors.Is(err, bpf.ErrNoTarget):
+	case errors.As(err, &platform), errors.Is(err, image.ErrNotFound), errors.Is(err, bpf.ErrNoInstance), errors.Is(err, bpf.ErrNoTarget), errors.Is(err, bpf.ErrNoMap):
 		return exitNotFound
 	}
 	return exitFailed

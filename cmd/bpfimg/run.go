@@ -23,6 +23,11 @@ func runCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…], such as xdp_count=xdp:eth0,mode=native (repeatable)"},
 			&cli.StringFlag{Name: "iface", Usage: "interface for the one network program of the image"},
 			&cli.StringFlag{Name: "name", Usage: "name of the instance", DefaultText: "last part of the repository"},
+			setFlag(), maxEntriesFlag(),
+			&cli.StringSliceFlag{Name: "use-map", Usage: "MAP=PATH: use the map pinned there instead of making one (repeatable)"},
+			&cli.StringSliceFlag{Name: "share-maps", Usage: "INSTANCE: use its maps where names are the same (repeatable)"},
+			&cli.StringFlag{Name: "map-mode", Usage: "mode of the maps' pins, such as 0660", DefaultText: "0600, or 0660 with --map-group"},
+			&cli.StringFlag{Name: "map-group", Usage: "group that may open the maps' pins, by name or number"},
 			&cli.BoolFlag{Name: "foreground", Usage: "stay attached until Ctrl-C, then detach"},
 			pullFlag(pullMissing), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
@@ -79,7 +84,8 @@ func (s *session) runOptions() (bpf.RunOptions, error) {
 		}
 		opts.Attach = append(opts.Attach, a)
 	}
-	return opts, nil
+	err := s.mapOptions(&opts)
+	return opts, err
 }
 
 // showRunning leaves notices out: they were logged when they arose.
@@ -91,6 +97,9 @@ func showRunning(term *terminal, in schemas.Instance) error {
 	}
 	if in.PinPath == "" {
 		return nil
+	}
+	if err := showMaps(term, in); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintf(term.out, "%s: pinned under %s\n", safe(in.Name), safe(in.PinPath))
 	return err

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 // Copyright The bpfimg Authors
 
-// Counts calls of the kernel function behind unlink(2) and unlinkat(2), and the
-// time spent in it. Reads no registers, so one object serves every
-// little-endian architecture, with or without kernel BTF.
+// Counts calls of the kernel function that removes a name from a file system, and
+// the time spent in it. Reads no registers, so one object serves every
+// little-endian architecture, with or without kernel BTF. The function is one that
+// file systems call, which keeps its name longer than those around a system call:
+// do_unlinkat is gone in Linux 7.2.
 
 #include <linux/bpf.h>
 
@@ -38,7 +40,7 @@ struct {
 	__type(value, __u64);
 } running SEC(".maps");
 
-SEC("kprobe/do_unlinkat")
+SEC("kprobe/vfs_unlink")
 int count_unlink(void *ctx)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
@@ -53,7 +55,7 @@ int count_unlink(void *ctx)
 	return 0;
 }
 
-SEC("kretprobe/do_unlinkat")
+SEC("kretprobe/vfs_unlink")
 int time_unlink(void *ctx)
 {
 	__u64 thread = bpf_get_current_pid_tgid();

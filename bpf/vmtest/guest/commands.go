@@ -54,7 +54,7 @@ func touch(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // unlink FILE… removes files with one unlink system call each, which is one
-// call of the kernel's do_unlinkat.
+// call of the kernel's vfs_unlink.
 func unlink(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "unlink FILE...")
 	for _, name := range args {

@@ -20,7 +20,10 @@ func children() map[string]func() error {
 	return map[string]func() error{
 		"nothing": func() error { return nil },
 		"call":    callProbed,
+		"obey":    obey,
 		"talk":    talk,
+
+		"talkunix": talkUnix,
 	}
 }
 

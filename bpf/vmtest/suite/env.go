@@ -8,9 +8,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -27,8 +29,13 @@ type env struct {
 	cgroup, dir string
 	vars        map[string]string
 	undo        []func() error
+	// stdin and stdout are of a process that setup has started.
+	stdin  io.WriteCloser
+	stdout io.Reader
 	// instance is what `bpfimg run` has printed, once it has.
 	instance schemas.Instance
+	// slot is the program of loadSlot.
+	slot *ebpf.Program
 }
 
 // set makes $name stand for value in the row's attach and flags.

@@ -62,8 +62,10 @@ func goneOf(in schemas.Instance) error {
 		errs = append(errs, err)
 	}
 	for _, l := range in.Links {
-		if l.ID != 0 {
-			check("the link of "+l.Program, l.ID, func() (io.Closer, error) { return link.NewFromID(link.ID(l.ID)) })
+		for _, part := range l.Parts() {
+			if part.ID != 0 {
+				check("the link of "+l.Program, part.ID, func() (io.Closer, error) { return link.NewFromID(link.ID(part.ID)) })
+			}
 		}
 	}
 	for _, p := range in.Programs {

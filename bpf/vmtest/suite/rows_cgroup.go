@@ -37,7 +37,7 @@ func cgroupRows() []row {
 		}
 		list = append(list, r)
 	}
-	return list
+	return append(list, cgroupMoreRows()...)
 }
 
 // cgroupEvents are the programs of cgroup.bpf.c in the order of their counters:

@@ -33,10 +33,11 @@ func TestRows(t *testing.T) {
 		if !objectExists(t, r.object) {
 			t.Errorf("%s: no object %s.bpf.o in bpf/testdata or examples", r.title(), r.object)
 		}
-		if r.counter == "" && r.seen == nil {
+		// Where setup finds no device there is nothing to look for.
+		if r.counter == "" && r.seen == nil && r.setup == nil {
 			t.Errorf("%s: it looks for no effect", r.title())
 		}
-		if r.event == nil && !r.once {
+		if r.event == nil && !r.once && r.setup == nil {
 			t.Errorf("%s: it makes no event", r.title())
 		}
 	}

@@ -13,14 +13,14 @@ import (
 )
 
 func tracingRows() []row {
-	return []row{
+	rows := []row{
 		{
-			hook: "kprobe", object: "unlink", attach: []string{"count_unlink=kprobe:do_unlinkat", "time_unlink=none"},
+			hook: "kprobe", object: "unlink", attach: []string{"count_unlink=kprobe:vfs_unlink", "time_unlink=none"},
 			event: unlinkFiles, counter: "calls", atLeast: files,
 		},
 		{
 			// Its program counts only calls whose start the other one saw.
-			hook: "kretprobe", object: "unlink", attach: []string{"count_unlink=kprobe:do_unlinkat", "time_unlink=kretprobe:do_unlinkat"},
+			hook: "kretprobe", object: "unlink", attach: []string{"count_unlink=kprobe:vfs_unlink", "time_unlink=kretprobe:vfs_unlink"},
 			event: unlinkFiles, counter: "spent", atLeast: files,
 		},
 		{hook: "tracepoint", object: "exec", event: execute, counter: "execs"},
@@ -48,12 +48,14 @@ func tracingRows() []row {
 			event: callMe, counter: "hits", atLeast: probedCalls,
 		},
 	}
+	return append(rows, probeRows()...)
 }
 
 // files is how many an event removes.
 const files = 5
 
-// unlinkFiles makes and removes files: a call of the kernel's do_unlinkat each.
+// unlinkFiles makes and removes files: a call of the kernel's vfs_unlink each, a
+// function that every kernel of the matrix has.
 func unlinkFiles(e *env) error {
 	path := filepath.Join(e.dir, "file")
 	for range files {

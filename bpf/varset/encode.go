@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package varset
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+)
+
+// ErrNotSettable: variables of this type cannot be given a value at all.
+var ErrNotSettable = errors.New("cannot be set")
+
+// Bounds of one value. Types come from strangers.
+const (
+	maxDepth = 32
+	// maxText bounds the text of one value in bytes: a shell passes no more in one
+	// argument on Linux (MAX_ARG_STRLEN, linux/binfmts.h).
+	maxText = 128 << 10
+	// maxFields bounds how many members are looked at in search of one: anonymous
+	// structs in anonymous structs can make a few types mean very many.
+	maxFields = 1 << 16
+)
+
+// Encode writes text as a value of type typ over current, the bytes the variable
+// has, and returns the result as new bytes of the same length, in this machine's
+// byte order. On error the message says where in the value (".ports[2]: …"),
+// what was given, the C type and its range; errors for types without any value
+// wrap [ErrNotSettable].
+func Encode(typ btf.Type, text string, current []byte) ([]byte, error) {
+	if len(text) > maxText {
+		return nil, fmt.Errorf("the value has %d bytes, at most %d are accepted", len(text), maxText)
+	}
+	if typ == nil {
+		return nil, fmt.Errorf("%w: it has no type", ErrNotSettable)
+	}
+	size, err := btf.Sizeof(typ)
+	if err != nil || size < 0 || size != len(current) {
+		return nil, fmt.Errorf("%w: its type %s does not have the %d bytes it takes", ErrNotSettable, inspect.CType(typ), len(current))
+	}
+	given := value{kind: kindText, text: text}
+	if hasParts(typ) {
+		if given, err = parseJSON(text); err != nil {
+			return nil, fmt.Errorf("a %s is written as JSON, such as %s: %w", inspect.CType(typ), example(typ), err)
+		}
+	}
+	out := slices.Clone(current)
+	if err := encode(place{typ: typ, data: out}, given, 0); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// place is where a value goes.
+type place struct {
+	typ  btf.Type
+	data []byte
+	// declared is typ with its typedef, for messages.
+	declared btf.Type
+	// path leads there from the variable: "", ".ports[2]".
+	path string
+	// wire says that a typedef on the way marks network byte order.
+	wire bool
+}
+
+// fail is an error about this place.
+func (p place) fail(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if p.path == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", p.path, err)
+}
+
+// encode writes v at p.
+func encode(p place, v value, depth int) error {
+	if depth > maxDepth {
+		return p.fail("%w: its type is nested deeper than %d", ErrNotSettable, maxDepth)
+	}
+	p = strip(p)
+	switch t := p.typ.(type) {
+	case *btf.Struct:
+		if isAddress(t.Name) && v.kind == kindText {
+			return encodeAddress(p, v.text)
+		}
+		return encodeRecord(p, t.Members, nil, v, depth)
+	case *btf.Union:
+		return encodeRecord(p, t.Members, t, v, depth)
+	case *btf.Array:
+		if isChar(t.Type) && v.kind == kindText {
+			return encodeText(p, v.text)
+		}
+		return encodeList(p, t, v, depth)
+	}
+	text, err := v.scalar()
+	if err != nil {
+		return p.fail("a %s takes one value, and %w is given", p.ctype(), err)
+	}
+	return encodeScalar(p, text)
+}
+
+// ctype is the C spelling of the type of this place, without qualifiers.
+func (p place) ctype() string {
+	if p.declared != nil {
+		return inspect.CType(p.declared)
+	}
+	return inspect.CType(p.typ)
+}
+
+// strip looks through typedefs and qualifiers.
+func strip(p place) place {
+	for range maxDepth {
+		if _, is := p.typ.(*btf.Typedef); is && p.declared == nil {
+			p.declared = p.typ
+		}
+		switch t := p.typ.(type) {
+		case *btf.Typedef:
+			p.wire = p.wire || isNetworkOrder(t.Name)
+			p.typ = t.Type
+		case *btf.Const:
+			p.typ = t.Type
+		case *btf.Volatile:
+			p.typ = t.Type
+		case *btf.Restrict:
+			p.typ = t.Type
+		case *btf.TypeTag:
+			p.typ = t.Type
+		case *btf.Var:
+			p.typ = t.Type
+		default:
+			return p
+		}
+	}
+	return p
+}
+
+// isNetworkOrder says whether a typedef marks big-endian numbers
+// (linux/types.h).
+func isNetworkOrder(typedef string) bool {
+	return typedef == "__be16" || typedef == "__be32" || typedef == "__be64"
+}
+
+// isChar says whether typ is C's char. Compilers do not set the encoding bit, so
+// the name has to tell.
+func isChar(typ btf.Type) bool {
+	i, ok := strip(place{typ: typ}).typ.(*btf.Int)
+	return ok && i.Size == 1 && (i.Name == "char" || i.Encoding == btf.Char)
+}
+
+// hasParts says whether a value of typ is written as JSON.
+func hasParts(typ btf.Type) bool {
+	switch t := strip(place{typ: typ}).typ.(type) {
+	case *btf.Struct:
+		return !isAddress(t.Name)
+	case *btf.Union:
+		return true
+	case *btf.Array:
+		return !isChar(t.Type)
+	}
+	return false
+}
+
+// example is what JSON for typ looks like.
+func example(typ btf.Type) string {
+	switch t := strip(place{typ: typ}).typ.(type) {
+	case *btf.Struct:
+		return exampleField(t.Members)
+	case *btf.Union:
+		return exampleField(t.Members)
+	}
+	return "[1, 2]"
+}
+
+func exampleField(members []btf.Member) string {
+	if names := fieldNames(members); len(names) > 0 {
+		return fmt.Sprintf("{%q: …}", names[0])
+	}
+	return "{}"
+}

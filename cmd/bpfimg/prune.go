@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/urfave/cli/v2"
+)
+
+func pruneCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "prune",
+		Usage: "delete from the local store what no image needs",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "say what would be deleted, and delete nothing"},
+			&cli.BoolFlag{Name: "now", Usage: "delete what is younger than an hour too, which another command may just be storing"},
+			outputFlag(),
+		},
+		Action: withStore(term, func(s *session, store *image.Store) error {
+			if s.c.NArg() > 0 {
+				return usagef("prune: want no arguments; `bpfimg rm` removes an image by name")
+			}
+			dry := s.c.Bool("dry-run")
+			pruned, err := store.Prune(s.c.Context, image.PruneOptions{Now: s.c.Bool("now"), DryRun: dry})
+			if err != nil {
+				return fmt.Errorf("pruning the local store: %w", err)
+			}
+			word := "deleted"
+			if dry {
+				word = "would delete"
+			}
+			return s.printLine(pruned, fmt.Sprintf("%s %d files, %s", word, pruned.Blobs, sizeText(pruned.Bytes)))
+		}),
+	}
+}

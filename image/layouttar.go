@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// layoutFixed are the files of a layout beside its blobs.
+var layoutFixed = []string{ocispec.ImageLayoutFile, ocispec.ImageIndexFile}
+
+// writeLayoutTar writes the layout of s with those of the blobs that are there.
+// Nothing in the archive depends on when or where it is written.
+func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest.Digest]bool) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	archive := tar.NewWriter(f)
+	for _, name := range layoutFixed {
+		if err := addFile(archive, name, filepath.Join(s.dir, name)); err != nil {
+			return err
+		}
+	}
+	for _, folder := range []string{ocispec.ImageBlobsDir + "/", ocispec.ImageBlobsDir + "/" + digest.SHA256.String() + "/"} {
+		header := &tar.Header{Typeflag: tar.TypeDir, Name: folder, Mode: exportMode, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+		if err := archive.WriteHeader(header); err != nil {
+			return err
+		}
+	}
+	for _, d := range slices.Sorted(maps.Keys(blobs)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if checkDigest(d.String()) != nil {
+			continue
+		}
+		name := ocispec.ImageBlobsDir + "/" + d.Algorithm().String() + "/" + d.Encoded()
+		if err := addFile(archive, name, s.blobPath(d)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := errors.Join(archive.Close(), f.Sync()); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > maxArchive {
+		err = fmt.Errorf("it is %d bytes, of which at most %d are read again; save fewer images at a time: %w", info.Size(), int64(maxArchive), ErrTooLarge)
+	}
+	return err
+}
+
+// addFile copies one file into the archive.
+func addFile(archive *tar.Writer, name, path string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: info.Size(), Mode: fileMode, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+	if err := archive.WriteHeader(header); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := io.Copy(archive, f); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+)
+
+// Limits on an archive, which comes from a stranger.
+const (
+	// maxArchive bounds the file, in bytes.
+	maxArchive = 4 << 30
+	// maxArchiveEntries bounds the entries: an image has about five.
+	maxArchiveEntries = 1 << 16
+	// maxEntryName bounds the name of an entry, in bytes.
+	maxEntryName = 1024
+)
+
+// section is where the content of one entry is.
+type section struct {
+	offset, size int64
+	// link: the entry is a link, which is never followed.
+	link bool
+}
+
+// tarFiles reads the files of a tar archive where they are. Nothing is unpacked:
+// an entry's name is only ever compared.
+type tarFiles struct {
+	r     io.ReaderAt
+	files map[string]section
+}
+
+// newTarFiles finds the entries of the archive in the first size bytes of r.
+func newTarFiles(ctx context.Context, r io.ReaderAt, size int64) (*tarFiles, error) {
+	if size > maxArchive {
+		return nil, fmt.Errorf("it is %d bytes, at most %d are allowed: %w", size, int64(maxArchive), ErrTooLarge)
+	}
+	t := &tarFiles{r: r, files: map[string]section{}}
+	window := io.NewSectionReader(r, 0, size)
+	archive := tar.NewReader(window)
+	for n := 1; ; n++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return t, nil
+		}
+		if err != nil {
+			return nil, malformed("it is not a tar archive: %w", err)
+		}
+		if n > maxArchiveEntries {
+			return nil, fmt.Errorf("it has more than %d entries: %w", maxArchiveEntries, ErrTooLarge)
+		}
+		// The reader takes whole headers and nothing else, so that the content
+		// begins where it stands.
+		offset, err := window.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, err
+		}
+		if err := t.add(header, offset, size); err != nil {
+			return nil, malformed("entry %q %w", clipText(header.Name), err)
+		}
+	}
+}
+
+// add takes in one entry. Two files of one name are refused: another reader
+// might take the other one.
+func (t *tarFiles) add(header *tar.Header, offset, size int64) error {
+	name := strings.TrimSuffix(strings.TrimPrefix(header.Name, "./"), "/")
+	folder := header.Typeflag == tar.TypeDir
+	if folder && (name == "" || name == ".") {
+		return nil
+	}
+	if err := checkEntryName(name); err != nil {
+		return err
+	}
+	for key := range header.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return errors.New("is a sparse file")
+		}
+	}
+	_, twice := t.files[name]
+	switch header.Typeflag {
+	case tar.TypeDir:
+		return nil
+	case tar.TypeLink, tar.TypeSymlink:
+		if !twice {
+			t.files[name] = section{link: true}
+		}
+		return nil
+	case tar.TypeReg:
+	default:
+		return fmt.Errorf("is neither file nor folder nor link (type %q)", header.Typeflag)
+	}
+	switch {
+	case twice:
+		return errors.New("is there twice")
+	case header.Size < 0 || header.Size > size-offset:
+		return errors.New("is cut off")
+	}
+	t.files[name] = section{offset: offset, size: header.Size}
+	return nil
+}
+
+// checkEntryName refuses what would be dangerous as a path. It never becomes one
+// here, but nobody honest writes such names.
+func checkEntryName(name string) error {
+	switch {
+	case len(name) > maxEntryName:
+		return fmt.Errorf("has a name of over %d bytes", maxEntryName)
+	case name == "" || strings.HasPrefix(name, "/") || path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../"):
+		return errors.New("leaves the archive")
+	}
+	return nil
+}
+
+// find returns where a file is that has at most limit bytes.
+func (t *tarFiles) find(name string, limit int64) (section, error) {
+	s, ok := t.files[name]
+	switch {
+	case !ok:
+		return s, fmt.Errorf("entry %q: %w", clipText(name), ErrNotFound)
+	case s.link:
+		return s, malformed("entry %q is a link, which is not followed", clipText(name))
+	case s.size > limit:
+		return s, fmt.Errorf("entry %q is %d bytes, at most %d are allowed: %w", clipText(name), s.size, limit, ErrTooLarge)
+	}
+	return s, nil
+}
+
+// read implements [layoutFiles].
+func (t *tarFiles) read(name string, limit int64) ([]byte, error) {
+	s, err := t.find(name, limit)
+	if err != nil {
+		return nil, err
+	}
+	return t.readSection(s)
+}
+
+// readSection reads what newTarFiles found to be within the file.
+func (t *tarFiles) readSection(s section) ([]byte, error) {
+	data := make([]byte, s.size)
+	if n, err := t.r.ReadAt(data, s.offset); n < len(data) {
+		return nil, fmt.Errorf("reading the archive: %w", err)
+	}
+	return data, nil
+}
+
+// clipText shortens a foreign name for an error.
+func clipText(s string) string {
+	const most = 100
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
