@@ -70,7 +70,7 @@ func TestPlanRefuses(t *testing.T) {
 	}{
 		"no target":            {files: []string{objCounter}, usage: true, words: []string{"--attach xdp_count=xdp:INTERFACE"}},
 		"unknown program":      {files: []string{objCounter}, at: []string{"xdp_cout=xdp:eth0"}, usage: true, words: []string{`"xdp_cout"`, `it has "xdp_count"`}},
-		"unknown hook":         {files: []string{objCounter}, at: []string{"xdp_count=xpd:eth0"}, usage: true, words: []string{`no hook "xpd"`, "xdp, tc, kprobe, kretprobe, tracepoint"}},
+		"unknown hook":         {files: []string{objCounter}, at: []string{"xdp_count=xpd:eth0"}, usage: true, words: []string{`no hook "xpd"`, "xdp, tc, netkit, action, lwt"}},
 		"known but later hook": {files: []string{objExec}, at: []string{"count_exec=lirc_mode2:x"}, usage: true, words: []string{"does not attach", "lirc_mode2"}},
 		"unknown option":       {files: []string{objCounter}, at: []string{"xdp_count=xdp:eth0,mod=native"}, usage: true, words: []string{`no option "mod"`, "it has mode"}},
 		"option of none":       {files: []string{objExec}, at: []string{"count_exec=tracepoint:a/b,x=y"}, usage: true, words: []string{"takes none"}},
