@@ -5,6 +5,8 @@
 
 package main
 
+import "slices"
+
 // row is one hook put to work by the real bpfimg: run, an event, the effect seen,
 // stop, nothing left. What differs between hooks is in here; the work is done by
 // one function for all of them.
@@ -40,11 +42,15 @@ type row struct {
 	seen func(e *env) error
 }
 
-// rows of all families.
+// rows of all families, those of a hook together.
 func rows() []row {
-	var all []row
-	for _, family := range [][]row{networkRows(), tracingRows(), cgroupRows(), socketRows(), otherRows()} {
-		all = append(all, family...)
+	all := slices.Concat(networkRows(), tracingRows(), cgroupRows(), socketRows(), otherRows())
+	first := map[string]int{}
+	for i, r := range all {
+		if _, ok := first[r.hook]; !ok {
+			first[r.hook] = i
+		}
 	}
+	slices.SortStableFunc(all, func(a, b row) int { return first[a.hook] - first[b.hook] })
 	return all
 }
