@@ -123,9 +123,7 @@ func saveRamdisk(name string, files map[string]File) (err error) {
 // qemuArgs is the one way of running that every kernel here survives. It
 // emulates, because stock kernels do not boot on every nested KVM; one processor,
 // because 5.10 and 6.1 lock up with two; no cmpxchg16b, because with it 6.12
-// crashes in half the runs. What protects a processor from speculation, and page
-// tables of five levels, would only cost time: every entry into the kernel would
-// flush the emulator's translations.
+// crashes in half the runs.
 // The kernel's check that its timer ticks fails now and then where the processor
 // is shared (6.1: "IO-APIC + timer doesn't work"), so it is left out.
 func (o Options) qemuArgs(ramdisk string) []string {
@@ -133,12 +131,12 @@ func (o Options) qemuArgs(ramdisk string) []string {
 	if memory == 0 {
 		memory = DefaultMemory
 	}
-	kernelArgs := "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check lsm=lockdown,bpf"
+	kernelArgs := "console=ttyS0 panic=-1 quiet no_timer_check lsm=lockdown,bpf"
 	if len(o.Args) > 0 {
 		kernelArgs += " -- " + strings.Join(o.Args, " ")
 	}
 	return []string{
-		"-accel", "tcg", "-cpu", "max,cx16=off,la57=off", "-smp", "1", "-m", strconv.Itoa(memory),
+		"-accel", "tcg", "-cpu", "max,cx16=off", "-smp", "1", "-m", strconv.Itoa(memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
 		"-kernel", o.Kernel.Image, "-initrd", ramdisk, "-append", kernelArgs,
 	}

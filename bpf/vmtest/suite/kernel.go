@@ -49,32 +49,43 @@ func poll(ctx context.Context, f func() error) error {
 }
 
 // goneOf checks that the kernel does not know the ids of an instance that was
-// stopped: when stop returns, it has let go.
-func goneOf(in schemas.Instance) error {
+// stopped. Of its links that is so when stop returns, which waits for it. Programs
+// and maps may be held a little longer, by whoever is just listing all there are.
+func goneOf(ctx context.Context, in schemas.Instance) error {
 	var errs []error
-	check := func(what string, id uint32, open func() (io.Closer, error)) {
-		c, err := open()
-		if err == nil {
-			err = errors.Join(fmt.Errorf("after stop: %s (id %d) is left", what, id), c.Close())
-		} else if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		errs = append(errs, err)
-	}
 	for _, l := range in.Links {
 		for _, part := range l.Parts() {
 			if part.ID != 0 {
-				check("the link of "+l.Program, part.ID, func() (io.Closer, error) { return link.NewFromID(link.ID(part.ID)) })
+				errs = append(errs, gone("the link of "+l.Program, part.ID,
+					func() (io.Closer, error) { return link.NewFromID(link.ID(part.ID)) }))
 			}
 		}
 	}
-	for _, p := range in.Programs {
-		check("program "+p.Name, p.ID, func() (io.Closer, error) { return ebpf.NewProgramFromID(ebpf.ProgramID(p.ID)) })
+	objects := func() error {
+		var errs []error
+		for _, p := range in.Programs {
+			errs = append(errs, gone("program "+p.Name, p.ID,
+				func() (io.Closer, error) { return ebpf.NewProgramFromID(ebpf.ProgramID(p.ID)) }))
+		}
+		for _, m := range in.Maps {
+			errs = append(errs, gone("map "+m.Name, m.ID,
+				func() (io.Closer, error) { return ebpf.NewMapFromID(ebpf.MapID(m.ID)) }))
+		}
+		return errors.Join(errs...)
 	}
-	for _, m := range in.Maps {
-		check("map "+m.Name, m.ID, func() (io.Closer, error) { return ebpf.NewMapFromID(ebpf.MapID(m.ID)) })
+	return errors.Join(append(errs, poll(ctx, objects))...)
+}
+
+// gone is an error when there is something of that id.
+func gone(what string, id uint32, open func() (io.Closer, error)) error {
+	c, err := open()
+	switch {
+	case err == nil:
+		return errors.Join(fmt.Errorf("after stop: %s (id %d) is left", what, id), c.Close())
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
 	}
-	return errors.Join(errs...)
+	return fmt.Errorf("after stop: asking for %s (id %d): %w", what, id, err)
 }
 
 // left says what there is of instances: a record, a pin and, where nothing else

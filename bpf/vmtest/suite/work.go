@@ -85,7 +85,7 @@ func (g *engine) attempt(ctx context.Context, r row, foreground bool) (err error
 	if err == nil && after != before {
 		err = fmt.Errorf("the network is not as it was before:\n%safter:\n%s", before, after)
 	}
-	if err = errors.Join(err, goneOf(in.record), g.left(ctx)); err != nil {
+	if err = errors.Join(err, goneOf(ctx, in.record), g.left(ctx)); err != nil {
 		return errors.Join(err, g.clear(ctx)) // the next row shall not suffer
 	}
 	return nil
