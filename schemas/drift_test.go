@@ -4,6 +4,7 @@
 package schemas_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -22,13 +23,40 @@ type node struct {
 	Type        any             `json:"type"` // a string, or several
 	Format      string          `json:"format"`
 	Required    []string        `json:"required"`
-	Properties  map[string]node `json:"properties"`
+	Properties  properties      `json:"properties"`
 	Additional  json.RawMessage `json:"additionalProperties"`
 	Items       *node           `json:"items"`
 	Minimum     *float64        `json:"minimum"`
 	Maximum     *float64        `json:"maximum"`
 	Defs        map[string]node `json:"$defs"`
 	Description string          `json:"description"`
+}
+
+// properties of a schema, with the order they stand in.
+type properties struct {
+	of    map[string]node
+	order []string
+}
+
+func (p *properties) UnmarshalJSON(data []byte) error {
+	if err := json.Unmarshal(data, &p.of); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		p.order = append(p.order, key.(string))
+		if err := dec.Decode(new(json.RawMessage)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // types of a schema node.
@@ -57,7 +85,7 @@ type drift struct {
 }
 
 // TestTypesAndSchemasAgree: every key of a Go type is in its schema and the
-// other way round, required unless it has omitempty, and of the same type.
+// other way round, in the same order, required unless it has omitempty, and of the same type.
 func TestTypesAndSchemasAgree(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -103,7 +131,7 @@ func (d *drift) resolve(n node) node {
 			if path[0] == "$defs" {
 				target = target.Defs[path[1]]
 			} else {
-				target = target.Properties[path[1]]
+				target = target.Properties.of[path[1]]
 			}
 			path = path[2:]
 		}
@@ -174,10 +202,10 @@ func (d *drift) compareStruct(where string, goType reflect.Type, n node) {
 		return
 	}
 	d.done[goType] = true
-	if string(n.Additional) != "false" && where != "config.config.Labels" {
+	if string(n.Additional) != "false" {
 		d.t.Errorf("%s: the schema allows unknown keys", where)
 	}
-	known := map[string]bool{}
+	var known []string
 	for _, f := range reflect.VisibleFields(goType) {
 		if f.Anonymous {
 			continue
@@ -186,26 +214,24 @@ func (d *drift) compareStruct(where string, goType reflect.Type, n node) {
 		if inYAML := f.Tag.Get("yaml"); inYAML != "" && inYAML != key {
 			d.t.Errorf("%s.%s is %q in JSON and %q in YAML", where, f.Name, key, inYAML)
 		}
-		known[key] = true
-		property, ok := n.Properties[key]
+		property, ok := n.Properties.of[key]
 		if !ok {
 			if !d.narrow {
 				d.t.Errorf("%s: the schema lacks %q", where, key)
 			}
 			continue
 		}
+		known = append(known, key)
 		if required := !strings.Contains(options, "omitempty"); !d.narrow && required != slices.Contains(n.Required, key) {
 			d.t.Errorf("%s.%s: required in Go is %t, in the schema %t", where, key, required, !required)
 		}
 		d.compare(where+"."+key, f.Type, property)
 	}
-	for key := range n.Properties {
-		if !known[key] {
-			d.t.Errorf("%s: the schema has %q, which Go does not", where, key)
-		}
+	if !slices.Equal(n.Properties.order, known) {
+		d.t.Errorf("%s: the schema's keys are %q, Go's are %q; the order is that of the bytes", where, n.Properties.order, known)
 	}
 	for _, key := range n.Required {
-		if !known[key] {
+		if !slices.Contains(known, key) {
 			d.t.Errorf("%s: the schema requires %q, which Go does not have", where, key)
 		}
 	}
