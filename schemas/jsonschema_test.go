@@ -243,15 +243,7 @@ func TestInstances(t *testing.T) {
 
 // TestSchemasRefuse: documents that are wrong in one place.
 func TestSchemasRefuse(t *testing.T) {
-	good := map[string]string{
-		"description": `{"schemaVersion":1,"objects":[{"file":"a.o","digest":"` + someDigest + `","size":1,"endianness":"little","btf":true,"core":false,` +
-			`"programs":[{"name":"p","type":"xdp","section":"xdp","instructions":2}],` +
-			`"maps":[{"name":"m","type":"hash","keySize":4,"valueSize":8,"maxEntries":1}]}]}`,
-		"policy":    `{"version":1,"rules":[{"repository":"r.example/a","keys":["k.pub"]}]}`,
-		"buildfile": `{"name":"n","labels":{"a":"b"},"programs":{"p":{"attach":"xdp"}}}`,
-		"instance":  string(marshal(t, fullInstance())),
-		"config":    exampleConfig(t),
-	}
+	good := rightDocuments(t)
 	for _, test := range []struct{ schema, old, new string }{
 		{"description", `"schemaVersion":1`, `"schemaVersion":2`},
 		{"description", `"schemaVersion":1`, `"schemaVersion":"1"`},
@@ -301,6 +293,20 @@ func TestSchemasRefuse(t *testing.T) {
 				t.Error("accepted")
 			}
 		})
+	}
+}
+
+// rightDocuments has one of each schema.
+func rightDocuments(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"description": `{"schemaVersion":1,"objects":[{"file":"a.o","digest":"` + someDigest + `","size":1,"endianness":"little","btf":true,"core":false,` +
+			`"programs":[{"name":"p","type":"xdp","section":"xdp","instructions":2}],` +
+			`"maps":[{"name":"m","type":"hash","keySize":4,"valueSize":8,"maxEntries":1}]}]}`,
+		"policy":    `{"version":1,"rules":[{"repository":"r.example/a","keys":["k.pub"]}]}`,
+		"buildfile": `{"name":"n","labels":{"a":"b"},"programs":{"p":{"attach":"xdp"}}}`,
+		"instance":  string(marshal(t, fullInstance())),
+		"config":    exampleConfig(t),
 	}
 }
 
