@@ -4,6 +4,8 @@
 package build
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/schemas"
@@ -31,6 +33,27 @@ func TestBytecodeType(t *testing.T) {
 	} {
 		if got := bytecodeType(schemas.Program{Type: tc.kernel, Section: tc.section}); got != tc.want {
 			t.Errorf("type %s in section %s is called %q, want %q", tc.kernel, tc.section, got, tc.want)
+		}
+	}
+}
+
+// TestBytecodeTypesInTheSpecification: docs/spec.md has a row for each of ours.
+func TestBytecodeTypesInTheSpecification(t *testing.T) {
+	spec, err := os.ReadFile("../docs/spec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range bytecodeTypes {
+		found := false
+		for line := range strings.Lines(string(spec)) {
+			cells := strings.Split(line, " | ")
+			if len(cells) != 3 || cells[0] != "| `"+row.kernel+"`" || cells[2] != "`"+row.word+"` |\n" {
+				continue
+			}
+			found = found || strings.Contains(cells[1], "`"+row.section+"`") || row.section == "" && cells[1] == "others"
+		}
+		if !found {
+			t.Errorf("docs/spec.md lacks %+v", row)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type BuildFile struct {
 // ProgramDefaults is where one program goes unless `run --attach` says
 // otherwise.
 type ProgramDefaults struct {
-	// Attach is HOOK[:TARGET][,option=value…], the right side of `--attach`.
-	Attach string `yaml:"attach" json:"attach,omitempty"`
+	// Attach is HOOK[:TARGET][,option=value…], the right side of `--attach`;
+	// required.
+	Attach string `yaml:"attach" json:"attach"`
 }

@@ -82,6 +82,7 @@ func commands(term *terminal) []*cli.Command {
 		pruneCommand(term),
 		storeCommand(term),
 		registryCommand(term),
+		schemaCommand(term),
 		completionCommand(term),
 		versionCommand(term),
 	}

@@ -47,6 +47,7 @@ func scriptParams(dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
 			"registry": cmdRegistry,
+			"valid":    cmdValid,
 			"veth":     cmdVeth,
 			"waitfor":  cmdWaitFor,
 		},

@@ -114,14 +114,13 @@ func saysTo(to string) func(*env) error {
 // refusedTo sends to an address, for which the program must leave no permission.
 func refusedTo(to string) func(*env) error {
 	return func(*env) error {
-		err := say(to, 1)
-		if err == nil {
-			return fmt.Errorf("sending to %s was not refused", to)
-		}
-		if errors.Is(err, unix.EPERM) {
+		switch err := say(to, 1); {
+		case errors.Is(err, unix.EPERM):
 			return nil
+		case err != nil:
+			return fmt.Errorf("sending to %s, which the program refuses: %w", to, err)
 		}
-		return err
+		return fmt.Errorf("sending to %s was not refused", to)
 	}
 }
 

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package pull
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/image"
+)
+
+// TestLimitsInTheSpecification: docs/spec.md says what the code does.
+func TestLimitsInTheSpecification(t *testing.T) {
+	spec, err := os.ReadFile("../docs/spec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		what  string
+		limit int64
+	}{
+		{"manifest or index, bytes", image.MaxManifest},
+		{"entries of an index", maxIndexEntries},
+		{"config, bytes", image.MaxConfig},
+		{"Description, bytes", maxDescription},
+		{"objects in a Description", maxEntries},
+		{"depth of nested JSON", maxNesting},
+		{"layers (other formats)", maxLayers},
+		{"all layers as fetched, bytes", maxCompressed},
+		{"all layers unpacked, bytes", maxUnpacked},
+		{"entries of all layers", maxEntries},
+		{"file name, bytes", maxFileName},
+		{"one object, bytes", inspect.MaxObject},
+		{"referrers", image.MaxReferrers},
+		{"manifest of a referrer, bytes", maxReferrerManifest},
+		{"bundle fetched, bytes", maxBundle},
+		{fmt.Sprintf("bundles over %d bytes together, bytes", smallBundle), maxLargeBundles},
+		{"legacy signatures", maxLegacy},
+		{"legacy payload, bytes", maxPayload},
+		{"annotations of a legacy signature, bytes", maxAnnotations},
+	} {
+		if line := fmt.Sprintf("\n| %s | %d |\n", row.what, row.limit); !strings.Contains(string(spec), line) {
+			t.Errorf("docs/spec.md lacks the line%s", line)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package verify
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// TestLimitsInTheSpecification: docs/spec.md says what the code does.
+func TestLimitsInTheSpecification(t *testing.T) {
+	spec, err := os.ReadFile("../docs/spec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		fmt.Sprintf("| bundle that can be a signature, bytes | %d |\n", maxBundle),
+		fmt.Sprintf("| subjects of a statement | %d |\n", maxSubjects),
+		fmt.Sprintf("| legacy payload, bytes | %d |\n", maxPayload),
+		fmt.Sprintf("| legacy signature in base64, bytes | %d |\n", maxSignature),
+		fmt.Sprintf("RSA of %d to %d bits", minRSA, maxRSA),
+		"`" + schemas.MediaTypeBundle + "`",
+		"`" + mediaTypeBundleOld + "`",
+	} {
+		if !strings.Contains(string(spec), line) {
+			t.Errorf("docs/spec.md does not say %q", line)
+		}
+	}
+}
