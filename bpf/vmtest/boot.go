@@ -124,7 +124,8 @@ func saveRamdisk(name string, files map[string]File) (err error) {
 // emulates, because stock kernels do not boot on every nested KVM; one processor,
 // because 5.10 and 6.1 lock up with two; no cmpxchg16b, because with it 6.12
 // crashes in half the runs. The kernel's check that its timer ticks fails now and
-// then where the processor is shared (6.1: "IO-APIC + timer doesn't work"), so it is left out.
+// then where the processor is shared (6.1: "IO-APIC + timer doesn't work"), so it
+// is left out.
 func (o Options) qemuArgs(ramdisk string) []string {
 	memory := o.Memory
 	if memory == 0 {
