@@ -144,7 +144,7 @@ func (b *bench) repair(next string, n int, rec schemas.Instance) {
 			b.t.Fatalf("after step %d: %v", n, err)
 		}
 		for _, p := range rec.Programs {
-			if p.ID != 0 && !gone(p.ID, openProgram) {
+			if p.ID != 0 && len(waitGone(b.t.Context(), patience, []uint32{p.ID}, openProgram)) > 0 {
 				b.t.Fatalf("after step %d: the old program %d is left", n, p.ID)
 			}
 		}

@@ -171,7 +171,7 @@ func TestCgroupRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The kernel detaches in the background.
-	ctx, cancel := context.WithTimeout(t.Context(), awaitLinks)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for linkProblem(rec.Links[0]) == "" && ctx.Err() == nil {
 		runtime.Gosched()

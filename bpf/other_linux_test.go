@@ -82,7 +82,7 @@ func TestStructOps(t *testing.T) {
 	for _, m := range r.Instance.Maps {
 		maps = append(maps, m.ID)
 	}
-	if left := waitGone(t.Context(), awaitLinks, maps, openMap); len(left) > 0 {
+	if left := waitGone(t.Context(), patience, maps, openMap); len(left) > 0 {
 		t.Errorf("maps %v are left", left)
 	}
 	b.checkGone(r.Instance)

@@ -128,15 +128,11 @@ func (b *bench) checkReplaced(old, now schemas.Instance) {
 			b.t.Errorf("link %d is left", id)
 		}
 	}
-	for _, id := range ids.programs {
-		if !gone(id, openProgram) {
-			b.t.Errorf("program %d is left", id)
-		}
+	if left := waitGone(b.t.Context(), patience, ids.programs, openProgram); len(left) > 0 {
+		b.t.Errorf("programs %v are left", left)
 	}
-	for _, id := range ids.maps {
-		if !gone(id, openMap) {
-			b.t.Errorf("map %d is left", id)
-		}
+	if left := waitGone(b.t.Context(), patience, ids.maps, openMap); len(left) > 0 {
+		b.t.Errorf("maps %v are left", left)
 	}
 }
 

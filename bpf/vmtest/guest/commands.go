@@ -22,7 +22,7 @@ import (
 
 // Patience and pace of the commands that wait.
 const (
-	waitAtMost = 20 * time.Second
+	waitAtMost = time.Minute
 	waitStep   = 100 * time.Millisecond
 )
 

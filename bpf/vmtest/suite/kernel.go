@@ -25,7 +25,7 @@ import (
 
 // Patience and pace of waiting for the kernel.
 const (
-	waitAtMost = 10 * time.Second
+	waitAtMost = 40 * time.Second
 	waitStep   = 20 * time.Millisecond
 )
 
