@@ -52,10 +52,13 @@ func (s *starting) attach(ctx context.Context, i int, pl *placement) error {
 type links []link.Link
 
 // Close closes all.
-func (l links) Close() error {
-	errs := make([]error, len(l))
-	for i := range l {
-		errs[i] = l[i].Close()
+func (l links) Close() error { return closeAll(l) }
+
+// closeAll closes all of a list, also when one fails.
+func closeAll[T io.Closer](list []T) error {
+	errs := make([]error, len(list))
+	for i := range list {
+		errs[i] = list[i].Close()
 	}
 	return join(errs...)
 }
@@ -109,13 +112,10 @@ func (s *starting) pinLink(ctx context.Context, pl *placement, l link.Link, path
 
 // release closes the descriptors of a started instance: its pins hold it now.
 func (s *starting) release() error {
-	var errs []error
-	for _, h := range s.held {
-		errs = append(errs, h.Close())
-	}
+	err := closeAll(s.held)
 	s.held = nil
 	s.objs.Close()
-	if err := join(errs...); err != nil {
+	if err != nil {
 		return fmt.Errorf("closing the links of instance %q: %w", s.rec.Name, err)
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +43,7 @@ func haveAttachType(program ebpf.ProgramType, at ebpf.AttachType) error {
 	if err := features.HaveProgramType(program); err != nil {
 		return err
 	}
-	prog, err := probeProgram(program, at, 1)
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: program, AttachType: at}, 1)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) || errors.Is(err, ebpf.ErrNotSupported) {
 		return unsupported(fmt.Sprintf("attach type %s", at), since)
 	}
@@ -52,12 +51,4 @@ func haveAttachType(program ebpf.ProgramType, at ebpf.AttachType) error {
 		return fmt.Errorf("asking the kernel about attach type %s: %w", at, err)
 	}
 	return prog.Close()
-}
-
-// probeProgram loads a program that returns a number and does nothing.
-func probeProgram(program ebpf.ProgramType, at ebpf.AttachType, result int32) (*ebpf.Program, error) {
-	return ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: program, AttachType: at, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, result), asm.Return()},
-	})
 }

@@ -203,6 +203,20 @@ func cutBinary(p *placement, form string) (name, rest string, err error) {
 	return name, rest, nil
 }
 
+// inTarget calls f with the binary of a target of a form, which is open meanwhile,
+// what the target says behind it, and the process of option pid.
+func inTarget(p *placement, form string, f func(b *userBinary, rest string, pid int) error) error {
+	pid, err := pidOption(p)
+	if err != nil {
+		return err
+	}
+	b, rest, err := openTarget(p, form)
+	if err != nil {
+		return err
+	}
+	return join(f(b, rest, pid), b.Close())
+}
+
 // openTarget opens the binary of a target of a form, and has the target name it
 // by its path.
 func openTarget(p *placement, form string) (b *userBinary, rest string, err error) {

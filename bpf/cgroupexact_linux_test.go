@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest/cgroups"
 )
 
 const (
@@ -26,12 +28,12 @@ func TestCgroupExact(t *testing.T) {
 	_, dir := ownCgroup(t)
 	loopbackUp(t)
 	var list []string
-	for _, e := range cgroupEvents() {
-		if e.event == "sockops" {
+	for _, e := range cgroups.Events() {
+		if e.Name == "sockops" {
 			list = append(list, "on_sockops=none") // sees many events of one connection
 			continue
 		}
-		list = append(list, "on_"+e.event+"="+e.hook+":"+dir)
+		list = append(list, "on_"+e.Name+"="+e.Hook+":"+dir)
 	}
 	rec := b.start(verified(t, "cgroup", objCgroup), RunOptions{Attach: attachments(t, list...)})
 	a := newActor(t, dir)
@@ -63,9 +65,9 @@ func TestCgroupExact(t *testing.T) {
 			a.do(tc.action)
 		}
 		after := b.values(rec.Name, "events")
-		for i, e := range cgroupEvents() {
-			if got, want := after[i]-before[i], times*tc.each[e.event]; got != want {
-				t.Errorf("%s %d times: %s was seen %d times, want %d", tc.action, times, e.event, got, want)
+		for i, e := range cgroups.Events() {
+			if got, want := after[i]-before[i], times*tc.each[e.Name]; got != want {
+				t.Errorf("%s %d times: %s was seen %d times, want %d", tc.action, times, e.Name, got, want)
 			}
 		}
 	}
@@ -122,7 +124,7 @@ func wantUnsupported(t *testing.T, err error, since string) {
 func TestCgroupAlone(t *testing.T) {
 	b := newBench(t)
 	_, dir := ownCgroup(t)
-	prog := must[*ebpf.Program](t)(probeProgram(ebpf.SockOps, ebpf.AttachCGroupSockOps, 1))
+	prog := must[*ebpf.Program](t)(tinyProgram(&ebpf.ProgramSpec{Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps}, 1))
 	defer prog.Close()
 	cgroup := must[int](t)(unix.Open(dir, unix.O_RDONLY|unix.O_CLOEXEC, 0))
 	defer unix.Close(cgroup)

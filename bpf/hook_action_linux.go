@@ -39,7 +39,7 @@ func (a actionHook) probe() error {
 
 func (a actionHook) try() error {
 	const loopback = 1
-	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.SchedACT})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.SchedACT}, 0)
 	if err != nil {
 		return err
 	}

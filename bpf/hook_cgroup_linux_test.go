@@ -15,39 +15,11 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest/cgroups"
 )
 
 const objCgroup = "testdata/cgroup.bpf.o"
-
-// cgroupEvents are the programs of cgroup.bpf.c in the order of their counters:
-// the part of their name that says which event, and their hook.
-func cgroupEvents() []struct{ event, hook string } {
-	return []struct{ event, hook string }{
-		{"ingress", "cgroup_skb"},
-		{"egress", "cgroup_skb"},
-		{"sock_create", "cgroup_sock"},
-		{"sock_release", "cgroup_sock"},
-		{"post_bind4", "cgroup_sock"},
-		{"post_bind6", "cgroup_sock"},
-		{"bind4", "cgroup_sock_addr"},
-		{"bind6", "cgroup_sock_addr"},
-		{"connect4", "cgroup_sock_addr"},
-		{"connect6", "cgroup_sock_addr"},
-		{"sendmsg4", "cgroup_sock_addr"},
-		{"sendmsg6", "cgroup_sock_addr"},
-		{"recvmsg4", "cgroup_sock_addr"},
-		{"recvmsg6", "cgroup_sock_addr"},
-		{"getpeername4", "cgroup_sock_addr"},
-		{"getpeername6", "cgroup_sock_addr"},
-		{"getsockname4", "cgroup_sock_addr"},
-		{"getsockname6", "cgroup_sock_addr"},
-		{"getsockopt", "cgroup_sockopt"},
-		{"setsockopt", "cgroup_sockopt"},
-		{"sysctl", "cgroup_sysctl"},
-		{"dev", "cgroup_device"},
-		{"sockops", "sockops"},
-	}
-}
 
 // ownCgroup makes a cgroup in a mount of cgroup2 of its own.
 func ownCgroup(t *testing.T) (root, dir string) {
@@ -134,8 +106,8 @@ func TestCgroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	var list []string
-	for _, e := range cgroupEvents() {
-		list = append(list, "on_"+e.event+"="+e.hook+":"+dir)
+	for _, e := range cgroups.Events() {
+		list = append(list, "on_"+e.Name+"="+e.Hook+":"+dir)
 	}
 	rec := b.start(verified(t, "cgroup", objCgroup), RunOptions{Attach: attachments(t, list...)})
 	inCgroup(t, root, dir, func() {
@@ -149,9 +121,9 @@ func TestCgroup(t *testing.T) {
 		must[[]byte](t)(os.ReadFile("/proc/sys/kernel/ostype"))
 	})
 	d, text := b.dump(rec.Name, "events")
-	for i, e := range cgroupEvents() {
+	for i, e := range cgroups.Events() {
 		if i >= len(d.Entries) || d.Entries[i].Value == json.Number("0") {
-			t.Errorf("%s was not seen: %s", e.event, text)
+			t.Errorf("%s was not seen: %s", e.Name, text)
 		}
 	}
 	b.stop(rec)
@@ -162,8 +134,8 @@ func TestCgroupRemoved(t *testing.T) {
 	b := newBench(t)
 	_, dir := ownCgroup(t)
 	var list []string
-	for _, e := range cgroupEvents() {
-		list = append(list, "on_"+e.event+"=none")
+	for _, e := range cgroups.Events() {
+		list = append(list, "on_"+e.Name+"=none")
 	}
 	list[1] = "on_egress=cgroup_skb:" + dir
 	rec := b.start(verified(t, "cgroup", objCgroup), RunOptions{Attach: attachments(t, list...)})
@@ -204,8 +176,8 @@ func TestCgroupRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var list []string
-			for _, e := range cgroupEvents() {
-				list = append(list, "on_"+e.event+"=none")
+			for _, e := range cgroups.Events() {
+				list = append(list, "on_"+e.Name+"=none")
 			}
 			list[20] = "on_sysctl=cgroup_sysctl" + tc.target
 			_, err := b.Run(t.Context(), verified(t, "cgroup", objCgroup), RunOptions{Attach: attachments(t, list...)})

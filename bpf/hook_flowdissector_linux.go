@@ -40,7 +40,7 @@ func (flowDissectorHook) probe() error {
 	if err := features.HaveProgramType(ebpf.FlowDissector); err != nil {
 		return err
 	}
-	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.FlowDissector, AttachType: ebpf.AttachFlowDissector})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.FlowDissector, AttachType: ebpf.AttachFlowDissector}, 0)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -44,10 +43,7 @@ func (iterHook) probe() error {
 	if _, err := os.Stat(kernelTypes); errors.Is(err, fs.ErrNotExist) {
 		return unsupported("its types (CONFIG_DEBUG_INFO_BTF)", "")
 	}
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "task", License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "task"}, 0)
 	if err != nil {
 		return err
 	}
@@ -120,8 +116,7 @@ func iterTargetOf(h *host, p *placement) (target *iterTarget, done func() error,
 	return nil, done, nil
 }
 
-// linkIter is BPF_LINK_CREATE, of which the loader's library knows only maps as
-// targets.
+// linkIter creates the link itself: the loader's library knows only maps as targets.
 func linkIter(prog *ebpf.Program, target *iterTarget) (link.Link, error) {
 	// The part of union bpf_attr for iterators.
 	attr := struct {
@@ -136,10 +131,5 @@ func linkIter(prog *ebpf.Program, target *iterTarget) (link.Link, error) {
 		attr.info = uint64(uintptr(unsafe.Pointer(target)))
 		attr.infoLen = uint32(unsafe.Sizeof(*target))
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	runtime.KeepAlive(prog)
-	if errno != 0 {
-		return nil, errno
-	}
-	return link.NewFromFD(int(fd))
+	return createLink(prog, &attr)
 }

@@ -99,6 +99,8 @@ type (
 // about it.
 type placement struct {
 	hook hook
+	// info is the hook's row of the table.
+	info inspect.HookInfo
 	// spec is the program in its object; nil where link.Program is a map, of hook
 	// struct_ops.
 	spec *ebpf.ProgramSpec
@@ -117,16 +119,6 @@ type placement struct {
 // String is the placement as `--attach` spells it.
 func (p *placement) String() string {
 	return schemas.Attachment{Program: p.link.Program, Hook: p.link.Hook, Target: p.link.Target}.String()
-}
-
-// info is the hook's row of the table.
-func (p *placement) info() inspect.HookInfo {
-	for _, info := range inspect.Hooks() {
-		if info.Name == p.link.Hook {
-			return info
-		}
-	}
-	return inspect.HookInfo{} // not for a placement that was made
 }
 
 // usage is an error of the person who wrote the attachment.
@@ -193,7 +185,8 @@ func findHook(name string) (hook, inspect.HookInfo, error) {
 
 // checkOptions refuses options the hook does not have, and values they cannot
 // take.
-func checkOptions(p *placement, info inspect.HookInfo) error {
+func checkOptions(p *placement) error {
+	info := p.info
 	for name, value := range p.link.Options {
 		i := slices.IndexFunc(info.Options, func(o inspect.OptionInfo) bool { return o.Name == name })
 		if i < 0 {

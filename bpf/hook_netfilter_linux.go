@@ -101,7 +101,7 @@ func netfilterPriority(p *placement) (int32, error) {
 
 // probeDefrag tries it in a network namespace made for that.
 func (n netfilterHook) probeDefrag(p *placement) error {
-	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Netfilter, AttachType: ebpf.AttachNetfilter})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Netfilter, AttachType: ebpf.AttachNetfilter}, 0)
 	if err != nil {
 		return nil // loading will tell
 	}

@@ -78,14 +78,14 @@ func TestLookup(t *testing.T) {
 // TestLookupNamespace attaches in another network namespace, which then goes.
 func TestLookupNamespace(t *testing.T) {
 	b := newBench(t)
-	ns := newOtherNetns(t)
+	ns := newFarNetns(t)
 	rec := b.start(verified(t, "x", objLookup), RunOptions{Attach: attachments(t, "steer=sk_lookup,netns="+ns.path)})
 	here := must[uint64](t)(currentNetns())
 	if rec.Links[0].Netns == here || rec.Links[0].Netns == 0 {
 		t.Errorf("network namespace %d is that of the test", rec.Links[0].Netns)
 	}
 	var errConnect error
-	ns.do(func() {
+	ns.do(t, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err == nil {
 			err = netlink.LinkSetUp(lo)
@@ -94,12 +94,13 @@ func TestLookupNamespace(t *testing.T) {
 		if errConnect = errors.Join(err, errSocket); errConnect == nil {
 			errConnect = errors.Join(unix.Connect(fd, loopback(7007)), unix.Close(fd))
 		}
+		return nil
 	})
 	if !errors.Is(errConnect, unix.ECONNREFUSED) {
 		t.Errorf("connecting without a listener in the map: %v", errConnect)
 	}
 	b.wantCounts(rec.Name, "lookups", 1)
-	ns.end()
+	ns.end(t)
 	awaitProblem(t, rec.Links[0])
 	st, err := b.Get(t.Context(), rec.Name)
 	if err != nil || len(st.Problems) != 1 || !strings.Contains(st.Problems[0], "attached to nothing any more") {

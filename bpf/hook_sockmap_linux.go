@@ -223,7 +223,7 @@ func probeSockmap(program ebpf.ProgramType, at ebpf.AttachType) (linked bool, er
 		return false, fmt.Errorf("asking the kernel about maps of sockets: %w", err)
 	}
 	defer m.Close()
-	prog, err := probeProgram(program, at, 1) // SK_PASS
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: program, AttachType: at}, 1) // SK_PASS
 	if err != nil {
 		return false, fmt.Errorf("asking the kernel about programs of type %s: %w", program, err)
 	}

@@ -38,44 +38,34 @@ func (uprobeHook) target() (what, example string) { return "a place in a program
 // prepare checks that there is such a place, and such a process.
 func (uprobeHook) prepare(_ context.Context, _ *host, p *placement) error {
 	p.spec.AttachType = ebpf.AttachNone // of a section for uprobe.multi
-	if _, err := pidOption(p); err != nil {
+	return inTarget(p, uprobeForm, func(b *userBinary, where string, _ int) error {
+		_, err := b.offset(p, where)
 		return err
-	}
-	b, where, err := openTarget(p, uprobeForm)
-	if err != nil {
-		return err
-	}
-	_, err = b.offset(p, where)
-	return join(err, b.Close())
+	})
 }
 
-func (u uprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (l io.Closer, err error) {
-	pid, err := pidOption(p)
-	if err != nil {
-		return nil, err
-	}
-	b, where, err := openTarget(p, uprobeForm)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = join(err, b.Close()) }()
-	offset, err := b.offset(p, where)
-	if err != nil {
-		return nil, err
-	}
-	executable, err := link.OpenExecutable(b.path)
-	if err != nil {
-		return nil, fmt.Errorf("attaching %s: %w", p, err)
-	}
-	probe := executable.Uprobe
-	if u.ret {
-		probe = executable.Uretprobe
-	}
-	held, err := probe("", prog, &link.UprobeOptions{Address: offset, PID: pid})
-	if err != nil {
-		return nil, uprobeError(p, err)
-	}
-	return held, nil
+func (u uprobeHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (held io.Closer, err error) {
+	err = inTarget(p, uprobeForm, func(b *userBinary, where string, pid int) error {
+		offset, err := b.offset(p, where)
+		if err != nil {
+			return err
+		}
+		executable, err := link.OpenExecutable(b.path)
+		if err != nil {
+			return fmt.Errorf("attaching %s: %w", p, err)
+		}
+		probe := executable.Uprobe
+		if u.ret {
+			probe = executable.Uretprobe
+		}
+		l, err := probe("", prog, &link.UprobeOptions{Address: offset, PID: pid})
+		if err != nil {
+			return uprobeError(p, err)
+		}
+		held = l
+		return nil
+	})
+	return held, err
 }
 
 func (uprobeHook) probe() error {

@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -47,18 +45,13 @@ func (u uprobeMultiHook) prepare(_ context.Context, h *host, p *placement) error
 	if u.session {
 		p.spec.AttachType = attachUprobeSession
 	}
-	if _, err := pidOption(p); err != nil {
+	return inTarget(p, uprobeMultiForm, func(b *userBinary, pattern string, _ int) error {
+		found, err := b.matching(p, pattern)
+		if err == nil && probes.IsPattern(pattern) {
+			p.notice(h.log, "%q matches %d function(s) of %q", pattern, len(found), b.name)
+		}
 		return err
-	}
-	b, pattern, err := openTarget(p, uprobeMultiForm)
-	if err != nil {
-		return err
-	}
-	found, err := b.matching(p, pattern)
-	if err == nil && probes.IsPattern(pattern) {
-		p.notice(h.log, "%q matches %d function(s) of %q", pattern, len(found), b.name)
-	}
-	return join(err, b.Close())
+	})
 }
 
 // matching are the offsets of the functions that match; there is at least one.
@@ -83,25 +76,20 @@ func (b *userBinary) matching(p *placement, pattern string) ([]uint64, error) {
 	return offsets, nil
 }
 
-func (u uprobeMultiHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (l io.Closer, err error) {
-	pid, err := pidOption(p)
-	if err != nil {
-		return nil, err
-	}
-	b, pattern, err := openTarget(p, uprobeMultiForm)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = join(err, b.Close()) }()
-	offsets, err := b.matching(p, pattern)
-	if err != nil {
-		return nil, err
-	}
-	held, err := u.link(b.path, prog, &link.UprobeMultiOptions{Addresses: offsets, PID: uint32(pid)})
-	if err != nil {
-		return nil, uprobeError(p, err)
-	}
-	return held, nil
+func (u uprobeMultiHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (held io.Closer, err error) {
+	err = inTarget(p, uprobeMultiForm, func(b *userBinary, pattern string, pid int) error {
+		offsets, err := b.matching(p, pattern)
+		if err != nil {
+			return err
+		}
+		l, err := u.link(b.path, prog, &link.UprobeMultiOptions{Addresses: offsets, PID: uint32(pid)})
+		if err != nil {
+			return uprobeError(p, err)
+		}
+		held = l
+		return nil
+	})
+	return held, err
 }
 
 // link puts one probe at all the places of opts.
@@ -119,8 +107,8 @@ func (u uprobeMultiHook) link(path string, prog *ebpf.Program, opts *link.Uprobe
 	return executable.UprobeMulti(nil, prog, opts)
 }
 
-// uprobeSession creates the link the loader does not: BPF_LINK_CREATE with the
-// attach type of sessions.
+// uprobeSession creates the link the loader does not know, with the attach type of
+// sessions.
 func uprobeSession(path string, prog *ebpf.Program, opts *link.UprobeMultiOptions) (link.Link, error) {
 	name, err := unix.BytePtrFromString(path)
 	if err != nil {
@@ -136,12 +124,7 @@ func uprobeSession(path string, prog *ebpf.Program, opts *link.UprobeMultiOption
 		path: unsafe.Pointer(name), offsets: unsafe.Pointer(unsafe.SliceData(opts.Addresses)),
 		count: uint32(len(opts.Addresses)), pid: opts.PID,
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	runtime.KeepAlive(prog)
-	if errno != 0 {
-		return nil, errno
-	}
-	return link.NewFromFD(int(fd))
+	return createLink(prog, &attr)
 }
 
 // probe asks for a link on a folder: a kernel that has such links finds that it
@@ -150,10 +133,7 @@ func (u uprobeMultiHook) probe() error {
 	if err := (uprobeHook{}).probe(); err != nil || !u.session {
 		return join(err, features.HaveBPFLinkUprobeMulti())
 	}
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.Kprobe, AttachType: attachUprobeSession, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Kprobe, AttachType: attachUprobeSession}, 0)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {
 		return ebpf.ErrNotSupported
 	}

@@ -44,15 +44,12 @@ type staticProbe struct {
 // prepare looks the probe up, and has the program loaded for as many places as
 // it has.
 func (usdtHook) prepare(_ context.Context, h *host, p *placement) error {
-	if _, err := pidOption(p); err != nil {
+	var found *staticProbe
+	err := inTarget(p, usdtForm, func(b *userBinary, where string, _ int) (err error) {
+		found, err = b.staticProbe(p, where)
 		return err
-	}
-	b, where, err := openTarget(p, usdtForm)
+	})
 	if err != nil {
-		return err
-	}
-	found, err := b.staticProbe(p, where)
-	if err = join(err, b.Close()); err != nil {
 		return err
 	}
 	if found.args != nil && !havePerfLinks() {
@@ -72,16 +69,16 @@ func (usdtHook) prepare(_ context.Context, h *host, p *placement) error {
 	return nil
 }
 
-func (usdtHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (l io.Closer, err error) {
-	pid, err := pidOption(p)
-	if err != nil {
-		return nil, err
-	}
-	b, where, err := openTarget(p, usdtForm)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = join(err, b.Close()) }()
+func (usdtHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (held io.Closer, err error) {
+	err = inTarget(p, usdtForm, func(b *userBinary, where string, pid int) (err error) {
+		held, err = attachStatic(h, p, prog, b, where, pid)
+		return err
+	})
+	return held, err
+}
+
+// attachStatic attaches to the probe that where names in the open file.
+func attachStatic(h *host, p *placement, prog *ebpf.Program, b *userBinary, where string, pid int) (io.Closer, error) {
 	found, err := b.staticProbe(p, where)
 	if err != nil {
 		return nil, err
@@ -113,13 +110,7 @@ func (usdtHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Prog
 type closers []io.Closer
 
 // Close closes all of them.
-func (c closers) Close() error {
-	errs := make([]error, len(c))
-	for i := range c {
-		errs[i] = c[i].Close()
-	}
-	return join(errs...)
-}
+func (c closers) Close() error { return closeAll(c) }
 
 // oneByOne attaches to each place by a perf event of its own. A single one is
 // returned as the link it is.

@@ -54,7 +54,7 @@ func checkFrags(p *placement) error {
 	if p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS == 0 {
 		return nil
 	}
-	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Flags: unix.BPF_F_XDP_HAS_FRAGS}, 0)
 	if errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("%s: %w", p, unsupported("XDP programs for packets in several buffers (section xdp.frags)", "5.18"))
 	}
@@ -72,7 +72,7 @@ func prepareOffload(p *placement) error {
 			return p.usage("mode=offload is for programs without maps: bpfimg makes none in a device")
 		}
 	}
-	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Ifindex: p.link.Ifindex})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Ifindex: p.link.Ifindex}, 0)
 	if err != nil {
 		return &KernelError{Op: "attaching " + p.String(), Err: fmt.Errorf(
 			"the driver of %q does not offload programs to its device (mode=native may work): %w", p.link.Target, err)}

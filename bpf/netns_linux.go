@@ -77,12 +77,17 @@ func inNetns(path string, f func() error) error {
 	if path == "" {
 		return f()
 	}
+	return onOwnThread(func() error { return enterAnd(path, f) })
+}
+
+// onOwnThread calls f on a thread that nothing else uses.
+func onOwnThread(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
 		// Never unlocked: the thread ends with this goroutine, and cannot be met
 		// again in the wrong namespace.
 		runtime.LockOSThread()
-		result <- enterAnd(path, f)
+		result <- f()
 	}()
 	return <-result
 }

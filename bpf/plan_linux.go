@@ -232,7 +232,7 @@ func newPlacement(spec *ebpf.ProgramSpec, d *schemas.Program, a schemas.Attachme
 	if err != nil {
 		return nil, fmt.Errorf("program %q: %w", d.Name, err)
 	}
-	p := &placement{hook: h, spec: spec, link: schemas.InstanceLink{
+	p := &placement{hook: h, info: info, spec: spec, link: schemas.InstanceLink{
 		Program: d.Name, Hook: a.Hook, Target: a.Target, Options: maps.Clone(a.Options), Via: viaLink,
 	}}
 	if spec.Type == ebpf.UnspecifiedProgram {
@@ -243,7 +243,7 @@ func newPlacement(spec *ebpf.ProgramSpec, d *schemas.Program, a schemas.Attachme
 	} else if !slices.Contains(info.Programs, d.Type) {
 		return nil, p.usage("the program is of type %s, and that hook takes %s", d.Type, strings.Join(info.Programs, ", "))
 	}
-	return p, checkOptions(p, info)
+	return p, checkOptions(p)
 }
 
 // takeIface gives --iface to the one network program that has no --attach, and

@@ -63,13 +63,13 @@ func (p *plan) placeStructOps(given map[string]schemas.Attachment) error {
 		if err != nil {
 			return fmt.Errorf("map %q: %w", name, err)
 		}
-		pl := &placement{hook: h, given: asked, link: schemas.InstanceLink{
+		pl := &placement{hook: h, info: info, given: asked, link: schemas.InstanceLink{
 			Program: name, Map: name, Hook: where.Hook, Target: where.Target, Options: maps.Clone(where.Options), Via: viaLink,
 		}}
 		if where.Hook != hookStructOps {
 			return pl.usage("%q is a struct_ops map, which only hook struct_ops takes", name)
 		}
-		if err := checkOptions(pl, info); err != nil {
+		if err := checkOptions(pl); err != nil {
 			return err
 		}
 		p.placements = append(p.placements, pl)

@@ -144,7 +144,7 @@ func (s *starting) prepareHook(ctx context.Context, pl *placement) error {
 	}
 	pl.link.NetnsPath = path
 	err = inNetns(path, func() error {
-		if info := pl.info(); info.HasOption(inspect.OptionNetns) {
+		if pl.info.HasOption(inspect.OptionNetns) {
 			if pl.link.Netns, err = currentNetns(); err != nil {
 				return err
 			}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -109,41 +108,6 @@ func (b *bench) wantCounts(instance, name string, want ...uint64) {
 		}
 	}
 }
-
-// otherNetns is a network namespace that lives as long as the thread in it.
-type otherNetns struct {
-	path string
-	work chan func()
-}
-
-func newOtherNetns(t *testing.T) *otherNetns {
-	t.Helper()
-	ns := &otherNetns{work: make(chan func())}
-	ready := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		ns.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", unix.Getpid(), unix.Gettid())
-		ready <- err
-		for f := range ns.work {
-			f()
-		}
-	}()
-	if err := <-ready; err != nil {
-		t.Fatal(err)
-	}
-	return ns
-}
-
-// do calls f in the namespace. f must not end the test.
-func (ns *otherNetns) do(f func()) {
-	done := make(chan struct{})
-	ns.work <- func() { defer close(done); f() }
-	<-done
-}
-
-// end lets the namespace go.
-func (ns *otherNetns) end() { close(ns.work) }
 
 // awaitProblem waits until the kernel, which detaches in the background, has let
 // go of a link's target: of a network namespace that can take long, since it takes

@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"unsafe"
+	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
@@ -47,16 +46,16 @@ func (p *plan) supported(foreground bool) error {
 			return err
 		}
 	}
-	asked := map[string]bool{}
+	asked, perfLinks := map[string]bool{}, sync.OnceValue(havePerfLinks)
 	for _, pl := range p.placements {
 		if asked[pl.link.Hook] {
 			continue
 		}
 		asked[pl.link.Hook] = true
-		if err := probeHook(pl.hook, pl.info()); err != nil {
+		if err := probeHook(pl.hook, pl.info); err != nil {
 			return fmt.Errorf("%s: %w", pl, err)
 		}
-		if _, perf := pl.hook.(perfHolder); perf && !foreground && !havePerfLinks() {
+		if _, perf := pl.hook.(perfHolder); perf && !foreground && !perfLinks() {
 			return fmt.Errorf("%s: %w; --foreground attaches it for as long as bpfimg runs", pl,
 				unsupported("keeping a probe, tracepoint or perf event attached without its process", "5.15"))
 		}
@@ -88,18 +87,14 @@ func havePerfLinks() bool { return haveLinks(ebpf.TracePoint, ebpf.AttachPerfEve
 // links finds the target missing, one that has not the request wrong. It takes a
 // program, because Linux 5.10 looks at that first.
 func haveLinks(program ebpf.ProgramType, at ebpf.AttachType) bool {
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: program, AttachType: at, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: program, AttachType: at}, 0)
 	if err != nil {
 		return false
 	}
 	defer prog.Close()
-	type linkCreate struct{ prog, target, attachType, flags uint32 }
-	attr := linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(at)}
-	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	return errno == unix.EBADF
+	type linkCreate struct{ prog, target, attachType, _ uint32 }
+	_, err = createLink(prog, &linkCreate{prog: uint32(prog.FD()), target: ^uint32(0), attachType: uint32(at)})
+	return errors.Is(err, unix.EBADF)
 }
 
 func probeHook(h hook, info inspect.HookInfo) error {
@@ -136,10 +131,7 @@ func (t tracingHook) probe() error {
 	case ebpf.AttachModifyReturn:
 		target = "security_file_open"
 	}
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.Tracing, AttachType: t.at, AttachTo: target, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
+	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: t.at, AttachTo: target}, 0)
 	if errors.Is(err, btf.ErrNotFound) {
 		return nil // built without the test function: only loading a real one tells
 	}

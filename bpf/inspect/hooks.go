@@ -75,11 +75,16 @@ func Hooks() []HookInfo {
 // when unknown; the target, "" when the section leaves it open; and options, nil
 // when it sets none. progType and attachType are in libbpf's spelling.
 func HookOf(progType, attachType, section string) (hook, target string, options map[string]string) {
+	return hookOf(Hooks(), progType, attachType, section)
+}
+
+// hookOf is HookOf with a table that is made once for many programs.
+func hookOf(hooks []HookInfo, progType, attachType, section string) (hook, target string, options map[string]string) {
 	// A question mark keeps a program from being loaded by default (libbpf).
 	section = strings.TrimPrefix(section, "?")
 	var best HookInfo
 	longest := 0
-	for _, h := range Hooks() {
+	for _, h := range hooks {
 		if !slices.Contains(h.Programs, progType) {
 			continue
 		}

@@ -21,14 +21,15 @@ const flagSleepable = 1 << 4
 // describePrograms describes every program, sorted by name.
 func describePrograms(spec *ebpf.CollectionSpec) []schemas.Program {
 	out := make([]schemas.Program, 0, len(spec.Programs))
+	hooks := Hooks()
 	for _, p := range spec.Programs {
-		out = append(out, describeProgram(p))
+		out = append(out, describeProgram(p, hooks))
 	}
 	slices.SortFunc(out, func(a, b schemas.Program) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
-func describeProgram(p *ebpf.ProgramSpec) schemas.Program {
+func describeProgram(p *ebpf.ProgramSpec, hooks []HookInfo) schemas.Program {
 	out := schemas.Program{
 		Name:         p.Name,
 		Type:         programType(p.Type),
@@ -38,7 +39,7 @@ func describeProgram(p *ebpf.ProgramSpec) schemas.Program {
 		License:      p.License,
 		Sleepable:    p.Flags&flagSleepable != 0,
 	}
-	out.Hook, out.Target, out.Options = HookOf(out.Type, out.AttachType, out.Section)
+	out.Hook, out.Target, out.Options = hookOf(hooks, out.Type, out.AttachType, out.Section)
 	out.Helpers, out.Kfuncs = calls(p.Instructions)
 	return out
 }

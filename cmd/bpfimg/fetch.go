@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/verify"
@@ -76,6 +77,38 @@ func (s *session) fetchFrom(ctx context.Context, src image.Source, ref image.Ref
 		return nil, fmt.Errorf("pulling %s: %w", ref, err)
 	}
 	return j.check(img)
+}
+
+// withVerified fetches and verifies an image for do, which loads it, and keeps it
+// in the local store meanwhile. Whether loading is permitted, and what check (if
+// not nil) says, is known before anything is downloaded.
+func (s *session) withVerified(
+	ref image.Reference, check func(context.Context, *bpf.Manager) error, do func(context.Context, *bpf.Manager, *verify.Verified) error,
+) error {
+	j, err := s.newJudge(ref)
+	if err != nil {
+		return err
+	}
+	manager, err := s.manager()
+	if err != nil {
+		return err
+	}
+	if err := manager.Permitted(); err != nil {
+		return err
+	}
+	ctx, cancel := s.deadline()
+	defer cancel()
+	if check != nil {
+		if err := check(ctx, manager); err != nil {
+			return err
+		}
+	}
+	f, err := s.fetch(ctx, ref, j)
+	if err != nil {
+		return err
+	}
+	defer s.keep(ctx, f, ref)()
+	return do(ctx, manager, f.verified)
 }
 
 // keep writes what was fetched and verified into the store, beside the loading,

@@ -4,12 +4,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
 )
 
@@ -40,28 +42,15 @@ func (s *session) run(ref image.Reference) error {
 	if err != nil {
 		return err
 	}
-	j, err := s.newJudge(ref)
+	var running *bpf.Running
+	err = s.withVerified(ref, nil, func(ctx context.Context, manager *bpf.Manager, v *verify.Verified) (err error) {
+		if running, err = manager.Run(ctx, v, opts); err != nil {
+			return fmt.Errorf("running %s@%s: %w", ref.Name(), v.Digest(), err)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	manager, err := s.manager()
-	if err != nil {
-		return err
-	}
-	if err := manager.Permitted(); err != nil {
-		return err
-	}
-	ctx, cancel := s.deadline()
-	defer cancel()
-	f, err := s.fetch(ctx, ref, j)
-	if err != nil {
-		return err
-	}
-	kept := s.keep(ctx, f, ref)
-	running, err := manager.Run(ctx, f.verified, opts)
-	kept()
-	if err != nil {
-		return fmt.Errorf("running %s@%s: %w", ref.Name(), f.verified.Digest(), err)
 	}
 	err = s.print(running.Instance, func() error { return showRunning(s.term, running.Instance) })
 	if opts.Foreground && err == nil {

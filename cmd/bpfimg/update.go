@@ -4,10 +4,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
 )
 
@@ -41,33 +43,22 @@ func (s *session) update(name string, ref image.Reference) error {
 	if err != nil {
 		return err
 	}
-	j, err := s.newJudge(ref)
-	if err != nil {
+	known := func(ctx context.Context, manager *bpf.Manager) error {
+		_, err := manager.Maps(ctx, name)
 		return err
 	}
-	manager, err := s.manager()
-	if err != nil {
-		return err
-	}
-	if err := manager.Permitted(); err != nil {
-		return err
-	}
-	ctx, cancel := s.deadline()
-	defer cancel()
-	if _, err := manager.Maps(ctx, name); err != nil {
-		return err // before anything is downloaded
-	}
-	f, err := s.fetch(ctx, ref, j)
-	if err != nil {
-		return err
-	}
-	kept := s.keep(ctx, f, ref)
-	updated, err := manager.Update(ctx, name, f.verified, bpf.UpdateOptions{
-		Attach: run.Attach, Set: run.Set, MaxEntries: run.MaxEntries, FreshMaps: !s.c.Bool("keep-maps"),
+	var updated *bpf.Updated
+	err = s.withVerified(ref, known, func(ctx context.Context, manager *bpf.Manager, v *verify.Verified) (err error) {
+		updated, err = manager.Update(ctx, name, v, bpf.UpdateOptions{
+			Attach: run.Attach, Set: run.Set, MaxEntries: run.MaxEntries, FreshMaps: !s.c.Bool("keep-maps"),
+		})
+		if err != nil {
+			return fmt.Errorf("updating %s to %s@%s: %w", name, ref.Name(), v.Digest(), err)
+		}
+		return nil
 	})
-	kept()
 	if err != nil {
-		return fmt.Errorf("updating %s to %s@%s: %w", name, ref.Name(), f.verified.Digest(), err)
+		return err
 	}
 	return s.print(updated, func() error { return showUpdated(s.term, updated) })
 }

@@ -8,6 +8,8 @@ package main
 import (
 	"fmt"
 	"slices"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest/cgroups"
 )
 
 // cgroupRows attach to all events of one hook together, and want each counted.
@@ -18,19 +20,19 @@ func cgroupRows() []row {
 	} {
 		r := row{hook: hook, object: "cgroup", event: func(e *env) error { return e.child("talk", e.cgroup) }}
 		var watched []int
-		for i, event := range cgroupEvents() {
+		for i, event := range cgroups.Events() {
 			where := "none"
-			if event.hook == hook {
+			if event.Hook == hook {
 				where = hook + ":$CGROUP"
 				watched = append(watched, i)
 			}
-			r.attach = append(r.attach, "on_"+event.name+"="+where)
+			r.attach = append(r.attach, "on_"+event.Name+"="+where)
 		}
 		r.seen = func(e *env) error {
 			counts, err := e.counts("events")
 			for i, n := range counts {
 				if slices.Contains(watched, i) != (n > 0) {
-					return fmt.Errorf("%s was counted %d times", cgroupEvents()[i].name, n)
+					return fmt.Errorf("%s was counted %d times", cgroups.Events()[i].Name, n)
 				}
 			}
 			return err
@@ -38,34 +40,4 @@ func cgroupRows() []row {
 		list = append(list, r)
 	}
 	return append(list, cgroupMoreRows()...)
-}
-
-// cgroupEvents are the programs of cgroup.bpf.c in the order of their counters:
-// the part of their name that says which event, and their hook.
-func cgroupEvents() []struct{ name, hook string } {
-	return []struct{ name, hook string }{
-		{"ingress", "cgroup_skb"},
-		{"egress", "cgroup_skb"},
-		{"sock_create", "cgroup_sock"},
-		{"sock_release", "cgroup_sock"},
-		{"post_bind4", "cgroup_sock"},
-		{"post_bind6", "cgroup_sock"},
-		{"bind4", "cgroup_sock_addr"},
-		{"bind6", "cgroup_sock_addr"},
-		{"connect4", "cgroup_sock_addr"},
-		{"connect6", "cgroup_sock_addr"},
-		{"sendmsg4", "cgroup_sock_addr"},
-		{"sendmsg6", "cgroup_sock_addr"},
-		{"recvmsg4", "cgroup_sock_addr"},
-		{"recvmsg6", "cgroup_sock_addr"},
-		{"getpeername4", "cgroup_sock_addr"},
-		{"getpeername6", "cgroup_sock_addr"},
-		{"getsockname4", "cgroup_sock_addr"},
-		{"getsockname6", "cgroup_sock_addr"},
-		{"getsockopt", "cgroup_sockopt"},
-		{"setsockopt", "cgroup_sockopt"},
-		{"sysctl", "cgroup_sysctl"},
-		{"dev", "cgroup_device"},
-		{"sockops", "sockops"},
-	}
 }
