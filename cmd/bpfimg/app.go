@@ -57,6 +57,7 @@ func newApp(term *terminal) *cli.App {
 func commands(term *terminal) []*cli.Command {
 	list := []*cli.Command{
 		inspectCommand(term),
+		diffCommand(term),
 		buildCommand(term),
 		pushCommand(term),
 		generateKeyPairCommand(term),

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,8 +11,6 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
-	"github.com/bpfimg/bpfimg/image"
-	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
 )
@@ -79,39 +76,23 @@ func inspectFile(path string) (inspection, error) {
 	return inspection{Objects: []schemas.Object{o}}, nil
 }
 
-// inspectImage looks into the local store first, then asks the registry. What
-// it shows is read from the objects themselves; labels are shown as such.
+// inspectImage shows an image from wherever it is. What it shows is read from
+// the objects themselves; labels are shown as such.
 func (s *session) inspectImage(arg string) (inspection, error) {
-	ref, err := parseReference(arg)
-	if err != nil {
-		return inspection{}, err
-	}
 	ctx, cancel := s.deadline()
 	defer cancel()
-	opts := pull.Options{Platform: s.c.String("platform"), SkipCandidates: true}
-	store, err := s.store()
+	img, err := s.look(ctx, arg)
 	if err != nil {
 		return inspection{}, err
 	}
-	img, err := pull.Fetch(ctx, store, ref, opts)
-	if errors.Is(err, image.ErrNotFound) {
-		var registry *image.Registry
-		if registry, err = s.registry(nil); err != nil {
-			return inspection{}, err
-		}
-		img, err = pull.Fetch(ctx, registry, ref, opts)
-	}
-	if err != nil {
-		return inspection{}, fmt.Errorf("inspecting %s: %w", ref, err)
-	}
 	result := inspection{
-		Reference: ref.String(), Digest: img.Manifest.Descriptor.Digest.String(),
+		Reference: arg, Digest: img.Manifest.Descriptor.Digest.String(),
 		Format: string(img.Format), Labels: img.Labels,
 	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
 		if err != nil {
-			return result, fmt.Errorf("inspecting %s: object %q: %w", ref, file.File, err)
+			return result, fmt.Errorf("inspecting %s: object %q: %w", arg, file.File, err)
 		}
 		result.Objects = append(result.Objects, o)
 	}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
+)
+
+// look reads what arg names, without verifying it: an object file, which makes
+// an image of one nameless object, or an image wherever it is. A plain reference
+// is looked for in the local store first and then in the registry.
+func (s *session) look(ctx context.Context, arg string) (*pull.Image, error) {
+	l, err := parseLocation(arg)
+	switch {
+	case looksLikeFile(arg):
+		data, err := readLimited(arg, inspect.MaxObject)
+		if err != nil {
+			return nil, err
+		}
+		return &pull.Image{Objects: []pull.Object{{File: filepath.Base(arg), Bytes: data}}}, nil
+	case err != nil:
+		return nil, err
+	}
+	places, err := s.places(nil)
+	if err != nil {
+		return nil, err
+	}
+	if l.Transport == image.TransportRegistry {
+		stored := image.Location{Transport: image.TransportStore, Reference: l.Reference}
+		img, err := s.lookAt(ctx, places, stored)
+		if !errors.Is(err, image.ErrNotFound) {
+			return img, err
+		}
+	}
+	return s.lookAt(ctx, places, l)
+}
+
+func (s *session) lookAt(ctx context.Context, places image.Places, l image.Location) (img *pull.Image, err error) {
+	origin, err := places.Origin(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, origin.Close()) }()
+	img, err = pull.Fetch(ctx, origin.Source, origin.Ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: true})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", l, err)
+	}
+	return img, nil
+}
