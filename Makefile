@@ -19,6 +19,11 @@ demo: ## the main job on this machine, as root, command by command
 test: ## everything, from a fresh machine
 	CGO_ENABLED=1 .ci/test
 
+.PHONY: test-interop
+test-interop: ## other people's registries and clients, in both directions
+	.ci/install
+	go test -v -count=1 -run '^TestInterop$$' ./cmd/bpfimg
+
 .PHONY: test-kernels
 test-kernels: ## the real binary and every hook inside other kernels (qemu)
 	.ci/install packages

@@ -34,6 +34,11 @@ var registries = map[string]func(t *testing.T, dir string) (address string){
 	},
 	"docker-registry": func(t *testing.T, dir string) string { return distribution(t, dir, "docker-registry") },
 	"distribution-v3": func(t *testing.T, dir string) string { return distribution(t, dir, "registry") },
+	"crane": func(t *testing.T, dir string) string {
+		address := freeAddress(t)
+		serveRegistry(t, address, "crane", "registry", "serve", "--address", address, "--disk", dir)
+		return address
+	},
 }
 
 // TestInterop runs testdata/interop/*.txtar against each registry: what other
@@ -63,18 +68,24 @@ func TestInterop(t *testing.T) {
 // distribution starts Debian's docker-registry (2.8) or distribution 3, which
 // share the form of their configuration.
 func distribution(t *testing.T, dir, program string) string {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Skipf("SKIP-REASON: %s is not installed; .ci/install brings it", program)
-	}
 	address := freeAddress(t)
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: %s}\nhttp: {addr: %s}\n", dir, address)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	serveRegistry(t, address, program, "serve", config)
+	return address
+}
+
+// serveRegistry starts a registry's program and waits until it answers.
+func serveRegistry(t *testing.T, address, program string, args ...string) {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Skipf("SKIP-REASON: %s is not installed; .ci/install brings it", program)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd := exec.CommandContext(ctx, path, "serve", config)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
 	if err := cmd.Start(); err != nil {
@@ -85,7 +96,6 @@ func distribution(t *testing.T, dir, program string) string {
 		_ = cmd.Wait() // ends by the signal
 	})
 	await(t, "http://"+address+"/v2/")
-	return address
 }
 
 // freeAddress is a loopback address nobody listened on a moment ago.
