@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull/pulltest"
+	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -88,7 +89,7 @@ func TestForeignRefused(t *testing.T) {
 		text                 string
 	}{
 		"a gadget of WebAssembly alone": {
-			gadget.artifactType, gadget.config,
+			gadget.artifactType, emptyConfig,
 			layers{layer("application/vnd.gadget.wasm.program.v1+binary", "", wasmMagic)},
 			ErrBadImage, "no eBPF program",
 		},
@@ -151,6 +152,20 @@ func TestForeignMarks(t *testing.T) {
 	img := k.mustFetch(Options{})
 	if img.Format != FormatGadget || len(img.Notes) != 1 || !strings.Contains(img.Notes[0], `layer 1, of type "application/x-\x1b[2J"`) {
 		t.Errorf("format %q, notes %q", img.Format, img.Notes)
+	}
+}
+
+// Any one of the older labels tells an image of bpfman.
+func TestOldLabels(t *testing.T) {
+	for _, label := range []string{
+		schemas.LabelOldProgramType, schemas.LabelOldProgramName, schemas.LabelOldFilename,
+		schemas.LabelOldSectionName, schemas.LabelOldFunctionName,
+	} {
+		k := newKit(t, testregistry.Options{})
+		k.image(pushed{tag: "v1", labels: map[string]string{label: "x.o"}, layers: [][]byte{archive(t, file{name: "x.o", content: "x"})}})
+		if img := k.mustFetch(Options{}); img.Format != FormatBpfmanOld {
+			t.Errorf("%s: format %q", label, img.Format)
+		}
 	}
 }
 
