@@ -24,6 +24,34 @@ import (
 var readers = map[string]func(t *testing.T, body string){
 	"bpfman":     func(t *testing.T, body string) { readLabels(t, body, pull.FormatBpfman) },
 	"bpfman-old": func(t *testing.T, body string) { readLabels(t, body, pull.FormatBpfmanOld) },
+	"gadget":     func(t *testing.T, body string) { readManifest(t, body, "name: xdp-counter\n", pull.FormatGadget) },
+	"bumblebee":  func(t *testing.T, body string) { readManifest(t, body, "{}", pull.FormatBumblebee) },
+}
+
+// readManifest pulls the example as the manifest in body describes it.
+func readManifest(t *testing.T, body, config string, want pull.Format) {
+	store, err := image.OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := reference(t, "registry.example/foreign:v1")
+	object := read(t, objectFile)
+	for _, data := range [][]byte{object, []byte(config)} {
+		if err := store.PutBlob(t.Context(), ref, descriptor("application/octet-stream", data), data, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := image.Manifest{Descriptor: descriptor(ocispec.MediaTypeImageManifest, []byte(body)), Bytes: []byte(body)}
+	if err := store.PutManifest(t.Context(), ref, m); err != nil {
+		t.Fatal(err)
+	}
+	img, err := pull.Fetch(t.Context(), store, ref, pull.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.Format != want || len(img.Objects) != 1 || img.Objects[0].File != "program.o" || !bytes.Equal(img.Objects[0].Bytes, object) {
+		t.Errorf("read as %q with %d objects, want %q", img.Format, len(img.Objects), want)
+	}
 }
 
 // readLabels pulls an image with the labels in body, as a container builder

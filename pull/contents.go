@@ -79,7 +79,14 @@ func read(img *Image, manifest ocispec.Manifest, layers [][]byte) error {
 	if img.Described, err = parseDescription(config.labels, recogniser.format); err != nil {
 		return err
 	}
-	img.Objects, err = recogniser.objects(contents{manifest, config, layers})
+	c := contents{manifest, config, layers}
+	switch img.Format {
+	case FormatGadget:
+		gadgetExtras(c, img)
+	case FormatBumblebee:
+		img.Notes = bumblebee.notes(c)
+	}
+	img.Objects, err = recogniser.objects(c)
 	return err
 }
 

@@ -26,11 +26,15 @@ type recogniser struct {
 // first. A new format is a row here.
 var recognisers = []recogniser{
 	{FormatBpfimg, isBpfimg, func(c contents) ([]Object, error) { return unpack(c, strictRules) }},
+	{FormatGadget, gadget.is, gadget.objects},
+	{FormatBumblebee, bumblebee.is, bumblebee.objects},
 	{FormatBpfman, hasLabel(schemas.LabelPrograms, schemas.LabelMaps), func(c contents) ([]Object, error) {
 		return unpack(c, looseRules)
 	}},
-	{FormatBpfmanOld, hasLabel(schemas.LabelOldProgramType, schemas.LabelOldProgramName, schemas.LabelOldFilename, schemas.LabelOldSectionName), unpackOld},
+	{FormatBpfmanOld, hasLabel(schemas.LabelOldProgramType, schemas.LabelOldProgramName, schemas.LabelOldFilename,
+		schemas.LabelOldSectionName, schemas.LabelOldFunctionName), unpackOld},
 	{FormatELF, isPlainELF, plainELF},
+	{FormatPlainImage, isPlainImage, func(c contents) ([]Object, error) { return unpack(c, looseRules) }},
 }
 
 func recognise(manifest ocispec.Manifest, config config, layers [][]byte) (recogniser, error) {
@@ -40,11 +44,24 @@ func recognise(manifest ocispec.Manifest, config config, layers [][]byte) (recog
 			return r, nil
 		}
 	}
-	kind := manifest.ArtifactType
+	return recogniser{}, unknownFormat(c)
+}
+
+// wasmMagic begins every WebAssembly module.
+const wasmMagic = "\x00asm"
+
+// unknownFormat says what the image is instead.
+func unknownFormat(c contents) error {
+	kind := c.manifest.ArtifactType
 	if kind == "" {
-		kind = manifest.Config.MediaType
+		kind = c.manifest.Config.MediaType
 	}
-	return recogniser{}, fmt.Errorf("%w: it is a %q without eBPF labels, and its layer is no ELF file", ErrUnknownFormat, clip(kind))
+	for _, l := range c.layers {
+		if bytes.HasPrefix(l, []byte(wasmMagic)) {
+			return fmt.Errorf("%w: it is a %q with a WebAssembly module, such as eunomia-bpf makes; only eBPF objects are run", ErrUnknownFormat, clip(kind))
+		}
+	}
+	return fmt.Errorf("%w: it is a %q without eBPF labels, and neither is its layer an ELF file nor has its root objects for BPF", ErrUnknownFormat, clip(kind))
 }
 
 // ownPrefix begins every label of ours.
@@ -87,27 +104,15 @@ func unpackOld(c contents) ([]Object, error) {
 	return unpack(c, rules)
 }
 
-const elfMagic = "\x7fELF"
-
 // isPlainELF goes by the bytes: generic tools write whatever media type they
 // are told.
 func isPlainELF(c contents) bool {
 	return len(c.layers) == 1 && bytes.HasPrefix(c.layers[0], []byte(elfMagic))
 }
 
-// defaultObjectName is an object's name in an image that gives none.
-const defaultObjectName = "program.o"
-
-// plainELF names the object as the tool that pushed the file did.
 func plainELF(c contents) ([]Object, error) {
-	name := c.manifest.Layers[0].Annotations[ocispec.AnnotationTitle]
-	if name == "" {
-		name = defaultObjectName
-	}
-	if err := checkFileName(name); err != nil {
-		return nil, bad("the layer's title: %w", err)
-	}
-	return []Object{newObject(name, c.layers[0])}, nil
+	object, err := elfLayer(c, 0)
+	return []Object{object}, err
 }
 
 func newObject(name string, data []byte) Object {

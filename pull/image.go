@@ -17,6 +17,11 @@ const (
 	FormatBpfman    Format = "bpfman"
 	FormatBpfmanOld Format = "bpfman (old labels)"
 	FormatELF       Format = "plain ELF layer"
+	// FormatGadget is Inspektor Gadget's, FormatBumblebee that of solo.io's bee.
+	FormatGadget    Format = "Inspektor Gadget"
+	FormatBumblebee Format = "bumblebee"
+	// FormatPlainImage is a container image without labels about its programs.
+	FormatPlainImage Format = "plain container image"
 )
 
 // Image is one platform's image as it came from a source, whole and in memory.
@@ -32,6 +37,12 @@ type Image struct {
 	Config []byte
 	Labels map[string]string
 	Format Format
+	// Notes say for people what of the image is not used, such as parts that
+	// only the tool that made it can run.
+	Notes []string
+	// GadgetBTF is the tar of BTF files that Inspektor Gadget's images may have,
+	// as it came, packed or not; nil without one.
+	GadgetBTF []byte
 	// Objects are the ELF files in load order.
 	Objects []Object
 	// Described is the Description from the labels: a claim, shown to people

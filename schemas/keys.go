@@ -41,6 +41,8 @@ const (
 	LabelOldProgramName = "io.ebpf.program_name"
 	LabelOldFilename    = "io.ebpf.filename"
 	LabelOldSectionName = "io.ebpf.section_name"
+	// LabelOldFunctionName came after section_name: the program's C function.
+	LabelOldFunctionName = "io.ebpf.bpf_function_name"
 )
 
 // bpfimg's own keys, used as config labels and manifest annotations alike.

@@ -107,6 +107,9 @@ func (s *session) withVerified(
 	if err != nil {
 		return err
 	}
+	for _, note := range j.notes {
+		s.term.notice("warning: %s: %s", ref, note)
+	}
 	defer s.keep(ctx, f, ref)()
 	return do(ctx, manager, f.verified)
 }

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"build":               {"schemas", "bpf/inspect", "image"},
 	"sign":                {"schemas", "image"},
 	"pull":                {"schemas", "image"},
+	"pull/pulltest":       {"image"},
 	"verify":              {"schemas", "pull", "bpf/inspect", "image"},
 	"testregistry":        {"schemas"},
 }

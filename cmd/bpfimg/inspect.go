@@ -32,11 +32,13 @@ func inspectCommand(term *terminal) *cli.Command {
 
 // inspection is what `inspect -o json` prints.
 type inspection struct {
-	Reference string            `json:"reference,omitempty"`
-	Digest    string            `json:"digest,omitempty"`
-	Format    string            `json:"format,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Objects   []schemas.Object  `json:"objects"`
+	Reference string `json:"reference,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+	Format    string `json:"format,omitempty"`
+	// Notes say what of an image of another tool is not used.
+	Notes   []string          `json:"notes,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Objects []schemas.Object  `json:"objects"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -87,7 +89,7 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 	}
 	result := inspection{
 		Reference: arg, Digest: img.Manifest.Descriptor.Digest.String(),
-		Format: string(img.Format), Labels: img.Labels,
+		Format: string(img.Format), Notes: img.Notes, Labels: img.Labels,
 	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
@@ -101,7 +103,11 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 
 func showInspection(term *terminal, r inspection) error {
 	if r.Reference != "" {
-		fmt.Fprintf(term.out, "image    %s\ndigest   %s\nformat   %s\n\n", safe(r.Reference), safe(r.Digest), safe(r.Format))
+		fmt.Fprintf(term.out, "image    %s\ndigest   %s\nformat   %s\n", safe(r.Reference), safe(r.Digest), safe(r.Format))
+		for _, note := range r.Notes {
+			fmt.Fprintf(term.out, "note     %s\n", safe(note))
+		}
+		fmt.Fprintln(term.out)
 	}
 	for i, o := range r.Objects {
 		if i > 0 {

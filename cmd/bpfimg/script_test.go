@@ -46,6 +46,7 @@ func scriptParams(dir string) testscript.Params {
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
+			"foreign":  cmdForeign,
 			"registry": cmdRegistry,
 			"valid":    cmdValid,
 			"veth":     cmdVeth,

@@ -21,8 +21,9 @@ func insecureFlag() cli.Flag {
 type judge struct {
 	trust verify.Trust // nil: verification is skipped on purpose
 	s     *session
-	// report says how the last check went.
+	// report says how the last check went, notes what of that image is not used.
 	report verify.Report
+	notes  []string
 }
 
 // newJudge reads --key, --policy and --insecure-skip-verify. Exactly one must be
@@ -64,7 +65,7 @@ func (j *judge) check(img *pull.Image) (*verify.Verified, error) {
 	} else {
 		v, err = verify.Check(j.s.c.Context, img, j.trust)
 	}
-	j.report = verify.NewReport(img, v, err)
+	j.report, j.notes = verify.NewReport(img, v, err), img.Notes
 	if err != nil {
 		return nil, err
 	}
