@@ -11,8 +11,18 @@ import (
 	"testing"
 )
 
-// fileKey stands for a key file: its path is the key's id.
-func fileKey(file string) (Key, error) {
+// fakeFiles stands for the files a policy names: a key's path is its id, and
+// every trusted root is the same.
+type fakeFiles struct{ trustedRoot *TrustedRoot }
+
+func (f fakeFiles) root(file string) (*TrustedRoot, error) {
+	if f.trustedRoot == nil || strings.Contains(file, "gone") {
+		return nil, os.ErrNotExist
+	}
+	return f.trustedRoot, nil
+}
+
+func (fakeFiles) key(file string) (Key, error) {
 	if strings.Contains(file, "gone") {
 		return Key{}, os.ErrNotExist
 	}
@@ -29,7 +39,7 @@ rules:
   - {repository: reg.io/team/app/*, keys: [plugins]}
   - {repository: "localhost:5000/x/y", keys: [local]}
   - {repository: docker.io/library/busybox, keys: [busybox]}
-`), "p.yaml", fileKey)
+`), "p.yaml", fakeFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +65,9 @@ rules:
 		"/":                         "",
 	}
 	for repository, want := range tests {
-		keys, err := p.KeysFor(repository)
+		rule, err := p.Rule(repository)
 		var got []string
-		for _, k := range keys {
+		for _, k := range rule.Keys() {
 			got = append(got, k.ID)
 		}
 		if strings.Join(got, " ") != want {
@@ -107,7 +117,7 @@ func TestPolicyRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parsePolicy([]byte(tt.data), "p.yaml", fileKey)
+			_, err := parsePolicy([]byte(tt.data), "p.yaml", fakeFiles{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "policy p.yaml: ") {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
@@ -137,11 +147,12 @@ func TestLoadPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := p.KeysFor("reg.io/a/b")
+	rule, err := p.Rule("reg.io/a/b")
+	keys := rule.Keys()
 	if err != nil || len(keys) != 2 || keys[0].ID != key.ID || keys[0].File != absolute || keys[1].File != absolute {
 		t.Errorf("keys %v, error %v", keys, err)
 	}
-	if _, err := p.KeysFor("reg.io/b"); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := p.Rule("reg.io/b"); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v does not name the policy", err)
 	}
 	if _, err := LoadPolicy(filepath.Join(dir, "gone.yaml")); !errors.Is(err, os.ErrNotExist) {
