@@ -111,8 +111,13 @@ type outcome struct {
 // command runs bpfimg on the node.
 func (r *attackRig) command(args ...string) outcome {
 	r.t.Helper()
+	return r.execute("bpfimg", args...)
+}
+
+func (r *attackRig) execute(name string, args ...string) outcome {
+	r.t.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(r.t.Context(), "bpfimg", args...)
+	cmd := exec.CommandContext(r.t.Context(), name, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = r.dir, &stdout, &stderr
 	cmd.Env = append(os.Environ(), "HOME="+r.dir, "BPFIMG_ROOT="+filepath.Join(r.dir, "root"), "BPFIMG_POLICY=")
 	err := cmd.Run()
