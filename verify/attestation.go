@@ -24,7 +24,7 @@ func (c *checker) checkAttestation(ctx context.Context, b *bundle.Bundle, s stat
 			continue
 		}
 		attempt.Predicate = clip(s.predicate)
-		by, err := c.proveStatement(b, s, c.parties[i])
+		by, err := c.proveStatement(b, s, c.parties[i], c.targets)
 		if err == nil {
 			err = c.satisfies(ctx, r, s)
 		}
