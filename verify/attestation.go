@@ -5,7 +5,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -107,6 +106,3 @@ func distinct(signed []proven) int {
 	}
 	return n
 }
-
-// errNoRoot is for rules made by hand that need what only a trusted root tells.
-var errNoRoot = errors.New("identities need a trusted root: give --trusted-root")
