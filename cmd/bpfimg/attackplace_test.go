@@ -60,9 +60,14 @@ func placeAttacks(t *testing.T) []attack {
 			v.index("v1", amd64AndARM64, v.good, v.evil)
 			v.sign(v.good)
 		}, args: arm64, code: exitNotTrusted, want: "it has no signature"},
-		{name: "child signed but index not, that child asked for", prepare: func(v *victim) {
+		{name: "child signed but index not", prepare: func(v *victim) {
 			v.index("v1", amd64AndARM64, v.good, v.evil)
 			v.sign(v.good)
+		}, code: exitNotTrusted, want: "alone, not the index"},
+		{name: "child signed, asked for by its digest", prepare: func(v *victim) {
+			v.index("v1", amd64AndARM64, v.good, v.evil)
+			v.sign(v.good)
+			v.ref = v.ref.WithDigest(v.good.Digest.String())
 		}, want: "verified"},
 		{name: "tag moved before the pull", prepare: func(v *victim) {
 			v.sign(v.good)
