@@ -35,11 +35,16 @@ func inspectCommand(term *terminal) *cli.Command {
 
 // inspection is what `inspect -o json` prints.
 type inspection struct {
-	Reference string            `json:"reference,omitempty"`
-	Digest    string            `json:"digest,omitempty"`
-	Format    string            `json:"format,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Objects   []schemas.Object  `json:"objects"`
+	Reference string `json:"reference,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+	// Index is the digest of the index the image is in, Platforms what that lists
+	// and Platform the one that was chosen; absent if it is in none.
+	Index     string                 `json:"index,omitempty"`
+	Platform  string                 `json:"platform,omitempty"`
+	Platforms []pull.PlatformOfIndex `json:"platforms,omitempty"`
+	Format    string                 `json:"format,omitempty"`
+	Labels    map[string]string      `json:"labels,omitempty"`
+	Objects   []schemas.Object       `json:"objects"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -108,6 +113,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		Reference: ref.String(), Digest: img.Manifest.Descriptor.Digest.String(),
 		Format: string(img.Format), Labels: img.Labels,
 	}
+	if result.Platforms = img.Platforms(); result.Platforms != nil {
+		result.Index, result.Platform = img.Root.Descriptor.Digest.String(), img.Platform()
+	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
 		if err != nil {
@@ -120,7 +128,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 
 func showInspection(term *terminal, r inspection) error {
 	if r.Reference != "" {
-		fmt.Fprintf(term.out, "image    %s\ndigest   %s\nformat   %s\n\n", safe(r.Reference), safe(r.Digest), safe(r.Format))
+		fmt.Fprintf(term.out, "image    %s\n", safe(r.Reference))
+		showPlatforms(term, r)
+		fmt.Fprintf(term.out, "digest   %s\nformat   %s\n\n", safe(r.Digest), safe(r.Format))
 	}
 	for i, o := range r.Objects {
 		if i > 0 {
@@ -131,6 +141,24 @@ func showInspection(term *terminal, r inspection) error {
 		}
 	}
 	return nil
+}
+
+// showPlatforms says which image of an index is shown, and what others there are.
+func showPlatforms(term *terminal, r inspection) {
+	if r.Index == "" {
+		return
+	}
+	var others []string
+	for _, p := range r.Platforms {
+		if p.Digest != r.Digest {
+			others = append(others, p.Platform)
+		}
+	}
+	line := r.Platform
+	if len(others) > 0 {
+		line += " (also there: " + strings.Join(others, ", ") + ")"
+	}
+	fmt.Fprintf(term.out, "index    %s\nplatform %s\n", safe(r.Index), safe(line))
 }
 
 func showObject(term *terminal, o schemas.Object) error {
