@@ -90,7 +90,7 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	if err != nil {
 		return done, err
 	}
-	variants, err := buildVariants(s.c.Args().Slice(), s.c.StringSlice("platform"))
+	variants, err := buildVariants(s.c.Args().Slice(), wantedPlatforms(s.c.StringSlice("platform")))
 	if err != nil {
 		return done, err
 	}

@@ -28,7 +28,7 @@ func buildVariants(args, platforms []string) ([]build.Variant, error) {
 			return nil, err
 		}
 		if isFolder(path) {
-			return nil, usagef("build: %s is a folder; give it alone, or the objects in it", path)
+			return nil, usagef("%s is a folder; give it alone, or the objects in it", path)
 		}
 		said, paths = append(said, platform), append(paths, path)
 	}
@@ -40,9 +40,17 @@ func buildVariants(args, platforms []string) ([]build.Variant, error) {
 		return build.Variants(inputs, platforms)
 	}
 	if len(platforms) > 0 {
-		return nil, usagef("build: --platform and OS/ARCH=OBJECT.o contradict each other; give one of them")
+		return nil, usagef("--platform and OS/ARCH=OBJECT.o contradict each other; give one of them")
 	}
 	return byPlatform(said, inputs)
+}
+
+// wantedPlatforms splits what --platform was given, with commas as docker has it.
+func wantedPlatforms(given []string) []string {
+	if len(given) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(given, ","), ",")
 }
 
 // byPlatform gathers the inputs of each platform, in the order they were given.
@@ -51,7 +59,7 @@ func byPlatform(platforms []string, inputs []build.Input) ([]build.Variant, erro
 	at := map[schemas.Platform]int{}
 	for i, platform := range platforms {
 		if platform == "" {
-			return nil, usagef("build: %s has no platform and others have one; give each object as OS/ARCH=OBJECT.o", inputs[i].Name)
+			return nil, usagef("%s has no platform and others have one; give each object as OS/ARCH=OBJECT.o", inputs[i].Name)
 		}
 		p, err := schemas.ParsePlatform(platform)
 		if err != nil {
@@ -79,7 +87,7 @@ func cutPlatform(arg string) (platform, path string, err error) {
 		return "", arg, nil
 	}
 	if _, err := schemas.ParsePlatform(platform); err != nil || path == "" {
-		return "", "", usagef("build: there is no file %q, and as OS/ARCH=OBJECT.o it makes no sense; want for example linux/arm64=counter.bpf.o", arg)
+		return "", "", usagef("there is no file %q, and as OS/ARCH=OBJECT.o it makes no sense; want for example linux/arm64=counter.bpf.o", arg)
 	}
 	return platform, path, nil
 }
@@ -97,7 +105,7 @@ func folderVariants(dir string, platforms []string) ([]build.Variant, error) {
 		return nil, err
 	}
 	if len(paths) == 0 {
-		return nil, usagef("build: there is no .o file in the folder %s; compile first, such as with `clang -g -O2 -target bpf -c X.bpf.c -o X.bpf.o` or bpf2go", dir)
+		return nil, usagef("there is no .o file in the folder %s; compile first, such as with `clang -g -O2 -target bpf -c X.bpf.c -o X.bpf.o` or bpf2go", dir)
 	}
 	inputs, err := readObjects(paths)
 	if err != nil {
