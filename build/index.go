@@ -157,7 +157,10 @@ func shareDefaults(ctx context.Context, variants []Variant, all map[string]schem
 }
 
 // indexBlob lists the images. Every entry names its platform: some registries
-// refuse an index otherwise.
+// refuse an index otherwise. There is nothing in it that OCI 1.0 did not have, no
+// artifactType either: skopeo 1.9, as Debian 12 has it, writes an index anew when
+// it copies all of one, and leaves out what it does not know, which changes the
+// digest that was signed.
 func indexBlob(images []platformImage, opts Options) (blob, error) {
 	annotations, err := indexAnnotations(images[0].desc, opts)
 	if err != nil {
@@ -166,21 +169,19 @@ func indexBlob(images []platformImage, opts Options) (blob, error) {
 	entries := make([]ocispec.Descriptor, 0, len(images))
 	for _, im := range images {
 		desc := im.parts.manifest.desc
-		desc.Platform = &im.platform
+		desc.Platform, desc.ArtifactType = &im.platform, ""
 		entries = append(entries, desc)
 	}
 	index, err := jsonBlob(ocispec.MediaTypeImageIndex, ocispec.Index{
-		Versioned:    specs.Versioned{SchemaVersion: 2},
-		MediaType:    ocispec.MediaTypeImageIndex,
-		ArtifactType: schemas.ArtifactType,
-		Manifests:    entries,
-		Annotations:  annotations,
+		Versioned:   specs.Versioned{SchemaVersion: 2},
+		MediaType:   ocispec.MediaTypeImageIndex,
+		Manifests:   entries,
+		Annotations: annotations,
 	})
 	if err == nil && len(index.data) > image.MaxManifest {
 		err = fmt.Errorf("%w: the index is %d bytes, at most %d are allowed; shorten the annotations: %w", ErrInput,
 			len(index.data), image.MaxManifest, image.ErrTooLarge)
 	}
-	index.desc.ArtifactType = schemas.ArtifactType
 	return index, err
 }
 
