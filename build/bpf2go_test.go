@@ -5,6 +5,8 @@ package build
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -43,6 +45,23 @@ func TestByteOrders(t *testing.T) {
 			if bigEndian[arch] != big || littleEndian[arch] == big {
 				t.Errorf("%s of %s", arch, target.endings[0])
 			}
+		}
+	}
+}
+
+// TestPlatformsInTheSpecification: docs/spec.md says what the code does.
+func TestPlatformsInTheSpecification(t *testing.T) {
+	spec, err := os.ReadFile("../docs/spec.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{fmt.Sprintf("- has at most %d platforms.", MaxPlatforms)}
+	for _, target := range bpf2goTargets {
+		lines = append(lines, fmt.Sprintf("| `_%s.o` | %s |\n", target.endings[0], strings.Join(target.archs, ", ")))
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(spec), "\n"+line) {
+			t.Errorf("docs/spec.md lacks the line %s", line)
 		}
 	}
 }

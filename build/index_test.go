@@ -163,6 +163,18 @@ func TestIndexRefused(t *testing.T) {
 	}
 }
 
+// TestIndexOfMostPlatforms: the bound is below that of whoever copies it.
+func TestIndexOfMostPlatforms(t *testing.T) {
+	counter := []build.Input{object(t, counterObject)}
+	var variants []build.Variant
+	for i := range build.MaxPlatforms {
+		variants = append(variants, build.Variant{Platform: fmt.Sprintf("linux/cpu%d", i), Inputs: counter})
+	}
+	if _, result := mustIndex(t, build.Options{}, variants...); len(result.Images) != build.MaxPlatforms {
+		t.Errorf("%d images", len(result.Images))
+	}
+}
+
 func TestIndexSinkFails(t *testing.T) {
 	full := errors.New("disk full")
 	_, err := build.Index(t.Context(), &memory{refuse: full}, reference(t, "localhost:5000/a"), threePlatforms(t), build.Options{})
