@@ -145,7 +145,7 @@ func checkMixed(units []unit) error {
 // if one is left out that a file was made for: generic files are in that sense
 // made for something only if there are no others.
 func implied(units []unit) ([]string, error) {
-	covered, demanded, specific := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	covered, specific := map[string]bool{}, map[string]bool{}
 	for _, u := range units {
 		for target := range u.files {
 			for _, arch := range target.archs {
@@ -156,7 +156,8 @@ func implied(units []unit) ([]string, error) {
 			}
 		}
 	}
-	if demanded = specific; len(demanded) == 0 {
+	demanded := specific
+	if len(demanded) == 0 {
 		demanded = covered
 	}
 	var platforms []string
