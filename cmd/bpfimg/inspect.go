@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
 )
@@ -34,7 +35,12 @@ func inspectCommand(term *terminal) *cli.Command {
 type inspection struct {
 	Reference string `json:"reference,omitempty"`
 	Digest    string `json:"digest,omitempty"`
-	Format    string `json:"format,omitempty"`
+	// Index is the digest of the index the image is in, Platforms what that lists
+	// and Platform the one that was chosen; absent if it is in none.
+	Index     string                 `json:"index,omitempty"`
+	Platform  string                 `json:"platform,omitempty"`
+	Platforms []pull.PlatformOfIndex `json:"platforms,omitempty"`
+	Format    string                 `json:"format,omitempty"`
 	// Notes say what of an image of another tool is not used.
 	Notes   []string          `json:"notes,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
@@ -91,6 +97,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		Reference: arg, Digest: img.Manifest.Descriptor.Digest.String(),
 		Format: string(img.Format), Notes: img.Notes, Labels: img.Labels,
 	}
+	if result.Platforms = img.Platforms(); result.Platforms != nil {
+		result.Index, result.Platform = img.Root.Descriptor.Digest.String(), img.Platform()
+	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
 		if err != nil {
@@ -103,7 +112,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 
 func showInspection(term *terminal, r inspection) error {
 	if r.Reference != "" {
-		fmt.Fprintf(term.out, "image    %s\ndigest   %s\nformat   %s\n", safe(r.Reference), safe(r.Digest), safe(r.Format))
+		fmt.Fprintf(term.out, "image    %s\n", safe(r.Reference))
+		showPlatforms(term, r)
+		fmt.Fprintf(term.out, "digest   %s\nformat   %s\n", safe(r.Digest), safe(r.Format))
 		for _, note := range r.Notes {
 			fmt.Fprintf(term.out, "note     %s\n", safe(note))
 		}
@@ -118,6 +129,24 @@ func showInspection(term *terminal, r inspection) error {
 		}
 	}
 	return nil
+}
+
+// showPlatforms says which image of an index is shown, and what others there are.
+func showPlatforms(term *terminal, r inspection) {
+	if r.Index == "" {
+		return
+	}
+	var others []string
+	for _, p := range r.Platforms {
+		if p.Digest != r.Digest {
+			others = append(others, p.Platform)
+		}
+	}
+	line := r.Platform
+	if len(others) > 0 {
+		line += " (also there: " + strings.Join(others, ", ") + ")"
+	}
+	fmt.Fprintf(term.out, "index    %s\nplatform %s\n", safe(r.Index), safe(line))
 }
 
 func showObject(term *terminal, o schemas.Object) error {
