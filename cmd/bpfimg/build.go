@@ -19,14 +19,15 @@ import (
 func buildCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "build",
-		Usage:     "wrap compiled BPF objects into an image in the local store",
-		ArgsUsage: "OBJECT.o…",
+		Usage:     "wrap BPF objects, or the C sources of a folder compiled, into an image in the local store",
+		ArgsUsage: "OBJECT.o…|FOLDER",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
 			&cli.StringFlag{Name: "platform", Usage: "os/arch the image is for", DefaultText: "linux and what the objects hint at"},
+			clangFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
 			keyFlag("private key for --sign"),
@@ -82,6 +83,13 @@ func (s *session) buildImage(ref image.Reference) (build.Result, error) {
 	opts, err := s.buildOptions()
 	if err != nil {
 		return build.Result{}, err
+	}
+	src, err := s.sources()
+	if err != nil {
+		return build.Result{}, err
+	}
+	if src != nil {
+		return s.compileImage(ref, src, opts)
 	}
 	var inputs []build.Input
 	for _, path := range s.c.Args().Slice() {
