@@ -16,10 +16,7 @@ import (
 
 const (
 	gitTimeout = 30 * time.Second
-	maxGitText = 64 << 10 // bytes kept of what git prints
-	// maxPathspecs is how many files git is asked about one by one; with more it
-	// is asked about the folder.
-	maxPathspecs = 1000
+	maxGitText = 1 << 20 // bytes kept of what git prints
 )
 
 // DirtySuffix ends a [Report].Revision that the sources differ from, as docker
@@ -72,8 +69,8 @@ type git struct {
 	path string
 }
 
-// ask runs git in the source folder and returns its first 64 KiB less the line
-// end. It runs neither hooks nor a file system monitor of the repository's
+// ask runs git in the source folder and returns its first [maxGitText] bytes less
+// the line end. It runs neither hooks nor a file system monitor of the repository's
 // configuration, and writes nothing.
 func (g git) ask(ctx context.Context, args ...string) (string, error) {
 	out, complaint := &head{max: maxGitText}, &head{max: maxVersionText}
@@ -92,11 +89,43 @@ func (g git) ask(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(string(out.data), "\n"), nil
 }
 
-// dirty: a file that was compiled is changed or new. Ignored files are
-// not: a vmlinux.h that is generated would make every build dirty.
+// dirty: a file that was compiled is changed or new, or the submodule it is in
+// is. Ignored files are not: a vmlinux.h that is generated would make every
+// build dirty.
 func (g git) dirty(ctx context.Context, top string) (bool, error) {
-	out, err := g.ask(ctx, append([]string{"status", "--porcelain", "-z", "--untracked-files=all", "--"}, g.compiled(top)...)...)
-	return out != "", err
+	out, err := g.ask(ctx, "status", "--porcelain", "-z", "--untracked-files=all")
+	if err != nil {
+		return false, err
+	}
+	if len(out) >= maxGitText {
+		return true, nil // cut off; with so many changes, one of ours is likely among them
+	}
+	compiled := g.compiled(top)
+	for _, change := range changes(out) {
+		for _, path := range compiled {
+			if path == change || strings.HasPrefix(path, change+"/") {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// changes are the paths in `git status --porcelain -z`: two letters, a space, the
+// path; after a rename or copy, the path it had.
+func changes(status string) []string {
+	var paths []string
+	fields := strings.Split(status, "\x00")
+	for i := 0; i < len(fields); i++ {
+		if len(fields[i]) < 4 {
+			continue
+		}
+		paths = append(paths, strings.TrimSuffix(fields[i][3:], "/"))
+		if strings.ContainsAny(fields[i][:2], "RC") {
+			i++
+		}
+	}
+	return paths
 }
 
 // tracks: all sources are known to git.
@@ -109,30 +138,26 @@ func (g git) tracks(ctx context.Context) bool {
 	return err == nil
 }
 
-// compiled are the files below top that the compiler read, relative to the
-// folder.
+// compiled are the files below top that the compiler read, relative to top.
 func (g git) compiled(top string) []string {
 	folder, err := filepath.EvalSymlinks(g.folder)
 	if err != nil {
-		return []string{"."}
+		folder = g.folder
 	}
 	var paths []string
 	for _, o := range g.report.Objects {
 		for _, f := range o.Files {
-			if filepath.IsAbs(f.Path) {
-				continue
+			path := f.Path
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(folder, path)
 			}
-			rel, err := filepath.Rel(filepath.FromSlash(top), filepath.Join(folder, f.Path))
-			if err == nil && filepath.IsLocal(rel) {
-				paths = append(paths, f.Path)
+			if rel, err := filepath.Rel(filepath.FromSlash(top), path); err == nil && filepath.IsLocal(rel) {
+				paths = append(paths, filepath.ToSlash(rel))
 			}
 		}
 	}
 	slices.Sort(paths)
-	if paths = slices.Compact(paths); len(paths) == 0 || len(paths) > maxPathspecs {
-		return []string{"."}
-	}
-	return paths
+	return slices.Compact(paths)
 }
 
 // scpLike is git's short form of an ssh URL, user@host:path.
