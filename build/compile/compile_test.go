@@ -206,6 +206,9 @@ func TestReproducible(t *testing.T) {
 				return os.LookupEnv(name)
 			}
 			opts := Options{Folder: counterFolder(t), Lookup: lookup}
+			if err := os.Chmod(filepath.Join(opts.Folder, "counter.bpf.c"), os.FileMode(0o600+0o044*i)); err != nil {
+				t.Fatal(err)
+			}
 			if !strips {
 				opts.Clang, opts.Lookup = lonelyClang(t), emptyPath
 			}
