@@ -91,12 +91,17 @@ type Program struct {
 	Sleepable bool `json:"sleepable,omitempty"`
 	// MinKernel is the highest release among Features. It is an estimate from
 	// what the code mentions: distributions carry features back to older kernels,
-	// and code that asks first what the kernel has may run on older ones.
+	// [Program.Adaptive] code may run on older ones, and what is not in the table
+	// of features may need a newer one.
 	MinKernel string `json:"minKernel,omitempty"`
 	// Features are what the program and the maps it uses need of the kernel, each
 	// with the first upstream release of Linux that has it: "bpf_loop" (helpers
 	// and kfuncs by their name), "map type ringbuf", "bounded loops", ….
 	Features map[string]string `json:"features,omitempty"`
+	// Adaptive says that the code asks what the kernel has (CO-RE checks of
+	// existence, kernel configuration, weak kernel symbols), so that it may do
+	// without some of Features, and run on kernels before MinKernel.
+	Adaptive bool `json:"adaptive,omitempty"`
 	// TailCalls are the maps it tail-calls through, sorted by map and index.
 	TailCalls []TailCall `json:"tailCalls,omitempty"`
 	// Variables are the names of the global variables it reads or writes, sorted.

@@ -16,10 +16,9 @@ const (
 	// mapHead stands for the struct of a map, whose part common to all types,
 	// struct bpf_map, is most of it.
 	mapHead = 320
-	// hashElement is struct htab_elem before the key, hashBucket struct bucket,
-	// and hashLocks a counter for each of HASHTAB_MAP_LOCK_COUNT locks
+	// hashHead is struct bpf_htab, hashElement struct htab_elem before the key, hashBucket struct bucket
 	// (kernel/bpf/hashtab.c).
-	hashElement, hashBucket = 48, 16
+	hashHead, hashElement, hashBucket = 896, 48, 16
 	// listNode is struct llist_node, which the allocator of elements that are not
 	// there from the start keeps in front of them.
 	listNode = 8
@@ -89,10 +88,8 @@ func footprintOf(m *ebpf.MapSpec) (footprint, bool) {
 	case ebpf.ProgramArray, ebpf.CGroupArray, ebpf.ArrayOfMaps, ebpf.DevMap, ebpf.SockMap, ebpf.CPUMap, ebpf.XSKMap, ebpf.ReusePortSockArray:
 		return footprint{fixed: mapHead, each: pointer}, true
 	case ebpf.PerfEventArray:
-		if entries == 0 { // as many as CPUs
-			return footprint{fixed: mapHead, perCPU: pointer}, true
-		}
-		return footprint{fixed: mapHead, each: pointer}, true
+		// One for each CPU, whatever the definition says: the loader takes no more.
+		return footprint{fixed: mapHead, perCPU: pointer}, true
 	case ebpf.Hash, ebpf.LRUHash, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.HashOfMaps:
 		return hashFootprint(m, value), true
 	}
@@ -101,7 +98,7 @@ func footprintOf(m *ebpf.MapSpec) (footprint, bool) {
 
 // hashFootprint is that of kernel/bpf/hashtab.c.
 func hashFootprint(m *ebpf.MapSpec, value uint64) footprint {
-	f := footprint{fixed: mapHead + hashBucket*buckets(m.MaxEntries)}
+	f := footprint{fixed: hashHead + hashBucket*buckets(m.MaxEntries)}
 	f.each = hashElement + round(uint64(m.KeySize), 8)
 	perCPU := m.Type == ebpf.PerCPUHash || m.Type == ebpf.LRUCPUHash
 	if perCPU {

@@ -25,13 +25,14 @@ type describer struct {
 	// weak are the names of what the object does without.
 	weak      map[string]bool
 	variables places
+	questions *questions
 }
 
 // describePrograms describes every program, sorted by name. weak are the names of
 // what the object does without.
 func describePrograms(spec *ebpf.CollectionSpec, weak map[string]bool) []schemas.Program {
 	out := make([]schemas.Program, 0, len(spec.Programs))
-	d := describer{hooks: Hooks(), maps: spec.Maps, weak: weak, variables: variablePlaces(spec)}
+	d := describer{hooks: Hooks(), maps: spec.Maps, weak: weak, variables: variablePlaces(spec), questions: newQuestions()}
 	for _, p := range spec.Programs {
 		out = append(out, d.program(p))
 	}
@@ -55,6 +56,7 @@ func (d describer) program(p *ebpf.ProgramSpec) schemas.Program {
 	out.Helpers, out.Kfuncs = calls(p.Instructions)
 	needed := needs{}
 	needed.ofProgram(p, d.maps, d.weak)
+	out.Adaptive = d.questions.in(p.Instructions, d.weak)
 	out.Features, out.MinKernel = needed, needed.minKernel()
 	return out
 }
