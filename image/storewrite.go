@@ -29,7 +29,7 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("storing a blob of %s: %w", ref, err)
 	}
-	if s.freshen(desc) {
+	if s.freshen(desc) || s.adopt(desc) {
 		return nil
 	}
 	content, err := data(ctx)
