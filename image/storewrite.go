@@ -42,6 +42,9 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 	if err := s.prepare(); err != nil {
 		return err
 	}
+	if s.adopt(desc) { // reading it may have been what brought it here
+		return nil
+	}
 	return s.writeFile(s.blobPath(desc.Digest), content, func(*os.File) error { return nil })
 }
 
