@@ -25,22 +25,22 @@ func requestLog(rec *testregistry.Recorder) (list []string) {
 	return list
 }
 
-// TestUpload: which requests bring a blob of 100 bytes into a registry, chunks
-// being 40, whatever goes wrong.
-func TestUpload(t *testing.T) {
-	const chunk = 40
-	data, desc := bigBlob(100)
+// uploadRow is one way an upload goes: the blob's size in bytes, chunks being 40,
+// and the requests it takes.
+type uploadRow struct {
+	name string
+	size int
+	opts testregistry.Options
+	want string
+	ok   bool
+}
+
+func uploadRows() []uploadRow {
 	fault := func(method string, skip, times int, do testregistry.Action) []testregistry.Fault {
 		return []testregistry.Fault{{Method: method, Path: "/blobs/uploads/", Skip: skip, Times: times, Do: do}}
 	}
 	begin, parts := "HEAD|POST|", "PATCH 0-39|PATCH 40-79|PATCH 80-99|PUT"
-	tests := []struct {
-		name string
-		size int
-		opts testregistry.Options
-		want string
-		ok   bool
-	}{
+	return []uploadRow{
 		{"small", 40, testregistry.Options{}, begin + "PUT", true},
 		{"small, cut", 40, testregistry.Options{Faults: fault("PUT", 0, 1, testregistry.CutUpload(20))}, begin + "PUT|" + begin + "PUT", true},
 		{"small, the answer is lost", 40, testregistry.Options{Faults: fault("PUT", 0, 1, testregistry.LoseAnswer())}, begin + "PUT|HEAD", true},
@@ -97,7 +97,13 @@ func TestUpload(t *testing.T) {
 		{"refused", 100, testregistry.Options{Faults: fault("PATCH", 0, 0, testregistry.Status(403, "no"))}, begin + "PATCH 0-39", false},
 		{"too large for it", 100, testregistry.Options{MaxBlob: 60}, begin + "PATCH 0-39|PATCH 40-79", false},
 	}
-	for _, tt := range tests {
+}
+
+// TestUpload: which requests bring a blob into a registry, whatever goes wrong.
+func TestUpload(t *testing.T) {
+	const chunk = 40
+	data, desc := bigBlob(100)
+	for _, tt := range uploadRows() {
 		t.Run(tt.name, func(t *testing.T) {
 			ref, rec := withRegistry(t, tt.opts)
 			data, desc := data[:tt.size], describe(desc.MediaType, data[:tt.size])
