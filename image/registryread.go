@@ -28,15 +28,20 @@ func (r *Registry) Manifest(ctx context.Context, ref Reference) (Manifest, error
 	if err := ref.check(); err != nil {
 		return Manifest{}, err
 	}
+	op, q := operation{"fetching manifest", ref}, byDigest
+	if ref.digest == "" {
+		q = byName
+	}
 	var m Manifest
-	err := r.attempt(ctx, operation{"fetching manifest", ref}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
+	err := r.read(ctx, op, q, MaxManifest, func(ctx context.Context, s *session) (err error) {
 		m, err = s.manifest(ctx, ref)
 		return err
 	})
+	if q == byName && IsAttachmentTag(ref.tag) {
+		if none := r.forgiven(op, err); none != nil {
+			return Manifest{}, none
+		}
+	}
 	return m, err
 }
 
@@ -93,11 +98,7 @@ func (r *Registry) Blob(ctx context.Context, ref Reference, desc ocispec.Descrip
 		return nil, fmt.Errorf("fetching blob of %s: %w", ref, err)
 	}
 	var data []byte
-	err := r.attempt(ctx, operation{"fetching blob", at}, max(desc.Size, MaxManifest), func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
+	err := r.read(ctx, operation{"fetching blob", at}, byDigest, max(desc.Size, MaxManifest), func(ctx context.Context, s *session) (err error) {
 		data, err = s.blob(ctx, desc, r.progress)
 		return err
 	})

@@ -30,11 +30,8 @@ func (r *Registry) PutBlob(ctx context.Context, ref Reference, desc ocispec.Desc
 func (r *Registry) putBlob(ctx context.Context, ref Reference, desc ocispec.Descriptor, mountFrom string, data blobReader) error {
 	at := ref.WithDigest(desc.Digest.String())
 	layer := &blobLayer{ctx: ctx, desc: desc, read: data, progress: r.progress}
-	err := r.attempt(ctx, operation{"pushing blob", at}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, true)
-		if err != nil {
-			return err
-		}
+	mountFrom = r.mountable(ref, mountFrom)
+	err := r.write(ctx, operation{"pushing blob", at}, MaxManifest, func(ctx context.Context, s *session) error {
 		return s.upload(ctx, layer, mountFrom)
 	})
 	if err != nil {

@@ -89,7 +89,7 @@ func isTransient(err error) bool {
 
 // attempt runs one operation until it succeeds, fails for good, or the context
 // or the attempts end. bodyLimit bounds every response, in bytes.
-func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f func(context.Context) error) error {
+func (r Retry) attempt(ctx context.Context, op operation, bodyLimit int64, f func(context.Context) error) error {
 	for n := 1; ; n++ {
 		x := &exchange{bodyLimit: bodyLimit}
 		err := f(withExchange(ctx, x))
@@ -100,8 +100,8 @@ func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f
 			return op.failed(context.Cause(ctx), nil, n)
 		}
 		asked, lastErr := x.outcome()
-		pause := r.retry.wait(n, asked)
-		if n == r.retry.Attempts || !isTransient(err) || endsWithin(ctx, pause) {
+		pause := r.wait(n, asked)
+		if n == r.Attempts || !isTransient(err) || endsWithin(ctx, pause) {
 			return op.failed(err, lastErr, n)
 		}
 		timer := time.NewTimer(pause)
