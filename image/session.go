@@ -194,6 +194,11 @@ func (c connector) try(ctx context.Context, repo name.Repository, allowed scheme
 	}, nil
 }
 
+// base is where every registry answers (OCI distribution spec, "API version check").
+func (s *session) base() *url.URL {
+	return &url.URL{Scheme: s.repo.Scheme(), Host: s.repo.RegistryStr(), Path: "/v2/"}
+}
+
 // path is below the repository: "manifests/v1".
 func (s *session) url(path string) *url.URL {
 	return &url.URL{
