@@ -126,6 +126,8 @@ func networkError(registry string, err, lastErr error) error {
 	if lastErr != nil {
 		// Where two schemes were possible, the one that was really tried counts.
 		switch {
+		case isCertificate(lastErr), isProxy(lastErr):
+			err = lastErr
 		case errors.Is(err, ErrPlainHTTP):
 			return fmt.Errorf("registry %s does not answer https (%w); if it speaks plain http, allow that with --plain-http", registry, lastErr)
 		case errors.Is(err, errNotTried):

@@ -156,7 +156,8 @@ func (c connector) connect(ctx context.Context, repo name.Repository) (*session,
 	if tlsErr == nil {
 		return s, nil
 	}
-	if isCertificate(tlsErr) {
+	var answer *transport.Error
+	if isCertificate(tlsErr) || errors.As(err, &answer) && !errors.Is(tlsErr, http.ErrSchemeMismatch) {
 		return nil, tlsErr // it does speak TLS
 	}
 	return nil, err
