@@ -54,13 +54,22 @@ func (l *Logins) Save(ctx context.Context, registry, user, password string) (Kep
 	for _, key := range f.keys(name) {
 		delete(f.auths, key)
 	}
-	if f.auths[ownKey(name)], err = json.Marshal(value); err != nil {
+	if f.auths[l.newKey(name)], err = json.Marshal(value); err != nil {
 		return Kept{}, err
 	}
 	if err := f.write(); err != nil {
 		return Kept{}, fmt.Errorf("keeping the credentials for %s: %w", registry, err)
 	}
 	return kept, nil
+}
+
+// newKey is what the file's owner calls the registry: podman, whose variable names
+// the file, has no special key for Docker Hub, and would not erase docker's.
+func (l *Logins) newKey(name string) string {
+	if l.env(envFile) != "" {
+		return name
+	}
+	return ownKey(name)
 }
 
 // Erase removes the credentials of a registry (host[:port]) from every file that
