@@ -46,6 +46,7 @@ func scriptParams(dir string) testscript.Params {
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
+			"host":     cmdHost,
 			"registry": cmdRegistry,
 			"valid":    cmdValid,
 			"veth":     cmdVeth,
@@ -57,6 +58,7 @@ func scriptParams(dir string) testscript.Params {
 				return err
 			}
 			env.Values[registryKey{}] = &scriptRegistry{store: store}
+			env.Values[hostsKey{}] = scriptHosts{}
 			bpffs := fmt.Sprintf("/sys/fs/bpf/bpfimg-test-%d-%s", os.Getpid(), filepath.Base(env.WorkDir))
 			env.Defer(func() { os.RemoveAll(bpffs) }) // what a failed script left
 			for k, v := range map[string]string{
