@@ -190,6 +190,12 @@ func TestMirrorAlone(t *testing.T) {
 	if _, err := r.Manifest(t.Context(), ref.WithTag(tag)); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the tag of a signature: %v, want ErrNotFound", err)
 	}
+	// A registry that answers is not down, whatever it says.
+	closed, _ := serve(t, status(http.StatusForbidden))
+	subject.registry = closed
+	if _, err := withSettings(t, mirrored(closed, mirror), RegistryOptions{}).Referrers(t.Context(), subject); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("referrers of a registry that refuses: %v, want ErrUnauthorized", err)
+	}
 	if _, err := r.Manifest(t.Context(), ref.WithTag("v2")); err == nil || errors.Is(err, ErrNotFound) {
 		t.Errorf("another tag: %v, want another error than ErrNotFound", err)
 	}
@@ -234,6 +240,11 @@ func TestWritesPassMirrorsBy(t *testing.T) {
 	other := mustParse(t, "registry.example/net/b:v1")
 	if err := r.PutBlob(t.Context(), other, im.descs[1], im.layer, "net/a"); err != nil {
 		t.Error(err)
+	}
+	for from, want := range map[string]string{"net/a": "moved/a", "elsewhere/a": "", "": ""} {
+		if got := r.mountable(other, from); got != want {
+			t.Errorf("a blob of %q is mounted from %q, want %q", from, got, want)
+		}
 	}
 	if got := seen.requests(""); len(got) != 0 {
 		t.Errorf("the mirror got %v", got)
