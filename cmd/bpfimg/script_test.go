@@ -47,6 +47,7 @@ func scriptParams(dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
 			"foreign":  cmdForeign,
+			"host":     cmdHost,
 			"registry": cmdRegistry,
 			"valid":    cmdValid,
 			"veth":     cmdVeth,
@@ -58,6 +59,7 @@ func scriptParams(dir string) testscript.Params {
 				return err
 			}
 			env.Values[registryKey{}] = &scriptRegistry{store: store}
+			env.Values[hostsKey{}] = scriptHosts{}
 			bpffs := fmt.Sprintf("/sys/fs/bpf/bpfimg-test-%d-%s", os.Getpid(), filepath.Base(env.WorkDir))
 			env.Defer(func() { os.RemoveAll(bpffs) }) // what a failed script left
 			for k, v := range map[string]string{

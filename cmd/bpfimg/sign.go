@@ -57,7 +57,7 @@ func (s *session) sign(ref image.Reference, annotations map[string]string) (sign
 	}
 	ctx, cancel := s.deadline()
 	defer cancel()
-	registry, err := s.registry(nil)
+	registry, err := s.origin(nil)
 	if err != nil {
 		return sign.Result{}, err
 	}
