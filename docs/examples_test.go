@@ -74,12 +74,19 @@ func read(t *testing.T, name string) []byte {
 // build builds the example as `SOURCE_DATE_EPOCH= bpfimg build` does.
 func (k *kit) build(ref image.Reference, platform string) build.Result {
 	k.t.Helper()
+	return k.buildAs(ref, build.Options{Platform: platform})
+}
+
+// buildAs builds it with other options, the build file aside.
+func (k *kit) buildAs(ref image.Reference, opts build.Options) build.Result {
+	k.t.Helper()
 	file, err := build.ReadFile(buildFile, read(k.t, buildFile))
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	inputs := []build.Input{{Name: "counter.bpf.o", Bytes: read(k.t, objectFile)}}
-	result, err := build.Build(k.t.Context(), k.store, ref, inputs, build.Options{File: file, Platform: platform})
+	opts.File = file
+	result, err := build.Build(k.t.Context(), k.store, ref, inputs, opts)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -127,6 +134,9 @@ func examples(t *testing.T) map[string]string {
 		"buildfile":   string(read(t, buildFile)),
 	}
 	for name, text := range k.signatures() {
+		all[name] = text
+	}
+	for name, text := range k.forms() {
 		all[name] = text
 	}
 	return all
