@@ -113,6 +113,10 @@ func TestRefusedForms(t *testing.T) {
 		// Program names must differ; the new one is as long as the old.
 		many[i] = build.Input{Name: fmt.Sprint(i), Bytes: bytes.ReplaceAll(counter.Bytes, []byte("xdp_count"), fmt.Appendf(nil, "xdp_c%04d", i))}
 	}
+	large := make([]build.Input, 3) // which zstd makes small, but nobody unpacks
+	for i := range large {
+		large[i] = build.Input{Name: many[i].Name, Bytes: append(bytes.Clone(many[i].Bytes), make([]byte, image.MaxLayer/3)...)}
+	}
 	label := map[string]string{"k": "v"}
 	for _, tc := range []struct {
 		name   string
@@ -129,6 +133,8 @@ func TestRefusedForms(t *testing.T) {
 		{"artifact, label in the file", nil, build.Options{Form: build.FormArtifact, File: schemas.BuildFile{Labels: label}}, build.ErrOptions, `label "k"`},
 		{"artifact, our annotation", nil, build.Options{Form: build.FormArtifact, Annotations: map[string]string{schemas.AnnotationPlatform: "x"}}, build.ErrOptions, schemas.AnnotationPlatform},
 		{"artifact, endianness", nil, build.Options{Form: build.FormArtifact, Platform: "linux/s390x"}, build.ErrOptions, "little-endian"},
+		{"too large unpacked", large, build.Options{Compression: build.CompressionZstd}, image.ErrTooLarge, "archive is"},
+		{"artifact, too large", large, build.Options{Form: build.FormArtifact}, image.ErrTooLarge, "layer is"},
 		{"artifact, too many", many, build.Options{Form: build.FormArtifact}, build.ErrInput, "65 objects given, at most 64 fit one artifact"},
 		{
 			"artifact, huge annotation", nil,
