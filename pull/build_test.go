@@ -24,7 +24,7 @@ func TestReadsWhatBuildWrites(t *testing.T) {
 		{1, build.Options{}, FormatBpfimg},
 		{build.MaxObjects, build.Options{}, FormatBpfimg},
 		{1, build.Options{Compression: build.CompressionNone}, FormatBpfimg},
-		{build.MaxObjects, build.Options{Compression: build.CompressionZstd}, FormatBpfimg},
+		{20, build.Options{Compression: build.CompressionZstd}, FormatBpfimg},
 		{1, build.Options{Form: build.FormArtifact}, FormatArtifact},
 		{build.MaxArtifactObjects, build.Options{Form: build.FormArtifact}, FormatArtifact},
 	} {
