@@ -199,8 +199,3 @@ func indexAnnotations(desc schemas.Description, opts Options) (map[string]string
 	maps.DeleteFunc(ours, func(key, _ string) bool { return !strings.HasPrefix(key, "org.opencontainers.image.") })
 	return merge("annotation", ours, opts.File.Annotations, opts.Annotations)
 }
-
-// platformText is "os/arch[/variant]" as it is written.
-func platformText(p ocispec.Platform) string {
-	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
-}

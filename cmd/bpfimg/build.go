@@ -26,6 +26,8 @@ func buildCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "platform", Usage: "os/arch[/variant] the image is for; several make a multi-platform image (repeatable, or with commas)", DefaultText: "linux and what the objects hint at"},
 			clangFlag(),
+			&cli.StringFlag{Name: "format", Value: string(build.FormImage), Usage: "image, which everything reads, or artifact: an OCI artifact without an image config"},
+			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
 			keyFlag("private key for --sign"),
@@ -133,7 +135,7 @@ func (s *session) buildInputs(opts *build.Options) ([]build.Variant, error) {
 }
 
 func (s *session) buildOptions() (build.Options, error) {
-	var opts build.Options
+	opts := build.Options{Form: build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression"))}
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {
 		return opts, err

@@ -41,9 +41,12 @@ type inspection struct {
 	Platforms []pull.PlatformOfIndex `json:"platforms,omitempty"`
 	Format    string                 `json:"format,omitempty"`
 	// Notes say what of an image of another tool is not used.
-	Notes   []string          `json:"notes,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Objects []schemas.Object  `json:"objects"`
+	Notes  []string          `json:"notes,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of an artifact, which has no labels; those of an image repeat
+	// its labels.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Objects     []schemas.Object  `json:"objects"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -98,6 +101,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 	}
 	if result.Platforms = img.Platforms(); result.Platforms != nil {
 		result.Index, result.Platform = img.Root.Descriptor.Digest.String(), img.Platform()
+	}
+	if img.Format == pull.FormatArtifact {
+		result.Annotations = img.Annotations
 	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
