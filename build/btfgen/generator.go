@@ -135,16 +135,23 @@ func (g *Generator) checkHeader(kernel []byte) error {
 // candidates finds the types that relocations may be about, by essential name
 // and in the order of the kernel.
 func (g *Generator) candidates(spec *btf.Spec) (map[string][]btf.Type, error) {
-	found := map[string][]btf.Type{}
-	for t, err := range spec.All() {
-		if err != nil {
-			return nil, err
+	found := make(map[string][]btf.Type, len(g.names))
+	for name := range g.names {
+		types, err := typesNamed(spec.TypesByName, name)
+		if err != nil && !errors.Is(err, btf.ErrNotFound) {
+			return nil, fmt.Errorf("looking up type %q: %w", name, err)
 		}
-		if name := essentialName(t.TypeName()); g.names[name] {
-			found[name] = append(found[name], t)
-		}
+		found[name] = types
 	}
 	return found, nil
+}
+
+// typesNamed calls the loader's own search for candidates, whose parameter has a
+// type that cannot be named outside of its package. Spec.AnyTypesByName leaves
+// out flavours, and Spec.All reads every type and ends without a word at one
+// that is damaged.
+func typesNamed[N ~string](search func(N) ([]btf.Type, error), essential string) ([]btf.Type, error) {
+	return search(N(essential))
 }
 
 // essentialName is a type's name without the flavour that programs add to
