@@ -10,5 +10,5 @@
 // itself to it: each result is checked against the whole BTF by relocating every
 // program with both.
 //
-// Package archive beside it reads collections of kernels' BTF.
+// Package btfarchive reads collections of kernels' BTF.
 package btfgen
