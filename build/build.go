@@ -46,8 +46,14 @@ type Options struct {
 	// Labels and Annotations are added last and win over the build file's. Keys
 	// of ours ("io.ebpf.", "dev.bpfimg." and org.opencontainers.image.created)
 	// are refused. Labels go into the image config, annotations into the
-	// manifest.
+	// manifest. An artifact has no image config: labels, the build file's too,
+	// are refused for it.
 	Labels, Annotations map[string]string
+	// Form is what is written; default: [FormImage].
+	Form Form
+	// Compression of the layer of [FormImage]; default: [CompressionGzip]. The
+	// layers of [FormArtifact] are never compressed.
+	Compression Compression
 	// Platform "os/arch[/variant]"; default: linux and the architecture the
 	// objects hint at, else amd64 (s390x for big-endian objects).
 	Platform string
@@ -71,7 +77,7 @@ func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []I
 	if err != nil {
 		return Result{}, err
 	}
-	for _, b := range []blob{parts.layer, parts.config} {
+	for _, b := range append(parts.layers, parts.config) {
 		if err := sink.PutBlob(ctx, ref, b.desc, b.data, ""); err != nil {
 			return Result{}, fmt.Errorf("storing the image of %s: %w", ref.Name(), err)
 		}
@@ -85,7 +91,8 @@ func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []I
 
 // contents is an image before it is stored.
 type contents struct {
-	layer, config, manifest blob
+	layers           []blob
+	config, manifest blob
 }
 
 // blob is content and the descriptor that names it.
@@ -98,24 +105,25 @@ type blob struct {
 // is written.
 func assemble(ctx context.Context, inputs []Input, opts Options) (contents, schemas.Description, error) {
 	none := schemas.Description{}
-	created, err := createdTime(opts.Created)
+	pack, err := chooseForm(opts)
 	if err != nil {
 		return contents{}, none, err
 	}
-	desc, files, err := describe(ctx, inputs, opts.File)
+	src := source{opts: opts}
+	if src.created, err = createdTime(opts.Created); err != nil {
+		return contents{}, none, err
+	}
+	if src.desc, src.files, err = describe(ctx, inputs, opts.File); err != nil {
+		return contents{}, none, err
+	}
+	if src.platform, err = choosePlatform(opts.Platform, src.desc.Objects); err != nil {
+		return contents{}, none, err
+	}
+	parts, err := pack(src)
 	if err != nil {
 		return contents{}, none, err
 	}
-	platform, err := choosePlatform(opts.Platform, desc.Objects)
-	if err != nil {
-		return contents{}, none, err
-	}
-	labels, annotations, err := allLabels(desc, created, opts)
-	if err != nil {
-		return contents{}, none, err
-	}
-	parts, err := pack(files, platform, created, labels, annotations)
-	return parts, desc, err
+	return parts, src.desc, parts.checkSizes()
 }
 
 // createdTime brings SOURCE_DATE_EPOCH into the form that is written. RFC 3339

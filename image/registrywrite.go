@@ -26,7 +26,7 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 	if err != nil {
 		return fmt.Errorf("pushing manifest %s: %w", ref, err)
 	}
-	return r.attempt(ctx, operation{"pushing manifest", ref}, MaxManifest, func(ctx context.Context) error {
+	err = r.attempt(ctx, operation{"pushing manifest", ref}, MaxManifest, func(ctx context.Context) error {
 		s, err := r.session(ctx, ref, true)
 		if err != nil {
 			return err
@@ -48,6 +48,7 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		entry.Annotations = head.Annotations
 		return r.ensureReferrer(ctx, s, subject, entry)
 	})
+	return refusedArtifact(head, err)
 }
 
 // hasManifest spares the upload, and the refusal by registries whose tags cannot

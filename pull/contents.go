@@ -20,11 +20,12 @@ func (f *fetch) contents(ctx context.Context, img *Image) error {
 	if err != nil {
 		return err
 	}
-	if err := checkLayers(manifest.Layers); err != nil {
+	if err := checkLayers(manifest); err != nil {
 		return err
 	}
 	layers := make([][]byte, len(manifest.Layers))
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(1 + maxLayers) // an artifact can have more
 	group.Go(func() (err error) {
 		img.Config, err = f.blob(ctx, "config", manifest.Config, image.MaxConfig)
 		return err
@@ -50,9 +51,13 @@ func (f *fetch) blob(ctx context.Context, what string, desc ocispec.Descriptor, 
 }
 
 // checkLayers refuses what would be too much before anything is fetched.
-func checkLayers(layers []ocispec.Descriptor) error {
-	if len(layers) == 0 || len(layers) > maxLayers {
-		return bad("it has %d layers, a bytecode image has 1 to %d", len(layers), maxLayers)
+func checkLayers(manifest ocispec.Manifest) error {
+	layers, most := manifest.Layers, maxLayers
+	if isArtifactConfig(manifest.Config) {
+		most = maxArtifactLayers
+	}
+	if len(layers) == 0 || len(layers) > most {
+		return bad("it has %d layers, a bytecode image has 1 to %d", len(layers), most)
 	}
 	var total int64
 	for _, l := range layers {
@@ -70,13 +75,18 @@ func read(img *Image, manifest ocispec.Manifest, layers [][]byte) error {
 	if err != nil {
 		return err
 	}
-	img.Labels = config.labels
+	img.Labels, img.Annotations = config.labels, manifest.Annotations
 	recogniser, err := recognise(manifest, config, layers)
 	if err != nil {
 		return err
 	}
 	img.Format = recogniser.format
-	if img.Described, err = parseDescription(config.labels, recogniser.format); err != nil {
+	if recogniser.format == FormatArtifact {
+		img.Described, err = configDescription(img.Config)
+	} else {
+		img.Described, err = parseDescription(config.labels, recogniser.format)
+	}
+	if err != nil {
 		return err
 	}
 	img.Objects, err = recogniser.objects(contents{manifest, config, layers})

@@ -27,6 +27,8 @@ func buildCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
 			&cli.StringFlag{Name: "platform", Usage: "os/arch the image is for", DefaultText: "linux and what the objects hint at"},
+			&cli.StringFlag{Name: "format", Value: string(build.FormImage), Usage: "image, which everything reads, or artifact: an OCI artifact without an image config"},
+			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
 			keyFlag("private key for --sign"),
@@ -99,7 +101,10 @@ func (s *session) buildImage(ref image.Reference) (build.Result, error) {
 }
 
 func (s *session) buildOptions() (build.Options, error) {
-	opts := build.Options{Platform: s.c.String("platform")}
+	opts := build.Options{
+		Platform: s.c.String("platform"),
+		Form:     build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression")),
+	}
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {
 		return opts, err

@@ -78,6 +78,8 @@ func hint(err error) string {
 		return "set COSIGN_PASSWORD, or type the password when asked"
 	case errors.Is(err, image.ErrUnauthorized):
 		return "log in with `docker login` or `podman login`: bpfimg reads their credentials"
+	case errors.Is(err, image.ErrArtifactRefused):
+		return "build it with --format image: every registry takes container images"
 	case errors.Is(err, bpf.ErrExists):
 		return "give another --name, or `bpfimg stop` it first"
 	case errors.Is(err, inspect.ErrNotBPF):

@@ -39,7 +39,10 @@ type inspection struct {
 	Digest    string            `json:"digest,omitempty"`
 	Format    string            `json:"format,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
-	Objects   []schemas.Object  `json:"objects"`
+	// Annotations of an artifact, which has no labels; those of an image repeat
+	// its labels.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Objects     []schemas.Object  `json:"objects"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -107,6 +110,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 	result := inspection{
 		Reference: ref.String(), Digest: img.Manifest.Descriptor.Digest.String(),
 		Format: string(img.Format), Labels: img.Labels,
+	}
+	if img.Format == pull.FormatArtifact {
+		result.Annotations = img.Annotations
 	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
