@@ -13,18 +13,15 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
 // Limits of an archive.
 const (
-	// MaxKernels is how many kernels of one architecture are taken. BTFHub has
-	// about 3000 for x86_64.
-	MaxKernels = 8192
 	// MaxFile bounds a file, and what is packed in it, in bytes. The BTF of a
 	// kernel is 3 to 20 MiB.
 	MaxFile = 64 << 20
-	// MaxRelease bounds a kernel's release in bytes (__NEW_UTS_LEN of Linux).
-	MaxRelease = 64
 	// maxEntries bounds files and folders; all of BTFHub's are below 20000.
 	maxEntries = 1 << 17
 	// maxPath bounds how deep folders nest.
@@ -123,11 +120,11 @@ func (l *listing) visit(name string, entry fs.DirEntry, err error) error {
 		l.others[arch]++
 		return nil
 	}
-	if err := checkRelease(release); err != nil {
-		return fmt.Errorf("%w: %q: %w", ErrArchive, name, err)
+	if !schemas.ValidKernelRelease(release) {
+		return fmt.Errorf("%w: %q: %q is not the release of a kernel (1 to %d printable characters)", ErrArchive, name, release, schemas.MaxKernelRelease)
 	}
-	if l.found = append(l.found, Kernel{Release: release, Path: name, packed: packed}); len(l.found) > MaxKernels {
-		return fmt.Errorf("%w: over %d kernels; name a folder with fewer, such as that of one distribution", ErrArchive, MaxKernels)
+	if l.found = append(l.found, Kernel{Release: release, Path: name, packed: packed}); len(l.found) > schemas.MaxBTFKernels {
+		return fmt.Errorf("%w: over %d kernels; name a folder with fewer, such as that of one distribution", ErrArchive, schemas.MaxBTFKernels)
 	}
 	return nil
 }
@@ -168,17 +165,4 @@ func archOf(name string) (string, error) {
 			ErrArchive, name, folders[hub-1])
 	}
 	return "", nil
-}
-
-// checkRelease accepts what a kernel may call itself.
-func checkRelease(s string) error {
-	if s == "" || len(s) > MaxRelease {
-		return fmt.Errorf("a kernel's release has 1 to %d characters", MaxRelease)
-	}
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' || c == '/' || c == '\\' {
-			return fmt.Errorf("%q is not in the release of a kernel", c)
-		}
-	}
-	return nil
 }

@@ -142,10 +142,10 @@ func TestRefusedFolders(t *testing.T) {
 		{"empty", "README", "has no file RELEASE.btf"},
 		{"other architecture", "ubuntu/20.04/arm64/5.4.btf", "for amd64; it has 1 for arm64"},
 		{"unknown architecture", "ubuntu/20.04/vax/5.4.btf", `folder "vax" should be an architecture`},
-		{"no release", ".btf", "1 to 64 characters"},
-		{"long release", strings.Repeat("5", 65) + ".btf", "1 to 64 characters"},
-		{"release with a blank", "5 4.btf", `' ' is not in the release`},
-		{"release with an escape", "5\x1b.btf", `'\x1b' is not in the release`},
+		{"no release", ".btf", "1 to 64 printable characters"},
+		{"long release", strings.Repeat("5", 65) + ".btf", "1 to 64 printable characters"},
+		{"release with a blank", "5 4.btf", `"5 4" is not the release`},
+		{"release with an escape", "5\x1b.btf", `"5\x1b" is not the release`},
 		{"deep", strings.Repeat("a/", 33) + "5.4.btf", "over 32 deep"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
