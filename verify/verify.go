@@ -39,6 +39,10 @@ func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.Str
 // Objects are the verified ELF files in load order.
 func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
 
+// BTF are the verified types for kernels without; package pull has checked their
+// size and whom they are for, and nothing has read them.
+func (v *Verified) BTF() []pull.BTF { return slices.Clone(v.img.BTF) }
+
 // Description is read from the verified bytes, not from labels; attach defaults
 // of the (signed) labels are carried over for programs that really exist.
 func (v *Verified) Description() schemas.Description { return v.desc }
