@@ -14,13 +14,13 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/bpfimg/bpfimg/pull"
+	"github.com/bpfimg/bpfimg/verify"
 )
 
 // takeTypes decides by which types of the kernel the objects are relocated:
 // those a person gives, else the kernel's own, else what the image brings for
 // this kernel. Nil, which p.types is then, leaves it to the loader.
-func (m *Manager) takeTypes(p *plan, given []byte, brought []pull.BTF) error {
+func (m *Manager) takeTypes(p *plan, given []byte, v *verify.Verified) error {
 	if !slices.ContainsFunc(p.objects, func(o *object) bool { return o.desc.CORE }) {
 		return nil
 	}
@@ -38,11 +38,14 @@ func (m *Manager) takeTypes(p *plan, given []byte, brought []pull.BTF) error {
 			return err
 		}
 	}
-	layer, err := layerFor(kernelRelease(), runtime.GOARCH, brought)
-	if err != nil {
-		return err
+	// Nothing but the exact release will do: a program that reads the wrong places
+	// runs and lies.
+	data, kernels := v.BTF(kernelRelease(), runtime.GOARCH)
+	if data == nil {
+		return noTypes(kernels)
 	}
-	if p.types, err = readTypes(layer.Bytes); err != nil {
+	var err error
+	if p.types, err = readTypes(data); err != nil {
 		return fmt.Errorf("the BTF that the image brings for kernel %s: %w", kernelRelease(), err)
 	}
 	m.log.Info("this kernel has no BTF: what the image brings for it is used", "kernel", kernelRelease())
@@ -66,22 +69,15 @@ func kernelBTFMissing() (bool, error) {
 	return false, nil
 }
 
-// layerFor finds the types of one kernel. Nothing but its exact release will do:
-// a program that reads the wrong offsets runs and lies.
-func layerFor(release, arch string, brought []pull.BTF) (pull.BTF, error) {
-	kernels := 0
-	for _, b := range brought {
-		if b.Arch == arch && slices.Contains(b.Kernels, release) {
-			return b, nil
-		}
-		kernels += len(b.Kernels)
-	}
+// noTypes says that there are none for this kernel; those of others are what the
+// image brings.
+func noTypes(others int) error {
 	const remedy = "build the image with --btf-archive and the BTF of this kernel, or give it with --btf FILE"
 	lacking := unsupported("its types (CONFIG_DEBUG_INFO_BTF), by which the programs find the kernel's fields", "")
-	if kernels == 0 {
-		return pull.BTF{}, fmt.Errorf("%w, and the image brings none: %s", lacking, remedy)
+	if others == 0 {
+		return fmt.Errorf("%w, and the image brings none: %s", lacking, remedy)
 	}
-	return pull.BTF{}, fmt.Errorf("%w, and the image brings those of %d kernels, but not of this one (%s): %s", lacking, kernels, arch, remedy)
+	return fmt.Errorf("%w, and the image brings those of %d kernels, but not of this one (%s): %s", lacking, others, runtime.GOARCH, remedy)
 }
 
 // readTypes reads BTF, or an ELF file with it.

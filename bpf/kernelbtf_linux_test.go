@@ -89,8 +89,8 @@ func TestBTFOfTheImage(t *testing.T) {
 	own := ownBTF(t)
 	b := newBench(t)
 	v := builtWith(t, map[string][]byte{kernelRelease(): own, "5.4.0-1-other": own}, objCore, objExec)
-	if n := len(v.BTF()); n != 1 || len(v.BTF()[0].Bytes) > 4096 {
-		t.Fatalf("%d layers, the first of %d bytes", n, len(v.BTF()[0].Bytes))
+	if data, kernels := v.BTF(kernelRelease(), runtime.GOARCH); kernels != 2 || data == nil || len(data) > 4096 {
+		t.Fatalf("types of %d kernels, %d bytes", kernels, len(data))
 	}
 	want, err := b.answers(v, RunOptions{})
 	if err != nil {
@@ -181,25 +181,6 @@ func TestNoBTFForThisKernel(t *testing.T) {
 	b.stop(rec)
 	_, err = b.Update(t.Context(), "nobody", v, UpdateOptions{})
 	wantError(t, err, ErrNoInstance)
-}
-
-func TestLayerFor(t *testing.T) {
-	brought := []pull.BTF{
-		{Arch: "arm64", Kernels: []string{"5.4"}, Bytes: []byte("arm")},
-		{Arch: "amd64", Kernels: []string{"5.3", "5.4"}, Bytes: []byte("amd")},
-	}
-	for _, tc := range []struct{ release, arch, want string }{
-		{"5.4", "amd64", "amd"},
-		{"5.4", "arm64", "arm"},
-		{"5.3", "arm64", ""},
-		{"5.4.0", "amd64", ""},
-		{"5", "amd64", ""},
-	} {
-		got, err := layerFor(tc.release, tc.arch, brought)
-		if string(got.Bytes) != tc.want || (err == nil) != (tc.want != "") {
-			t.Errorf("%s on %s: %q, error %v", tc.release, tc.arch, got.Bytes, err)
-		}
-	}
 }
 
 // FuzzHostileBTF relocates with types that a stranger made.

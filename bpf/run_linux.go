@@ -46,7 +46,7 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 	if err != nil {
 		return nil, err
 	}
-	if err := m.takeTypes(p, opts.KernelBTF, v.BTF()); err != nil {
+	if err := m.takeTypes(p, opts.KernelBTF, v); err != nil {
 		return nil, err
 	}
 	set, err := effectiveCapabilities()

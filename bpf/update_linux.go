@@ -59,7 +59,7 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if u.plan, err = newUpdatePlan(v, old, opts); err != nil {
 		return nil, err
 	}
-	if err = m.takeTypes(u.plan, opts.KernelBTF, v.BTF()); err == nil {
+	if err = m.takeTypes(u.plan, opts.KernelBTF, v); err == nil {
 		err = u.prepare(ctx)
 	}
 	if err == nil {

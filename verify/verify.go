@@ -39,9 +39,18 @@ func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.Str
 // Objects are the verified ELF files in load order.
 func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
 
-// BTF are the verified types for kernels without; package pull has checked their
-// size and whom they are for, and nothing has read them.
-func (v *Verified) BTF() []pull.BTF { return slices.Clone(v.img.BTF) }
+// BTF returns the verified types the image brings for one kernel, by its exact
+// release (`uname -r`) and architecture (in Go's spelling); nil when it brings
+// none. kernels is how many it brings some for. Nothing has read them yet.
+func (v *Verified) BTF(release, arch string) (types []byte, kernels int) {
+	for _, b := range v.img.BTF {
+		kernels += len(b.Kernels)
+		if b.Arch == arch && slices.Contains(b.Kernels, release) {
+			types = b.Bytes
+		}
+	}
+	return types, kernels
+}
 
 // Description is read from the verified bytes, not from labels; attach defaults
 // of the (signed) labels are carried over for programs that really exist.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -132,13 +133,12 @@ func (l *listing) visit(name string, entry fs.DirEntry, err error) error {
 // instead says what there is for others.
 func (l *listing) instead() string {
 	var parts []string
-	for arch, n := range l.others {
-		parts = append(parts, fmt.Sprintf("%d for %s", n, arch))
+	for _, arch := range slices.Sorted(maps.Keys(l.others)) {
+		parts = append(parts, fmt.Sprintf("%d for %s", l.others[arch], arch))
 	}
 	if len(parts) == 0 {
 		return ""
 	}
-	slices.Sort(parts)
 	return "; it has " + strings.Join(parts, ", ")
 }
 

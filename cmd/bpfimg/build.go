@@ -29,6 +29,7 @@ func buildCommand(term *terminal) *cli.Command {
 			&cli.StringFlag{Name: "platform", Usage: "os/arch the image is for", DefaultText: "linux and what the objects hint at"},
 			&cli.StringFlag{Name: "format", Value: string(build.FormImage), Usage: "image, which everything reads, or artifact: an OCI artifact without an image config"},
 			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
+			btfArchiveFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
 			keyFlag("private key for --sign"),
@@ -58,7 +59,8 @@ func (s *session) build() error {
 		return fmt.Errorf("building %s: %w", ref, err)
 	}
 	digest := result.Manifest.Descriptor.Digest.String()
-	done := buildResult{imageResult{Reference: ref.String(), Digest: digest}, result.Description}
+	done := buildResult{imageResult{Reference: ref.String(), Digest: digest}, result.Description, result.BTF}
+	s.noticeBTF(result)
 	if s.c.Bool("push") {
 		if _, err := s.push(ref); err != nil {
 			return err
@@ -78,6 +80,7 @@ func (s *session) build() error {
 type buildResult struct {
 	imageResult
 	Description schemas.Description `json:"description"`
+	BTF         []build.BTF         `json:"btf,omitempty"`
 }
 
 func (s *session) buildImage(ref image.Reference) (build.Result, error) {
@@ -102,8 +105,8 @@ func (s *session) buildImage(ref image.Reference) (build.Result, error) {
 
 func (s *session) buildOptions() (build.Options, error) {
 	opts := build.Options{
-		Platform: s.c.String("platform"),
-		Form:     build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression")),
+		Platform: s.c.String("platform"), BTFArchive: s.c.String("btf-archive"),
+		Form: build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression")),
 	}
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {

@@ -16,20 +16,22 @@ const module = "github.com/bpfimg/bpfimg/"
 // mayImport is the table of docs/architecture.md: what each room may import of
 // ours, directly. The reason stands there.
 var mayImport = map[string][]string{
-	"schemas":      nil,
-	"bpf/inspect":  {"schemas"},
-	"bpf/mapdump":  nil,
-	"bpf/probes":   nil,
-	"bpf":          {"schemas", "bpf/inspect", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify"},
-	"bpf/varset":   {"bpf/inspect"},
-	"bpf/kconfig":  {"bpf/inspect", "bpf/varset"},
-	"bpf/vmtest":   nil,
-	"image":        {"schemas"},
-	"build":        {"schemas", "bpf/inspect", "image"},
-	"sign":         {"schemas", "image"},
-	"pull":         {"schemas", "image"},
-	"verify":       {"schemas", "pull", "bpf/inspect", "image"},
-	"testregistry": {"schemas"},
+	"schemas":          nil,
+	"bpf/inspect":      {"schemas"},
+	"bpf/mapdump":      nil,
+	"bpf/probes":       nil,
+	"bpf":              {"schemas", "bpf/inspect", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify"},
+	"bpf/varset":       {"bpf/inspect"},
+	"bpf/kconfig":      {"bpf/inspect", "bpf/varset"},
+	"bpf/vmtest":       nil,
+	"image":            {"schemas"},
+	"build":            {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive"},
+	"build/btfgen":     {"bpf/inspect"},
+	"build/btfarchive": {"schemas"},
+	"sign":             {"schemas", "image"},
+	"pull":             {"schemas", "image"},
+	"verify":           {"schemas", "pull", "bpf/inspect", "image"},
+	"testregistry":     {"schemas"},
 }
 
 // forbidden is what a node must not link, and why.

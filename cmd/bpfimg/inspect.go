@@ -43,6 +43,7 @@ type inspection struct {
 	// its labels.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Objects     []schemas.Object  `json:"objects"`
+	BTF         []inspectedBTF    `json:"btf,omitempty"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -121,6 +122,7 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		}
 		result.Objects = append(result.Objects, o)
 	}
+	result.BTF = inspectBTF(img.BTF)
 	return result, nil
 }
 
@@ -136,7 +138,7 @@ func showInspection(term *terminal, r inspection) error {
 			return err
 		}
 	}
-	return nil
+	return showBTF(term, r.BTF)
 }
 
 func showObject(term *terminal, o schemas.Object) error {
