@@ -170,3 +170,23 @@ func FuzzRelocations(f *testing.F) {
 		_, _ = New([]Object{{Name: "a.o", Bytes: object}}) // must not panic or take long
 	})
 }
+
+// TestMatchingCounts: type_matches counts members before it compares them, and of
+// those without name several can share one of the kernel's.
+func TestMatchingCounts(t *testing.T) {
+	integer := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	inner := func(name string) btf.Type {
+		return &btf.Struct{Size: 4, Members: []btf.Member{{Name: name, Type: integer}}}
+	}
+	local := &btf.Struct{Name: "s", Size: 8, Members: []btf.Member{{Type: inner("a")}, {Type: inner("a"), Offset: 32}}}
+	target := &btf.Struct{Name: "s", Size: 8, Members: []btf.Member{{Name: "x", Type: integer}, {Type: inner("a"), Offset: 32}}}
+	g := &Generator{order: binary.LittleEndian, relocations: []relocation{{kind: typeMatches, local: local, path: []int{0}}}}
+	data, err := g.cut(map[string][]btf.Type{"s": {target}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got *btf.Struct
+	if err := spec(t, data).TypeByName("s", &got); err != nil || len(got.Members) != len(local.Members) {
+		t.Errorf("%v: %v", got, err)
+	}
+}
