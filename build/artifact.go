@@ -36,6 +36,13 @@ func packArtifact(src source) (contents, error) {
 		layer.desc.Annotations = map[string]string{ocispec.AnnotationTitle: f.name}
 		c.layers = append(c.layers, layer)
 	}
+	for _, b := range src.btf {
+		layer := newBlob(schemas.MediaTypeBTF, b.data)
+		if layer.desc.Annotations, err = b.annotations(); err != nil {
+			return contents{}, err
+		}
+		c.layers = append(c.layers, layer)
+	}
 	if c.config, err = jsonBlob(schemas.MediaTypeDescription, src.desc); err != nil {
 		return contents{}, err
 	}

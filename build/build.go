@@ -60,6 +60,10 @@ type Options struct {
 	// Compiler is what the compiler of the objects says it is, when it was run
 	// for this build ([schemas.LabelCompiler]); "" writes nothing.
 	Compiler string
+	// BTFArchive is a folder with the BTF of kernels that have none of their own
+	// (package btfarchive); what the objects need of it travels with the image.
+	// Default: none.
+	BTFArchive string
 	// Created is SOURCE_DATE_EPOCH; the zero time writes the Unix epoch. Its
 	// fraction of a second and its time zone are dropped.
 	Created time.Time
@@ -69,6 +73,8 @@ type Options struct {
 type Result struct {
 	Manifest    image.Manifest
 	Description schemas.Description
+	// BTF says which kernels the image brings the types of, layer by layer.
+	BTF []BTF
 }
 
 // Build writes the image of the objects to sink under ref and returns its
@@ -76,7 +82,7 @@ type Result struct {
 // error wraps [ErrInput] or [ErrOptions] when something else must be given, and
 // what inspect.Object says of a file it cannot read; nothing was written then.
 func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []Input, opts Options) (Result, error) {
-	parts, desc, err := assemble(ctx, inputs, opts)
+	parts, src, err := assemble(ctx, inputs, opts)
 	if err != nil {
 		return Result{}, err
 	}
@@ -89,7 +95,7 @@ func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []I
 	if err := sink.PutManifest(ctx, ref, m); err != nil {
 		return Result{}, fmt.Errorf("storing the image of %s: %w", ref.Name(), err)
 	}
-	return Result{Manifest: m, Description: desc}, nil
+	return Result{Manifest: m, Description: src.desc, BTF: src.btf}, nil
 }
 
 // contents is an image before it is stored.
@@ -106,27 +112,29 @@ type blob struct {
 
 // assemble makes the image in memory: every check happens here, before anything
 // is written.
-func assemble(ctx context.Context, inputs []Input, opts Options) (contents, schemas.Description, error) {
-	none := schemas.Description{}
+func assemble(ctx context.Context, inputs []Input, opts Options) (contents, source, error) {
+	src := source{opts: opts}
 	pack, err := chooseForm(opts)
 	if err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
 	}
-	src := source{opts: opts}
 	if src.created, err = createdTime(opts.Created); err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
 	}
 	if src.desc, src.files, err = describe(ctx, inputs, opts.File); err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
 	}
 	if src.platform, err = choosePlatform(opts.Platform, src.desc.Objects); err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
+	}
+	if src.btf, err = minimisedBTF(ctx, src); err != nil {
+		return contents{}, src, err
 	}
 	parts, err := pack(src)
 	if err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
 	}
-	return parts, src.desc, parts.checkSizes()
+	return parts, src, parts.checkSizes()
 }
 
 // createdTime brings SOURCE_DATE_EPOCH into the form that is written. RFC 3339

@@ -30,6 +30,7 @@ type source struct {
 	desc     schemas.Description
 	platform ocispec.Platform
 	created  time.Time // as written
+	btf      []BTF
 	opts     Options
 }
 

@@ -30,7 +30,13 @@ func packImage(src source) (contents, error) {
 		return contents{}, err
 	}
 	c := contents{layers: []blob{layer}}
-	if c.config, err = jsonBlob(ocispec.MediaTypeImageConfig, imageConfig(archive, src.platform, src.created, labels)); err != nil {
+	types, archives, err := btfLayers(src)
+	if err != nil {
+		return contents{}, err
+	}
+	c.layers = append(c.layers, types...)
+	config := imageConfig(append([][]byte{archive}, archives...), src.platform, src.created, labels)
+	if c.config, err = jsonBlob(ocispec.MediaTypeImageConfig, config); err != nil {
 		return contents{}, err
 	}
 	c.manifest, err = manifestBlob(c, annotations)
@@ -73,15 +79,19 @@ func manifestBlob(c contents, annotations map[string]string) (blob, error) {
 }
 
 // imageConfig is a config any container tool accepts. The history has one entry
-// because some tools expect as many as there are layers.
-func imageConfig(archive []byte, p ocispec.Platform, created time.Time, labels map[string]string) ocispec.Image {
-	return ocispec.Image{
+// a layer because some tools expect as many.
+func imageConfig(archives [][]byte, p ocispec.Platform, created time.Time, labels map[string]string) ocispec.Image {
+	config := ocispec.Image{
 		Created:  &created,
 		Platform: p,
 		Config:   ocispec.ImageConfig{Labels: labels},
-		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(archive)}},
-		History:  []ocispec.History{{Created: &created, CreatedBy: "bpfimg build"}},
+		RootFS:   ocispec.RootFS{Type: "layers"},
 	}
+	for _, archive := range archives {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(archive))
+		config.History = append(config.History, ocispec.History{Created: &created, CreatedBy: "bpfimg build"})
+	}
+	return config
 }
 
 func newBlob(mediaType string, data []byte) blob {

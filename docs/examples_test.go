@@ -136,6 +136,7 @@ func examples(t *testing.T) map[string]string {
 		"description": indent(t, []byte(description)),
 		"layer":       listing(t, layer),
 		"index":       k.index(),
+		"btf":         k.btf(),
 		"buildfile":   string(read(t, buildFile)),
 	}
 	for name, text := range k.signatures() {

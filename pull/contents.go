@@ -56,8 +56,17 @@ func checkLayers(manifest ocispec.Manifest) error {
 	if isArtifactConfig(manifest.Config) {
 		most = maxArtifactLayers
 	}
-	if len(layers) == 0 || len(layers) > most {
-		return bad("it has %d layers, a bytecode image has 1 to %d", len(layers), most)
+	count := len(layers)
+	for _, l := range layers {
+		if isBTFLayer(l) {
+			count--
+		}
+	}
+	if count == 0 || count > most {
+		return bad("it has %d layers, a bytecode image has 1 to %d", count, most)
+	}
+	if len(layers) > maxArtifactLayers {
+		return bad("it has %d layers, with those of BTF at most %d are allowed", len(layers), maxArtifactLayers)
 	}
 	var total int64
 	for _, l := range layers {
@@ -95,6 +104,10 @@ func read(img *Image, manifest ocispec.Manifest, layers [][]byte) error {
 		gadgetExtras(c, img)
 	case FormatBumblebee:
 		img.Notes = bumblebee.notes(c)
+	case FormatBpfimg, FormatArtifact:
+		if img.BTF, c, err = splitBTF(c, img.Format); err != nil {
+			return err
+		}
 	}
 	img.Objects, err = recogniser.objects(c)
 	return err

@@ -48,6 +48,8 @@ type Image struct {
 	GadgetBTF []byte
 	// Objects are the ELF files in load order.
 	Objects []Object
+	// BTF are the types it brings for kernels without.
+	BTF []BTF
 	// Described is the Description from the labels or, of an artifact, the
 	// config: a claim, shown to people and used for attach defaults, never for a
 	// decision. Nil when absent.

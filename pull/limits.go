@@ -12,8 +12,9 @@ import (
 const (
 	// maxLayers bounds the layers of an image: bpfimg and bpfman write one.
 	maxLayers = 16
-	// maxArtifactLayers bounds the layers of an artifact: one an object
-	// (build.MaxArtifactObjects), and as many as image.Copy takes.
+	// maxArtifactLayers bounds the layers of an artifact, one an object
+	// (build.MaxArtifactObjects), and layers with those of BTF, in either form
+	// (build.MaxLayers). It is as many as image.Copy takes.
 	maxArtifactLayers = 64
 	// maxCompressed bounds all layers together as they are fetched, in bytes.
 	maxCompressed = image.MaxLayer

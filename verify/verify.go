@@ -39,6 +39,19 @@ func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.Str
 // Objects are the verified ELF files in load order.
 func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
 
+// BTF returns the verified types the image brings for one kernel, by its exact
+// release (`uname -r`) and architecture (in Go's spelling); nil when it brings
+// none. kernels is how many it brings some for. Nothing has read them yet.
+func (v *Verified) BTF(release, arch string) (types []byte, kernels int) {
+	for _, b := range v.img.BTF {
+		kernels += len(b.Kernels)
+		if b.Arch == arch && slices.Contains(b.Kernels, release) {
+			types = b.Bytes
+		}
+	}
+	return types, kernels
+}
+
 // Description is read from the verified bytes, not from labels; attach defaults
 // of the (signed) labels are carried over for programs that really exist.
 func (v *Verified) Description() schemas.Description { return v.desc }

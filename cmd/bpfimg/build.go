@@ -28,6 +28,7 @@ func buildCommand(term *terminal) *cli.Command {
 			clangFlag(),
 			&cli.StringFlag{Name: "format", Value: string(build.FormImage), Usage: "image, which everything reads, or artifact: an OCI artifact without an image config"},
 			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
+			btfArchiveFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
 			keyFlag("private key for --sign"),
@@ -76,6 +77,7 @@ func (s *session) build() error {
 type buildResult struct {
 	imageResult
 	Description *schemas.Description `json:"description,omitempty"`
+	BTF         []build.BTF          `json:"btf,omitempty"`
 	Platforms   []platformResult     `json:"platforms,omitempty"`
 }
 
@@ -84,6 +86,7 @@ type platformResult struct {
 	Platform    string              `json:"platform"`
 	Digest      string              `json:"digest"`
 	Description schemas.Description `json:"description"`
+	BTF         []build.BTF         `json:"btf,omitempty"`
 }
 
 // buildImage builds an image, or of objects for several platforms an index.
@@ -104,8 +107,12 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	if len(variants) == 1 {
 		opts.Platform = variants[0].Platform
 		result, err := build.Build(s.c.Context, store, ref, variants[0].Inputs, opts)
-		done.Digest, done.Description = result.Manifest.Descriptor.Digest.String(), &result.Description
-		return done, err
+		if err != nil {
+			return done, err
+		}
+		done.Digest, done.Description, done.BTF = result.Manifest.Descriptor.Digest.String(), &result.Description, result.BTF
+		s.noticeBTF("", result)
+		return done, nil
 	}
 	result, err := build.Index(s.c.Context, store, ref, variants, opts)
 	if err != nil {
@@ -114,8 +121,9 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	done.Digest = result.Manifest.Descriptor.Digest.String()
 	for _, im := range result.Images {
 		digest := im.Manifest.Descriptor.Digest.String()
-		done.Platforms = append(done.Platforms, platformResult{im.Platform, digest, im.Description})
+		done.Platforms = append(done.Platforms, platformResult{im.Platform, digest, im.Description, im.BTF})
 		s.term.notice("%s: %s", im.Platform, digest)
+		s.noticeBTF(im.Platform+": ", im.Result)
 	}
 	return done, nil
 }
@@ -135,7 +143,10 @@ func (s *session) buildInputs(opts *build.Options) ([]build.Variant, error) {
 }
 
 func (s *session) buildOptions() (build.Options, error) {
-	opts := build.Options{Form: build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression"))}
+	opts := build.Options{
+		BTFArchive: s.c.String("btf-archive"),
+		Form:       build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression")),
+	}
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {
 		return opts, err

@@ -47,6 +47,7 @@ type inspection struct {
 	// its labels.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Objects     []schemas.Object  `json:"objects"`
+	BTF         []inspectedBTF    `json:"btf,omitempty"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -112,5 +113,6 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		}
 		result.Objects = append(result.Objects, o)
 	}
+	result.BTF = inspectBTF(img.BTF)
 	return result, nil
 }

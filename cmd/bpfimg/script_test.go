@@ -78,10 +78,15 @@ func scriptParams(dir string) testscript.Params {
 	}
 }
 
-// condition adds [root]: may load programs and make network namespaces.
+// condition adds [root]: may load programs and make network namespaces; and
+// [btf]: the kernel has its types.
 func condition(name string) (bool, error) {
-	if name == "root" {
+	switch name {
+	case "root":
 		return os.Geteuid() == 0, nil
+	case "btf":
+		_, err := os.Stat("/sys/kernel/btf/vmlinux")
+		return err == nil, nil
 	}
 	return false, errors.New("unknown condition " + name)
 }
