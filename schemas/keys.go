@@ -34,6 +34,13 @@ const (
 	// AnnotationCosignSignature carries the base64 signature of a cosign 2
 	// payload layer (sigstore/cosign, specs/SIGNATURE_SPEC.md).
 	AnnotationCosignSignature = "dev.cosignproject.cosign/signature"
+	// AnnotationCosignCertificate is the signer's certificate in PEM,
+	// AnnotationCosignBundle the entry of a Rekor log and
+	// AnnotationCosignTimestamp an RFC 3161 timestamp, both in JSON
+	// (sigstore/cosign, pkg/oci/static/signature.go).
+	AnnotationCosignCertificate = "dev.sigstore.cosign/certificate"
+	AnnotationCosignBundle      = "dev.sigstore.cosign/bundle"
+	AnnotationCosignTimestamp   = "dev.sigstore.cosign/rfc3161timestamp"
 )
 
 // Keys of the eBPF bytecode image specification, which bpfman reads. Both are
