@@ -28,6 +28,9 @@ func allLabels(desc schemas.Description, created time.Time, opts Options) (label
 	if err != nil {
 		return nil, nil, err
 	}
+	if opts.Compiler != "" {
+		ours[schemas.LabelCompiler] = opts.Compiler
+	}
 	if labels, err = merge("label", ours, opts.File.Labels, opts.Labels); err != nil {
 		return nil, nil, err
 	}
@@ -107,9 +110,11 @@ func ownLabels(desc schemas.Description, created time.Time, f schemas.BuildFile)
 	return labels, nil
 }
 
-// stem is a file's name up to its first dot: "counter" of "counter.bpf.o".
+// stem is a file's name up to its first dot, without what bpf2go adds: "counter"
+// of "counter.bpf.o" and of "counter_arm64_bpfel.o".
 func stem(file string) string {
 	name, _, _ := strings.Cut(file, ".")
+	name, _ = cutTarget(name)
 	return name
 }
 

@@ -80,7 +80,7 @@ func FuzzParseManifest(f *testing.F) {
 			}
 		}
 		if indexErr == nil {
-			if e, err := pick(entries, newPlatform("linux", "amd64", "")); err == nil && !isImage(e.MediaType) {
+			if e, err := pick(entries, schemas.NewPlatform("linux", "amd64", "")); err == nil && !isImage(e.MediaType) {
 				t.Errorf("chose %+v", e)
 			}
 		}

@@ -51,6 +51,9 @@ type Image struct {
 	// Candidates are possible signatures of Root and of Manifest, from
 	// referrers, fallback tag and legacy tag.
 	Candidates []Candidate
+
+	// asked is the platform that was asked for.
+	asked schemas.Platform
 }
 
 // Object is one ELF file of an image.

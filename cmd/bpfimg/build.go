@@ -5,11 +5,9 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -19,14 +17,15 @@ import (
 func buildCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "build",
-		Usage:     "wrap compiled BPF objects into an image in the local store",
-		ArgsUsage: "OBJECT.o…",
+		Usage:     "wrap BPF objects, or the C sources of a folder compiled, into an image in the local store",
+		ArgsUsage: "OBJECT.o… | OS/ARCH=OBJECT.o… | FOLDER",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
-			&cli.StringFlag{Name: "platform", Usage: "os/arch the image is for", DefaultText: "linux and what the objects hint at"},
+			&cli.StringSliceFlag{Name: "platform", Usage: "os/arch[/variant] the image is for; several make a multi-platform image (repeatable, or with commas)", DefaultText: "linux and what the objects hint at"},
+			clangFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
 			keyFlag("private key for --sign"),
@@ -51,55 +50,90 @@ func (s *session) build() error {
 	if err != nil {
 		return err
 	}
-	result, err := s.buildImage(ref)
+	done, err := s.buildImage(ref)
 	if err != nil {
 		return fmt.Errorf("building %s: %w", ref, err)
 	}
-	digest := result.Manifest.Descriptor.Digest.String()
-	done := buildResult{imageResult{Reference: ref.String(), Digest: digest}, result.Description}
 	if s.c.Bool("push") {
 		if _, err := s.push(ref); err != nil {
 			return err
 		}
 	}
 	if s.c.Bool("sign") {
-		signed, err := s.sign(ref.WithDigest(digest), nil)
+		signed, err := s.sign(ref.WithDigest(done.Digest), nil)
 		if err != nil {
 			return err
 		}
 		done.Signature = signed.Signature.Digest.String()
 	}
-	return s.printLine(done, ref.Name()+"@"+digest)
+	return s.printLine(done, ref.Name()+"@"+done.Digest)
 }
 
-// buildResult is what `build -o json` prints.
+// buildResult is what `build -o json` prints: of one image its description, of
+// an index its images.
 type buildResult struct {
 	imageResult
+	Description *schemas.Description `json:"description,omitempty"`
+	Platforms   []platformResult     `json:"platforms,omitempty"`
+}
+
+// platformResult is one image of an index.
+type platformResult struct {
+	Platform    string              `json:"platform"`
+	Digest      string              `json:"digest"`
 	Description schemas.Description `json:"description"`
 }
 
-func (s *session) buildImage(ref image.Reference) (build.Result, error) {
+// buildImage builds an image, or of objects for several platforms an index.
+func (s *session) buildImage(ref image.Reference) (buildResult, error) {
+	done := buildResult{imageResult: imageResult{Reference: ref.String()}}
 	opts, err := s.buildOptions()
 	if err != nil {
-		return build.Result{}, err
+		return done, err
 	}
-	var inputs []build.Input
-	for _, path := range s.c.Args().Slice() {
-		data, err := readLimited(path, inspect.MaxObject)
-		if err != nil {
-			return build.Result{}, err
-		}
-		inputs = append(inputs, build.Input{Name: filepath.Base(path), Bytes: data})
+	variants, err := s.buildInputs(&opts)
+	if err != nil {
+		return done, err
 	}
 	store, err := s.store()
 	if err != nil {
-		return build.Result{}, err
+		return done, err
 	}
-	return build.Build(s.c.Context, store, ref, inputs, opts)
+	if len(variants) == 1 {
+		opts.Platform = variants[0].Platform
+		result, err := build.Build(s.c.Context, store, ref, variants[0].Inputs, opts)
+		done.Digest, done.Description = result.Manifest.Descriptor.Digest.String(), &result.Description
+		return done, err
+	}
+	result, err := build.Index(s.c.Context, store, ref, variants, opts)
+	if err != nil {
+		return done, err
+	}
+	done.Digest = result.Manifest.Descriptor.Digest.String()
+	for _, im := range result.Images {
+		digest := im.Manifest.Descriptor.Digest.String()
+		done.Platforms = append(done.Platforms, platformResult{im.Platform, digest, im.Description})
+		s.term.notice("%s: %s", im.Platform, digest)
+	}
+	return done, nil
+}
+
+// buildInputs compiles sources, which fill in what opts do not say of them, or
+// reads objects.
+func (s *session) buildInputs(opts *build.Options) ([]build.Variant, error) {
+	platforms := wantedPlatforms(s.c.StringSlice("platform"))
+	src, err := s.sources()
+	if err != nil {
+		return nil, err
+	}
+	if src != nil {
+		return s.compile(src, platforms, opts)
+	}
+	return buildVariants(s.c.Args().Slice(), platforms)
 }
 
 func (s *session) buildOptions() (build.Options, error) {
-	opts := build.Options{Platform: s.c.String("platform")}
+	var opts build.Options
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {
 		return opts, err
