@@ -39,6 +39,14 @@ func (v *Verified) Reference() image.Reference { return v.img.Reference }
 // Digest is "sha256:<hex>" of the platform's image manifest.
 func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.String() }
 
+// IndexDigest is that of the index the image was chosen from, "" without one.
+func (v *Verified) IndexDigest() string {
+	if root := v.img.Root.Descriptor.Digest.String(); root != v.Digest() {
+		return root
+	}
+	return ""
+}
+
 // Objects are the verified ELF files in load order.
 func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
 
@@ -121,7 +129,14 @@ func CheckWith(ctx context.Context, img *pull.Image, trust Trust, opts Options) 
 	if refusal.Missing = c.verdict(); len(refusal.Missing) > 0 {
 		return nil, refusal
 	}
-	return describe(&Verified{img: img, rule: rule, signers: c.signers, attempts: c.attempts})
+	v, err := describe(&Verified{img: img, rule: rule, signers: c.signers, attempts: c.attempts})
+	if err != nil {
+		return nil, err
+	}
+	if refusal.Missing = unmet(rule.limits.judge(v.desc)); len(refusal.Missing) > 0 {
+		return nil, refusal
+	}
+	return v, nil
 }
 
 func now(opts Options) time.Time {
