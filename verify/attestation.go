@@ -61,7 +61,9 @@ func (c *checker) satisfies(ctx context.Context, r requirement, s statement) err
 // image is trusted.
 func (c *checker) verdict() []string {
 	var missing []string
-	if n := distinct(c.signed); n < c.rule.threshold {
+	if n := distinct(c.signed); n == 0 {
+		missing = append(missing, "it has no valid signature")
+	} else if n < c.rule.threshold {
 		missing = append(missing, fmt.Sprintf("it is signed by %d of the %d distinct signers needed", n, c.rule.threshold))
 	}
 	for i, ok := range c.attested {

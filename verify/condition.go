@@ -17,7 +17,7 @@ import (
 const (
 	maxCondition        = 4096
 	maxConditionNesting = 64
-	maxConditionCost    = 1 << 20
+	maxConditionCost    = 200_000
 	// interruptEvery is how many steps of a loop pass before the context is
 	// looked at.
 	interruptEvery = 256

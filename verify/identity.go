@@ -13,26 +13,39 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 )
 
+// ErrBadIdentity is wrapped by the error for an identity that says too little,
+// or what it does not mean: no issuer, an open pattern.
+var ErrBadIdentity = errors.New("bad identity")
+
 // identity is who may sign with a certificate.
 type identity struct {
 	spec    schemas.PolicyIdentity
 	pattern *regexp.Regexp // nil: spec.Subject, exactly
 }
 
-// newIdentity checks spec and compiles its pattern.
+// newIdentity checks spec and compiles its pattern. Its errors wrap
+// [ErrBadIdentity].
 func newIdentity(spec schemas.PolicyIdentity) (identity, error) {
+	id, err := compileIdentity(spec)
+	if err != nil {
+		return identity{}, fmt.Errorf("%w: %w", ErrBadIdentity, err)
+	}
+	return id, nil
+}
+
+func compileIdentity(spec schemas.PolicyIdentity) (identity, error) {
 	for _, text := range []string{spec.Issuer, spec.Subject, spec.SubjectPattern, spec.SourceRepository, spec.SourceRef, spec.Workflow} {
 		if len(text) > maxIdentityTextBytes {
-			return identity{}, fmt.Errorf("identity with a text of %d bytes: the limit is %d", len(text), maxIdentityTextBytes)
+			return identity{}, fmt.Errorf("a text of %d bytes: the limit is %d", len(text), maxIdentityTextBytes)
 		}
 	}
 	switch {
 	case spec.Issuer == "":
-		return identity{}, errors.New("identity without an issuer: anybody could be called that elsewhere")
+		return identity{}, errors.New("it is without an issuer: anybody could be called that elsewhere")
 	case spec.Subject == "" && spec.SubjectPattern == "":
-		return identity{}, fmt.Errorf("identity of issuer %q has neither subject nor subjectPattern: it would trust everyone there", spec.Issuer)
+		return identity{}, fmt.Errorf("that of issuer %q has neither subject nor subjectPattern: it would trust everyone there", spec.Issuer)
 	case spec.Subject != "" && spec.SubjectPattern != "":
-		return identity{}, fmt.Errorf("identity of issuer %q has both subject and subjectPattern: give one", spec.Issuer)
+		return identity{}, fmt.Errorf("that of issuer %q has both subject and subjectPattern: give one", spec.Issuer)
 	case spec.Subject != "":
 		return identity{spec: spec}, nil
 	}

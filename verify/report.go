@@ -91,10 +91,10 @@ func (e *NotTrustedError) Error() string {
 	missing := strings.Join(e.Missing[:min(len(e.Missing), maxListed)], "; ")
 	tried := refused(e.Attempts)
 	switch {
-	case len(e.Signers) == 0 && len(e.Missing) <= 1:
-		return fmt.Sprintf("%s is not trusted: no valid signature among %s", name, tried)
 	case tried == "":
 		return fmt.Sprintf("%s is not trusted by %s: %s", name, e.Rule, clip(missing))
+	case len(e.Signers) == 0 && len(e.Missing) <= 1:
+		return fmt.Sprintf("%s is not trusted: no valid signature among %s", name, tried)
 	}
 	return fmt.Sprintf("%s is not trusted by %s: %s; refused among %s", name, e.Rule, clip(missing), tried)
 }

@@ -141,6 +141,9 @@ func (b *ruleBuilder) signers(keys []schemas.PolicyKey, identities []schemas.Pol
 		return s, fmt.Errorf("has %d identities: the limit is %d", n, maxRuleIdentities)
 	}
 	for _, spec := range keys {
+		if spec.File == "" {
+			return s, errors.New("has a key with no key file")
+		}
 		key, err := b.from.key(spec.File)
 		if err != nil {
 			return s, err

@@ -54,7 +54,7 @@ func keyFlag(usage string) cli.Flag {
 }
 
 func policyFlag() cli.Flag {
-	return &cli.StringFlag{Name: "policy", EnvVars: []string{"BPFIMG_POLICY"}, Usage: "policy.yaml that says which keys may sign which repositories"}
+	return &cli.StringFlag{Name: "policy", EnvVars: []string{"BPFIMG_POLICY"}, Usage: "policy.yaml that says who may sign which repositories"}
 }
 
 // The values of --pull, as docker's.

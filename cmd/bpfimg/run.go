@@ -20,8 +20,7 @@ func runCommand(term *terminal) *cli.Command {
 		Name:      "run",
 		Usage:     "pull, verify, load and attach an image; its programs keep running",
 		ArgsUsage: "REFERENCE",
-		Flags: []cli.Flag{
-			keyFlag("public key that must have signed the image"), policyFlag(), insecureFlag(),
+		Flags: trustFlags(insecureFlag(),
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…], such as xdp_count=xdp:eth0,mode=native (repeatable)"},
 			&cli.StringFlag{Name: "iface", Usage: "interface for the one network program of the image"},
 			&cli.StringFlag{Name: "name", Usage: "name of the instance", DefaultText: "last part of the repository"},
@@ -32,7 +31,7 @@ func runCommand(term *terminal) *cli.Command {
 			&cli.StringFlag{Name: "map-group", Usage: "group that may open the maps' pins, by name or number"},
 			&cli.BoolFlag{Name: "foreground", Usage: "stay attached until Ctrl-C, then detach"},
 			pullFlag(pullMissing), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withImage(term, (*session).run),
 	}
 }

@@ -18,14 +18,13 @@ func updateCommand(term *terminal) *cli.Command {
 		Name:      "update",
 		Usage:     "pull and verify another image, and exchange what an instance runs for it",
 		ArgsUsage: "NAME REFERENCE",
-		Flags: []cli.Flag{
-			keyFlag("public key that must have signed the image"), policyFlag(), insecureFlag(),
+		Flags: trustFlags(insecureFlag(),
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…] for programs that shall go elsewhere (repeatable)"},
 			setFlag(), maxEntriesFlag(),
 			&cli.BoolFlag{Name: "keep-maps", Value: true, Usage: "go on using the maps whose definition is unchanged"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "take an image of a lower version than what runs"},
 			pullFlag(pullAlways), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withSession(term, func(s *session) error {
 			if s.c.NArg() != 2 {
 				return usagef("update: want NAME and REFERENCE, got %d arguments; `bpfimg ps` lists the names", s.c.NArg())
