@@ -29,7 +29,7 @@ func TestPolicies(t *testing.T) {
 		}
 		return path
 	}
-	for _, name := range []string{"a.pub", "b.pub", "net-team.pub", "platform.pub", "platform-next.pub"} {
+	for _, name := range []string{"a.pub", "b.pub", "net-team.pub", "net-team-old.pub", "platform.pub", "platform-next.pub", "stolen.pub"} {
 		write(name, pair.PublicPEM)
 	}
 	write("trusted_root.json", trustedRoot(t))

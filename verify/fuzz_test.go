@@ -67,12 +67,14 @@ func FuzzLegacy(f *testing.F) {
 // FuzzPolicy: a policy that is accepted trusts somebody for each of its rules,
 // and nobody for a registry it does not name.
 func FuzzPolicy(f *testing.F) {
+	files := fakeFiles{trustedRoot: newGoodSigstore(f).trusted}
 	f.Add([]byte("version: 1\nrules:\n  - {repository: reg.io/a, keys: [a]}\n  - {repository: 'reg.io/*', keys: [b, c]}\n"))
 	f.Add([]byte("version: 1\nrules: &r\n  - &x {repository: docker.io/a/b, keys: [a]}\n"))
 	f.Add([]byte("version: 1\nrules: []\n---\n"))
+	f.Add([]byte("version: 1\ntrustedRoot: t\nrules: [{repository: reg.io/a, threshold: 2, keys: [{file: a, notAfter: 2027-01-01T00:00:00Z}], identities: [{issuer: i, subjectPattern: '^(a|b)$'}], attestations: [{type: spdx, condition: 'predicate.a == 1'}], allow: {types: [xdp]}}]\n"))
 	f.Add([]byte("a: &a [x,x]\nb: &b [*a,*a]\nversion: [*b,*b]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := parsePolicy(data, "p.yaml", fakeFiles{})
+		p, err := parsePolicy(data, "p.yaml", files)
 		if err != nil {
 			return
 		}

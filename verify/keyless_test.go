@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -261,4 +262,41 @@ func TestKeylessOthers(t *testing.T) {
 	img.Candidates = []pull.Candidate{candidateOf([]byte("junk")), s.keyless(t, img.Root.Descriptor.Digest.String())}
 	v, err = Check(t.Context(), img, s.trustIdentity(t))
 	checkOutcome(t, img, v, err, "")
+}
+
+// TestCertificateLogs: a trusted root that names logs of certificates wants
+// certificates to be in one.
+func TestCertificateLogs(t *testing.T) {
+	s := newGoodSigstore(t)
+	s.trusted = s.trustWith(t, true, true, realIDs(t, s.virtual.CTLogs()))
+	img := newImage(t)
+	img.Candidates = []pull.Candidate{s.keyless(t, digestOf(img))}
+	v, err := Check(t.Context(), img, s.trustIdentity(t))
+	checkOutcome(t, img, v, err, "signed certificate timestamp")
+}
+
+// TestIdentityPattern: a pattern is about the whole subject.
+func TestIdentityPattern(t *testing.T) {
+	s := newGoodSigstore(t)
+	for pattern, want := range map[string]string{
+		`^https://git\.example/acme/.*$`: "",
+		`^https://git\.example/(acme|other)/x/\.github/workflows/build\.yml@refs/heads/main$`: "",
+		`^https://git\.example/acme/x$`: "does not match",
+		`^git\.example/acme/.*$`:        "does not match",
+	} {
+		trust := must[*Signers](t)(NewSigners(nil, []schemas.PolicyIdentity{{Issuer: testIssuer, SubjectPattern: pattern}}, s.trusted))
+		img := newImage(t)
+		img.Candidates = []pull.Candidate{s.keyless(t, digestOf(img))}
+		v, err := Check(t.Context(), img, trust)
+		checkOutcome(t, img, v, err, want)
+	}
+	if _, err := NewSigners(nil, []schemas.PolicyIdentity{{Issuer: testIssuer, SubjectPattern: "git"}}, s.trusted); !errors.Is(err, ErrBadIdentity) {
+		t.Errorf("open pattern: %v", err)
+	}
+	if _, err := NewSigners(nil, []schemas.PolicyIdentity{{Issuer: testIssuer, Subject: "s"}}, nil); err == nil {
+		t.Error("identities are judged by nothing")
+	}
+	if _, err := NewSigners(nil, nil, s.trusted); !errors.Is(err, ErrNotTrusted) {
+		t.Errorf("nobody: %v", err)
+	}
 }

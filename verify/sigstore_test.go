@@ -96,19 +96,31 @@ func newGoodSigstore(t testing.TB) *sigstore { return newSigstore(t, -time.Hour,
 // trust is the trusted root file, with or without log and timestamp authority.
 func (s *sigstore) trust(t testing.TB, logs, stamps bool) *TrustedRoot {
 	t.Helper()
-	rekor := map[string]*root.TransparencyLog{}
-	for id, log := range s.virtual.RekorLogs() {
-		log.ID = must[[]byte](t)(hex.DecodeString(id)) // it has the text there
-		if logs {
-			rekor[id] = log
-		}
+	return s.trustWith(t, logs, stamps, nil)
+}
+
+// realIDs repairs the ids of virtual logs, which are text there.
+func realIDs(t testing.TB, logs map[string]*root.TransparencyLog) map[string]*root.TransparencyLog {
+	t.Helper()
+	for id, log := range logs {
+		log.ID = must[[]byte](t)(hex.DecodeString(id))
+	}
+	return logs
+}
+
+// trustWith adds certificate transparency logs.
+func (s *sigstore) trustWith(t testing.TB, logs, stamps bool, ctLogs map[string]*root.TransparencyLog) *TrustedRoot {
+	t.Helper()
+	var rekor map[string]*root.TransparencyLog
+	if logs {
+		rekor = realIDs(t, s.virtual.RekorLogs())
 	}
 	var authorities []root.TimestampingAuthority
 	if stamps {
 		authorities = s.virtual.TimestampingAuthorities()
 	}
 	authority := &root.FulcioCertificateAuthority{Root: s.root, Intermediates: []*x509.Certificate{s.between}, URI: "https://ca.example"}
-	material := must[*root.TrustedRoot](t)(root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{authority}, nil, authorities, rekor))
+	material := must[*root.TrustedRoot](t)(root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{authority}, ctLogs, authorities, rekor))
 	data := must[[]byte](t)(material.MarshalJSON())
 	return must[*TrustedRoot](t)(ParseTrustedRoot(data, "trusted_root.json"))
 }
