@@ -46,7 +46,7 @@ func (p *plan) allowedPlace(pl *placement) error {
 // Recheck holds what an instance runs against the limits that v, its image
 // verified anew, has now: places, and sizes of maps. Errors wrap
 // [verify.ErrNotTrusted].
-func Recheck(v *verify.Verified, rec schemas.Instance) error {
+func (m *Manager) Recheck(v *verify.Verified, rec schemas.Instance) error {
 	for _, l := range rec.Links {
 		if err := v.AllowedPlace(l.Program, l.Hook, l.Target); err != nil {
 			return err
