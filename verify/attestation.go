@@ -5,7 +5,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -24,7 +23,7 @@ func (c *checker) checkAttestation(ctx context.Context, b *bundle.Bundle, s stat
 			continue
 		}
 		attempt.Predicate = clip(s.predicate)
-		by, err := c.proveStatement(b, s, c.parties[i])
+		by, err := c.proveStatement(b, s, c.parties[i], c.targets)
 		if err == nil {
 			err = c.satisfies(ctx, r, s)
 		}
@@ -107,6 +106,3 @@ func distinct(signed []proven) int {
 	}
 	return n
 }
-
-// errNoRoot is for rules made by hand that need what only a trusted root tells.
-var errNoRoot = errors.New("identities need a trusted root: give --trusted-root")

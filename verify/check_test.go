@@ -202,6 +202,14 @@ func TestAttacks(t *testing.T) {
 		{"child of an index signed", func(t *testing.T, img *pull.Image) {
 			underIndex(t, img, img.Manifest.Descriptor.Digest)
 			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
+		}, "not the index"},
+		{"child of an index signed, legacy", func(t *testing.T, img *pull.Image) {
+			underIndex(t, img, img.Manifest.Descriptor.Digest)
+			img.Candidates = []pull.Candidate{good.legacy(t, payloadOf(digestOf(img)))}
+		}, "not the index"},
+		{"index and child signed", func(t *testing.T, img *pull.Image) {
+			underIndex(t, img, img.Manifest.Descriptor.Digest)
+			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img)), good.bundle(t, img.Root.Descriptor.Digest.String())}
 		}, ""},
 		{"index signed, child not listed", func(t *testing.T, img *pull.Image) {
 			underIndex(t, img, digest.Digest(someOther))

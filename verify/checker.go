@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -26,7 +27,7 @@ const maxCandidates = 4 * image.MaxReferrers
 // checker looks at the candidates of one image.
 type checker struct {
 	rule    Rule
-	targets []digest.Digest // what a signature may be for
+	targets []digest.Digest // what a signature must be for, then what an attestation may
 	image   subjectImage
 	now     time.Time
 
@@ -128,16 +129,17 @@ func (c *checker) checkBundle(ctx context.Context, data []byte, attempt *Attempt
 	case s.kind != statementType:
 		return proven{}, fmt.Errorf("has the statement type %q: want %q", clip(s.kind), statementType)
 	}
-	return c.proveStatement(b, s, c.party)
+	return c.proveStatement(b, s, c.party, c.signable())
 }
 
-// proveStatement returns who of p signed b, whose statement s is about a target.
-func (c *checker) proveStatement(b *bundle.Bundle, s statement, p party) (proven, error) {
+// proveStatement returns who of p signed b, whose statement s is about one of
+// targets.
+func (c *checker) proveStatement(b *bundle.Bundle, s statement, p party, targets []digest.Digest) (proven, error) {
 	digests, err := s.digests()
 	if err != nil {
 		return proven{}, err
 	}
-	about, err := c.target(digests...)
+	about, err := c.target(targets, digests...)
 	if err != nil {
 		return proven{}, err
 	}
@@ -157,17 +159,25 @@ func (c *checker) proveStatement(b *bundle.Bundle, s statement, p party) (proven
 	return who, nil
 }
 
-// target returns which of the digests a signature may be for is among signed.
-func (c *checker) target(signed ...string) (digest.Digest, error) {
-	for _, t := range c.targets {
-		for _, s := range signed {
-			if s == t.String() {
-				return t, nil
-			}
+// signable is what a signature must be for. The image alone will not do when it
+// was chosen from an index: nobody would vouch for the choice, and an index that
+// nobody signed could offer an image for another platform, or an old one.
+func (c *checker) signable() []digest.Digest { return c.targets[:1] }
+
+// target returns which of targets is among signed.
+func (c *checker) target(targets []digest.Digest, signed ...string) (digest.Digest, error) {
+	for _, t := range targets {
+		if slices.Contains(signed, t.String()) {
+			return t, nil
 		}
 	}
 	if len(signed) == 0 {
 		return "", errors.New("signs no sha256 digest")
+	}
+	for _, t := range c.targets {
+		if slices.Contains(signed, t.String()) {
+			return "", fmt.Errorf("signs the image %s alone, not the index %s that it was chosen from: sign that, or name the image by its digest", t, c.targets[0])
+		}
 	}
 	return "", fmt.Errorf("signs another image (%q): copied from there", signed[0])
 }

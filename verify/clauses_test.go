@@ -151,7 +151,7 @@ func TestDeny(t *testing.T) {
 		candidates   []pull.Candidate
 		want         string
 	}{
-		{"nothing of it", policy("digests: ["+someOther+"]", ours), []pull.Candidate{a.bundle(t, digestOf(img))}, ""},
+		{"nothing of it", policy("digests: ["+someOther+"]", ours), []pull.Candidate{a.bundle(t, index)}, ""},
 		{"index", policy("digests: ["+index+"]", ours), []pull.Candidate{a.bundle(t, index)}, "denied by the policy: the index"},
 		{"image", policy("digests: ["+digestOf(img)+"]", ours), []pull.Candidate{a.bundle(t, index)}, "denied by the policy: the image"},
 		{"object", policy("digests: ["+img.Objects[0].Digest+"]", ours), []pull.Candidate{a.bundle(t, index)}, "denied by the policy: the object"},

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"crypto/x509"
 	"errors"
 	"strings"
 	"testing"
@@ -273,6 +274,19 @@ func TestCertificateLogs(t *testing.T) {
 	img.Candidates = []pull.Candidate{s.keyless(t, digestOf(img))}
 	v, err := Check(t.Context(), img, s.trustIdentity(t))
 	checkOutcome(t, img, v, err, "signed certificate timestamp")
+}
+
+// TestDeniedCertificateKey: a denied key is denied in a certificate, too.
+func TestDeniedCertificateKey(t *testing.T) {
+	s := newGoodSigstore(t)
+	img := newImage(t)
+	img.Candidates = []pull.Candidate{s.keyless(t, digestOf(img))}
+	leaf := must[*x509.Certificate](t)(x509.ParseCertificate(materialOf(t, img.Candidates[0].Bundle).GetCertificate().GetRawBytes()))
+	key := must[Key](t)(ParseKey(pemOf("PUBLIC KEY", pkixOf(t, leaf.PublicKey)), "stolen.pub"))
+	trust := s.trustIdentity(t)
+	trust.rule.denied = denyList{key.ID: true}
+	v, err := Check(t.Context(), img, trust)
+	checkOutcome(t, img, v, err, "denied by the policy")
 }
 
 // TestIdentityPattern: a pattern is about the whole subject.

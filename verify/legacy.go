@@ -44,7 +44,7 @@ func (c *checker) checkLegacy(candidate pull.Candidate, attempt *Attempt) (prove
 		return proven{}, err
 	}
 	attempt.Claims = clip(claim.Critical.Identity.DockerReference)
-	if _, err := c.target(claim.Critical.Image.DockerManifestDigest); err != nil {
+	if _, err := c.target(c.signable(), claim.Critical.Image.DockerManifestDigest); err != nil {
 		return proven{}, err
 	}
 	e, err := legacyEvidence(candidate.Payload, candidate.Annotations)

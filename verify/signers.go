@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/schemas"
@@ -27,7 +28,7 @@ func NewSigners(keys []Key, identities []schemas.PolicyIdentity, root *TrustedRo
 	case s.count() == 0:
 		return nil, fmt.Errorf("%w: neither a key nor an identity to verify with", ErrNotTrusted)
 	case len(identities) > 0 && root == nil:
-		return nil, errNoRoot
+		return nil, errors.New("identities need a trusted root: give --trusted-root")
 	case len(identities) > 0:
 		if err := root.usable(true, true, true); err != nil {
 			return nil, err

@@ -74,6 +74,17 @@ func (t *terminal) attempts(r verify.Report) error {
 	return t.table([]string{"CANDIDATE", "SAYS", "RESULT", "WHY"}, rows)
 }
 
+// signerWords are what there is of kind, id and where it is from.
+func signerWords(s schemas.Signer) []string {
+	var words []string
+	for _, w := range []string{s.Kind, s.KeyID, s.KeyFile, s.Subject, s.Issuer} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
 // signerText names a signer in one line.
 func signerText(s schemas.Signer) string {
 	text := s.Kind + " " + s.KeyID
