@@ -32,7 +32,8 @@ type updating struct {
 // the old. Maps whose definition is unchanged stay, with their content. If
 // anything fails, or ctx ends, before all of that is done, the old version runs on
 // as it was. Errors: those of [Manager.Run] except [ErrExists], and
-// [ErrNoInstance].
+// [ErrNoInstance], and [verify.ErrNotTrusted] when an older version would follow a
+// newer one.
 func (m *Manager) Update(ctx context.Context, name string, v *verify.Verified, opts UpdateOptions) (*Updated, error) {
 	if !validName(name) {
 		return nil, noInstance(name)
@@ -52,6 +53,11 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	old, err := m.updatable(ctx, name)
 	if err != nil {
 		return nil, err
+	}
+	if !opts.AllowDowngrade {
+		if err := verify.NoRollback(old.Version, v.Description().Version); err != nil {
+			return nil, fmt.Errorf("%w: give --allow-downgrade if that is meant", err)
+		}
 	}
 	opts.Set, opts.MaxEntries = updateVariables(v.Description(), old, opts.Set), updateSizes(v.Description(), old, opts.MaxEntries)
 	rec := newRecord(name, v, RunOptions{Set: opts.Set, MaxEntries: opts.MaxEntries})

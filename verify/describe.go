@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxWarnings bounds what an image can make a person read.
@@ -30,6 +31,9 @@ func describe(v *Verified) (*Verified, error) {
 		for _, o := range claimed.Objects {
 			v.takeDefaults(o)
 		}
+	}
+	if v.desc.Version == "" {
+		v.desc.Version = v.img.Labels[ocispec.AnnotationVersion]
 	}
 	return v, nil
 }

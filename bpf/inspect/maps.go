@@ -14,6 +14,10 @@ import (
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
+// Maps describes the maps of a parsed object as they are now, sorted by name:
+// sizes that were changed after [Load] count.
+func Maps(spec *ebpf.CollectionSpec) []schemas.Map { return describeMaps(spec) }
+
 // describeMaps describes every map, sorted by name.
 func describeMaps(spec *ebpf.CollectionSpec) []schemas.Map {
 	out := make([]schemas.Map, 0, len(spec.Maps))

@@ -5,6 +5,7 @@ package inspect
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -91,12 +92,23 @@ func calls(insns asm.Instructions) (helpers, kfuncs []string) {
 		case ins.IsBuiltinCall():
 			helpers = append(helpers, helperName(ins.Constant))
 		case ins.IsKfuncCall():
-			kfuncs = append(kfuncs, ins.Reference())
+			kfuncs = append(kfuncs, kfuncName(ins))
 		}
 	}
 	slices.Sort(helpers)
 	slices.Sort(kfuncs)
 	return slices.Compact(helpers), slices.Compact(kfuncs)
+}
+
+// kfuncName is the name of a kernel function that an instruction calls, or
+// "unknown#N" when the object gives a number for one kernel's types in place of a
+// name. Whatever symbol such an object names beside it, the kernel goes by the
+// number; where a name counts the reader has put -1 there.
+func kfuncName(ins *asm.Instruction) string {
+	if name := ins.Reference(); name != "" && ins.Constant == -1 {
+		return name
+	}
+	return fmt.Sprintf("unknown#%d", ins.Constant)
 }
 
 // hasCORE says whether any instruction is to be adjusted to the kernel's types.

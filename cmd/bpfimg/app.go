@@ -64,6 +64,7 @@ func commands(term *terminal) []*cli.Command {
 		signCommand(term),
 		pullCommand(term),
 		verifyCommand(term),
+		policyCommand(term),
 		runCommand(term),
 		psCommand(term),
 		describeCommand(term),

@@ -13,6 +13,7 @@ import (
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/image/logins"
+	"github.com/bpfimg/bpfimg/verify"
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 )
@@ -107,6 +108,11 @@ func (s *session) printImage(ref image.Reference, digest string) error {
 // store opens the local image store.
 func (s *session) store() (*image.Store, error) {
 	return image.OpenStore(filepath.Join(s.root, "store"))
+}
+
+// verdicts remembers who has signed what, beside the store.
+func (s *session) verdicts() verify.Verdicts {
+	return verify.NewVerdicts(filepath.Join(s.root, "verdicts"))
 }
 
 // registry makes a client for any registry, which may read from mirrors.
