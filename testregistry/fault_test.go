@@ -7,7 +7,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -253,4 +255,27 @@ func TestChunkRules(t *testing.T) {
 	at = c.do("POST", "/v2/a/blobs/uploads/", "").header.Get("Location")
 	c.do("PATCH", at, "0123", "Content-Range", "0-3").want(t, http.StatusMethodNotAllowed)
 	c.do("PUT", at+"?digest="+digest.FromString("0123").String(), "0123").want(t, http.StatusCreated)
+}
+
+func TestFlood(t *testing.T) {
+	c, _ := faulty(t, testregistry.Fault{Path: "/manifests/v1", Do: testregistry.Flood("text/x", 200_001)})
+	a := c.do("GET", "/v2/a/manifests/v1", "").want(t, http.StatusOK)
+	if len(a.body) != 200_001 || strings.Trim(a.body, " ") != "" || a.header.Get("Content-Length") != "200001" || a.header.Get("Content-Type") != "text/x" {
+		t.Errorf("%d bytes, %v", len(a.body), a.header)
+	}
+	// Without an end it ends with the client, over a real connection.
+	server := httptest.NewServer(testregistry.Fault{Do: testregistry.Flood("text/x", -1)}.Wrap(http.NotFoundHandler()))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.CopyN(io.Discard, resp.Body, 1<<20); n != 1<<20 || resp.ContentLength != -1 {
+		t.Errorf("%d bytes of %d: %v", n, resp.ContentLength, err)
+	}
+	resp.Body.Close()
+	server.Close() // waits for the handler
 }

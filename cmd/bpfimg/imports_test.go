@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},
 	"verify":              {"schemas", "pull", "bpf/inspect", "image"},
+	"verify/verifytest":   {"schemas"},
 	"testregistry":        {"schemas"},
 }
 
