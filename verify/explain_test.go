@@ -32,8 +32,10 @@ func TestExplain(t *testing.T) {
 		{"all of it", "  keys: [a, b]\n  threshold: 2\n  allow: {types: [xdp], mapMemory: 64Mi}\n  forbid: {kfuncs: ['*']}\n", both, nil, ""},
 		{"unsigned", "  keys: [a]\n", nil, nil, "signatures"},
 		{"one of two", "  keys: [a, b]\n  threshold: 2\n", both[:1], nil, "signatures"},
-		{"everything at once", "  keys: [c]\n  minimumVersion: 1.0.0\n  attestations: [{type: spdx}]\n  allow: {types: [tracing], hooks: [tc], mapMemory: 1Ki, licenses: gpl}\n  forbid: {helpers: [bpf_map_update_elem]}\n",
-			both, nil, "signatures attestations minimumVersion allow.types allow.hooks allow.mapMemory forbid.helpers"},
+		{
+			"everything at once", "  keys: [c]\n  minimumVersion: 1.0.0\n  attestations: [{type: spdx}]\n  allow: {types: [tracing], hooks: [tc], mapMemory: 1Ki, licenses: gpl}\n  forbid: {helpers: [bpf_map_update_elem]}\n",
+			both, nil, "signatures attestations minimumVersion allow.types allow.hooks allow.mapMemory forbid.helpers",
+		},
 		{"limits", "  keys: [a]\n  allow: {types: [tracing]}\n", both, nil, "allow.types"},
 		{"altered", "  keys: [a]\n", both, func(img *pull.Image) { img.Objects[0].Bytes = []byte("x") }, "content"},
 		{"keyless", ourIdentity, []pull.Candidate{s.keyless(t, d)}, nil, ""},
