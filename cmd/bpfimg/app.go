@@ -62,6 +62,7 @@ func commands(term *terminal) []*cli.Command {
 		pushCommand(term),
 		generateKeyPairCommand(term),
 		signCommand(term),
+		attestCommand(term),
 		pullCommand(term),
 		verifyCommand(term),
 		runCommand(term),

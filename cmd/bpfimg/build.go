@@ -19,24 +19,24 @@ func buildCommand(term *terminal) *cli.Command {
 		Name:      "build",
 		Usage:     "wrap compiled BPF objects into an image in the local store",
 		ArgsUsage: "OBJECT.o… | OS/ARCH=OBJECT.o… | FOLDER",
-		Flags: []cli.Flag{
+		Flags: append(
+			signerFlags(),
 			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "platform", Usage: "os/arch[/variant] the image is for; several make a multi-platform image (repeatable, or with commas)", DefaultText: "linux and what the objects hint at"},
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
-			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
-			keyFlag("private key for --sign"),
-			legacyFlag(),
+			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push, and --key or what sign needs without)"},
+			legacyFlag(), recursiveFlag(),
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withSession(term, func(s *session) error {
 			if s.c.String("tag") == "" || s.c.NArg() == 0 {
 				return usagef("build: want -t NAME and at least one object, such as: bpfimg build -t localhost:5000/xdp-counter:v1 counter.bpf.o")
 			}
-			if s.c.Bool("sign") && (!s.c.Bool("push") || s.c.String("key") == "") {
-				return usagef("build: --sign needs --push (a signature lives beside the image in the registry) and --key")
+			if s.c.Bool("sign") && !s.c.Bool("push") {
+				return usagef("build: --sign needs --push: a signature lives beside the image in the registry")
 			}
 			return s.build()
 		}),
@@ -59,11 +59,9 @@ func (s *session) build() error {
 		}
 	}
 	if s.c.Bool("sign") {
-		signed, err := s.sign(ref.WithDigest(done.Digest), nil)
-		if err != nil {
+		if done.Signature, err = s.signBuilt(ref.WithDigest(done.Digest)); err != nil {
 			return err
 		}
-		done.Signature = signed.Signature.Digest.String()
 	}
 	return s.printLine(done, ref.Name()+"@"+done.Digest)
 }

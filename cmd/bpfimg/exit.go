@@ -56,7 +56,7 @@ func exitCode(err error) int {
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
 	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
-		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest):
+		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest), errors.Is(err, sign.ErrServices):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
