@@ -51,6 +51,9 @@ type Options struct {
 	// Platform "os/arch[/variant]"; default: linux and the architecture the
 	// objects hint at, else amd64 (s390x for big-endian objects).
 	Platform string
+	// Compiler is what the compiler of the objects says it is, when it was run
+	// for this build ([schemas.LabelCompiler]); "" writes nothing.
+	Compiler string
 	// Created is SOURCE_DATE_EPOCH; the zero time writes the Unix epoch. Its
 	// fraction of a second and its time zone are dropped.
 	Created time.Time

@@ -28,6 +28,9 @@ func allLabels(desc schemas.Description, created time.Time, opts Options) (label
 	if err != nil {
 		return nil, nil, err
 	}
+	if opts.Compiler != "" {
+		ours[schemas.LabelCompiler] = opts.Compiler
+	}
 	if labels, err = merge("label", ours, opts.File.Labels, opts.Labels); err != nil {
 		return nil, nil, err
 	}

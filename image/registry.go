@@ -31,6 +31,17 @@ type RegistryOptions struct {
 	// Progress, if set, is called as blobs are transferred. It must be safe for
 	// concurrent use and quick.
 	Progress func(Event)
+	// MaxTransfers bounds how many blobs are on their way at a time, in both
+	// directions and over all that is done with one [Registry]. Manifests and
+	// lists do not count. Default: 6.
+	MaxTransfers int
+	// ChunkSize is how many bytes of a larger blob are uploaded at a time; an
+	// upload that is cut goes on after the last part the registry has. A registry
+	// can ask for more. Default: 8 MiB.
+	ChunkSize int64
+	// IdleTimeout is how long a transfer may stand still before the connection is
+	// taken for dead and the transfer tried again. Default: 30 s.
+	IdleTimeout time.Duration
 }
 
 // Registry reads from and writes to OCI registries, whichever the reference
@@ -44,6 +55,7 @@ type Registry struct {
 	userAgent string
 	retry     Retry
 	progress  reporter
+	transfers *transfers
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*sessionSlot
@@ -61,6 +73,10 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 	if opts.Retry.Attempts < 0 || opts.Retry.Delay < 0 || opts.Retry.MaxDelay < 0 {
 		return nil, fmt.Errorf("registry options: negative retry settings %+v", opts.Retry)
 	}
+	if opts.MaxTransfers < 0 || opts.ChunkSize < 0 || opts.IdleTimeout < 0 {
+		return nil, fmt.Errorf("registry options: negative limits on transfers: %d at a time, chunks of %d bytes, %s of silence",
+			opts.MaxTransfers, opts.ChunkSize, opts.IdleTimeout)
+	}
 	r := &Registry{
 		transport:     opts.Transport,
 		keychain:      opts.Keychain,
@@ -68,6 +84,7 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 		userAgent:     opts.UserAgent,
 		retry:         opts.Retry.withDefaults(),
 		progress:      opts.Progress,
+		transfers:     newTransfers(opts),
 		sessions:      map[sessionKey]*sessionSlot{},
 		referrerLocks: map[Reference]*sync.Mutex{},
 	}

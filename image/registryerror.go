@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -33,6 +34,9 @@ type RegistryError struct {
 	Code, Message string
 	// Attempts counts how often it was tried.
 	Attempts int
+	// RetryAfter is how long the registry asked to be left alone when it was asked
+	// last; 0 when it did not say.
+	RetryAfter time.Duration
 	// Err is the reason.
 	Err error
 }
@@ -42,6 +46,9 @@ func (e *RegistryError) Error() string {
 	s := fmt.Sprintf("%s %s: %v", e.Op, e.Reference, e.Err)
 	if e.Code != "" || e.Message != "" {
 		s += fmt.Sprintf(" (%s: %q)", printable(e.Code), e.Message)
+	}
+	if e.RetryAfter > 0 {
+		s += fmt.Sprintf(", it asks to wait %s", e.RetryAfter.Round(time.Second))
 	}
 	if e.Attempts > 1 {
 		s += fmt.Sprintf(", %d attempts", e.Attempts)

@@ -24,6 +24,9 @@ const (
 	minTagsPerPage = 100
 	// maxTagPages bounds how often "there is more" is believed.
 	maxTagPages = 1000
+	// maxTagsRead bounds the tags that are looked at in all, wanted or not: they are
+	// remembered, of up to 128 bytes each.
+	maxTagsRead = 200_000
 )
 
 // IsAttachmentTag says whether a tag is one that attaches something to a digest,
@@ -72,7 +75,7 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 		switch {
 		case next == nil:
 			return tags, false, nil
-		case !fresh || page == maxTagPages:
+		case !fresh || page == maxTagPages || len(seen) >= maxTagsRead:
 			// A registry that sends the same page again never ends.
 			return tags, true, nil
 		}

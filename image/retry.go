@@ -21,7 +21,7 @@ import (
 const (
 	defaultAttempts = 4
 	defaultDelay    = 500 * time.Millisecond
-	defaultMaxDelay = 20 * time.Second
+	defaultMaxDelay = time.Minute
 )
 
 // Retry says how transient failures are retried: 408, 429, 500, 502, 503 and
@@ -34,8 +34,8 @@ type Retry struct {
 	// Delay before the second attempt; it doubles with each further one, with up
 	// to a quarter of jitter. Default: 500 ms.
 	Delay time.Duration
-	// MaxDelay bounds one wait, also one the registry asked for with
-	// Retry-After. Default: 20 s.
+	// MaxDelay bounds one wait. A registry that asks with Retry-After for a longer
+	// one is not asked again. Default: 1 minute.
 	MaxDelay time.Duration
 }
 
@@ -78,7 +78,7 @@ func isTransient(err error) bool {
 	if errors.As(err, &answer) {
 		return slices.Contains(transientStatus, answer.StatusCode)
 	}
-	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
+	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, errStalled, errTorn, errUploadLost} {
 		if errors.Is(err, cut) {
 			return true
 		}
@@ -87,9 +87,22 @@ func isTransient(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// steadyProgress is how many bytes make an attempt that was cut a good one.
+const steadyProgress = 1 << 20
+
 // attempt runs one operation until it succeeds, fails for good, or the context
 // or the attempts end. bodyLimit bounds every response, in bytes.
 func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f func(context.Context) error) error {
+	return r.attemptTransfer(ctx, op, bodyLimit, func() int64 { return 0 }, f)
+}
+
+// attemptTransfer is attempt for an operation that goes on where it was cut. One
+// that was brought on by [steadyProgress] or more may fail as often again, so
+// that a line that breaks every few megabytes suffices. moved is the most bytes
+// that ever were on the other side; as it only grows, and ends at the blob's
+// size, so do the attempts end.
+func (r *Registry) attemptTransfer(ctx context.Context, op operation, bodyLimit int64, moved func() int64, f func(context.Context) error) error {
+	failures, mark := 0, int64(0)
 	for n := 1; ; n++ {
 		x := &exchange{bodyLimit: bodyLimit}
 		err := f(withExchange(ctx, x))
@@ -99,10 +112,14 @@ func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f
 		if ctx.Err() != nil {
 			return op.failed(context.Cause(ctx), nil, n)
 		}
+		if now := moved(); now >= mark+steadyProgress {
+			failures, mark = 0, now
+		}
+		failures++
 		asked, lastErr := x.outcome()
-		pause := r.retry.wait(n, asked)
-		if n == r.retry.Attempts || !isTransient(err) || endsWithin(ctx, pause) {
-			return op.failed(err, lastErr, n)
+		pause := r.retry.wait(failures, asked)
+		if failures >= r.retry.Attempts || !isTransient(err) || asked > r.retry.MaxDelay || endsWithin(ctx, pause) {
+			return asking(op.failed(err, lastErr, n), asked)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -112,6 +129,15 @@ func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f
 			return op.failed(err, lastErr, n)
 		}
 	}
+}
+
+// asking adds the wait a registry asked for to its error.
+func asking(err error, wait time.Duration) error {
+	var answer *RegistryError
+	if errors.As(err, &answer) {
+		answer.RetryAfter = wait
+	}
+	return err
 }
 
 // endsWithin: waiting would only turn the registry's answer into "too late".

@@ -51,6 +51,9 @@ const (
 	LabelDescription = "dev.bpfimg.description"
 	// LabelHooks is a JSON object: program name → [ProgramHook].
 	LabelHooks = "dev.bpfimg.programs"
+	// LabelCompiler is what the compiler says it is, when bpfimg compiled the
+	// objects from their sources.
+	LabelCompiler = "dev.bpfimg.compiler"
 )
 
 // ProgramHook is what [LabelHooks] says of one program.

@@ -17,7 +17,7 @@ import (
 func buildCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "build",
-		Usage:     "wrap compiled BPF objects into an image in the local store",
+		Usage:     "wrap BPF objects, or the C sources of a folder compiled, into an image in the local store",
 		ArgsUsage: "OBJECT.o… | OS/ARCH=OBJECT.o… | FOLDER",
 		Flags: append(
 			signerFlags(),
@@ -26,6 +26,7 @@ func buildCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "platform", Usage: "os/arch[/variant] the image is for; several make a multi-platform image (repeatable, or with commas)", DefaultText: "linux and what the objects hint at"},
+			clangFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push, and --key or what sign needs without)"},
 			legacyFlag(), recursiveFlag(),
@@ -88,7 +89,7 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	if err != nil {
 		return done, err
 	}
-	variants, err := buildVariants(s.c.Args().Slice(), wantedPlatforms(s.c.StringSlice("platform")))
+	variants, err := s.buildInputs(&opts)
 	if err != nil {
 		return done, err
 	}
@@ -113,6 +114,20 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 		s.term.notice("%s: %s", im.Platform, digest)
 	}
 	return done, nil
+}
+
+// buildInputs compiles sources, which fill in what opts do not say of them, or
+// reads objects.
+func (s *session) buildInputs(opts *build.Options) ([]build.Variant, error) {
+	platforms := wantedPlatforms(s.c.StringSlice("platform"))
+	src, err := s.sources()
+	if err != nil {
+		return nil, err
+	}
+	if src != nil {
+		return s.compile(src, platforms, opts)
+	}
+	return buildVariants(s.c.Args().Slice(), platforms)
 }
 
 func (s *session) buildOptions() (build.Options, error) {

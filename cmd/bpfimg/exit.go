@@ -12,6 +12,7 @@ import (
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/build/compile"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/sign"
@@ -71,7 +72,10 @@ func exitCode(err error) int {
 // hint says what to do next, where the error itself does not.
 func hint(err error) string {
 	var permission *bpf.PermissionError
+	var compilation *compile.Error
 	switch {
+	case errors.As(err, &compilation):
+		return safe(compilation.Hint)
 	case errors.As(err, &permission):
 		return "run as root, or give the process that capability (setcap, AmbientCapabilities= of systemd)"
 	case errors.Is(err, sign.ErrPassword):

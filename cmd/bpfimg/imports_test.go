@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"bpf/vmtest":          nil,
 	"image":               {"schemas"},
 	"build":               {"schemas", "bpf/inspect", "image"},
+	"build/compile":       {"schemas", "bpf/inspect", "build"},
 	"sign":                {"schemas", "image"},
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},

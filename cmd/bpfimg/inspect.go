@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
@@ -108,95 +107,4 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		result.Objects = append(result.Objects, o)
 	}
 	return result, nil
-}
-
-func showInspection(term *terminal, r inspection) error {
-	if r.Reference != "" {
-		fmt.Fprintf(term.out, "image    %s\n", safe(r.Reference))
-		showPlatforms(term, r)
-		fmt.Fprintf(term.out, "digest   %s\nformat   %s\n", safe(r.Digest), safe(r.Format))
-		for _, note := range r.Notes {
-			fmt.Fprintf(term.out, "note     %s\n", safe(note))
-		}
-		fmt.Fprintln(term.out)
-	}
-	for i, o := range r.Objects {
-		if i > 0 {
-			fmt.Fprintln(term.out)
-		}
-		if err := showObject(term, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// showPlatforms says which image of an index is shown, and what others there are.
-func showPlatforms(term *terminal, r inspection) {
-	if r.Index == "" {
-		return
-	}
-	var others []string
-	for _, p := range r.Platforms {
-		if p.Digest != r.Digest {
-			others = append(others, p.Platform)
-		}
-	}
-	line := r.Platform
-	if len(others) > 0 {
-		line += " (also there: " + strings.Join(others, ", ") + ")"
-	}
-	fmt.Fprintf(term.out, "index    %s\nplatform %s\n", safe(r.Index), safe(line))
-}
-
-func showObject(term *terminal, o schemas.Object) error {
-	fmt.Fprintf(term.out, "object   %s, %s, %s-endian%s\n", safe(o.File), sizeText(o.Size), safe(o.Endianness), archText(o.Arch))
-	fmt.Fprintf(term.out, "digest   %s\n", safe(o.Digest))
-	fmt.Fprintf(term.out, "license  %s\n", safe(o.License))
-	fmt.Fprintf(term.out, "BTF      %s\n\n", btfText(o))
-	var rows [][]string
-	for _, p := range o.Programs {
-		hook := p.Hook
-		if p.Target != "" {
-			hook += ":" + p.Target
-		}
-		rows = append(rows, []string{p.Name, p.Type, p.Section, hook, strconv.Itoa(p.Instructions), strings.Join(p.Helpers, " ")})
-	}
-	if err := term.table([]string{"PROGRAM", "TYPE", "SECTION", "HOOK", "INSNS", "HELPERS"}, rows); err != nil {
-		return err
-	}
-	if len(o.Maps) == 0 {
-		return nil
-	}
-	fmt.Fprintln(term.out)
-	rows = nil
-	for _, m := range o.Maps {
-		rows = append(rows, []string{m.Name, m.Type, sized(m.KeyType, m.KeySize), sized(m.ValueType, m.ValueSize), strconv.FormatUint(uint64(m.MaxEntries), 10)})
-	}
-	return term.table([]string{"MAP", "TYPE", "KEY", "VALUE", "MAX ENTRIES"}, rows)
-}
-
-func archText(arch string) string {
-	if arch == "" {
-		return ""
-	}
-	return ", for " + safe(arch)
-}
-
-func btfText(o schemas.Object) string {
-	switch {
-	case o.BTF && o.CORE:
-		return "yes, with CO-RE relocations"
-	case o.BTF:
-		return "yes, no CO-RE relocations"
-	}
-	return "no"
-}
-
-// sized is a C type with its size in bytes, or the size alone.
-func sized(typ string, size uint32) string {
-	if typ == "" {
-		return fmt.Sprintf("%dB", size)
-	}
-	return fmt.Sprintf("%s (%dB)", typ, size)
 }

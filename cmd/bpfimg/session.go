@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 )
 
@@ -113,6 +115,17 @@ func (s *session) registry(progress func(image.Event)) (*image.Registry, error) 
 		UserAgent: "bpfimg/" + buildVersion().Version,
 		Progress:  progress,
 	})
+}
+
+// shared reads from the registry what no other process is reading into the same
+// store, and waits for what one is.
+func (s *session) shared(store *image.Store, registry *image.Registry) image.Source {
+	var once sync.Once
+	return store.Share(registry, image.ShareOptions{Waiting: func(ref image.Reference, d digest.Digest) {
+		once.Do(func() {
+			s.term.notice("waiting for another process that is downloading %s", ref.WithDigest(d.String()))
+		})
+	}})
 }
 
 // manager opens what talks to the kernel.
