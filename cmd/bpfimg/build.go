@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/build/compile"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
@@ -20,7 +21,7 @@ func buildCommand(term *terminal) *cli.Command {
 		Usage:     "wrap BPF objects, or the C sources of a folder compiled, into an image in the local store",
 		ArgsUsage: "OBJECT.o… | OS/ARCH=OBJECT.o… | FOLDER",
 		Flags: append(
-			signerFlags(),
+			append(signerFlags(), statementFlags()...),
 			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
@@ -39,6 +40,9 @@ func buildCommand(term *terminal) *cli.Command {
 			if s.c.Bool("sign") && !s.c.Bool("push") {
 				return usagef("build: --sign needs --push: a signature lives beside the image in the registry")
 			}
+			if (s.c.Bool("provenance") || s.c.Bool("sbom")) && !s.c.Bool("sign") {
+				return usagef("build: --provenance and --sbom need --sign: they are attached signed")
+			}
 			return s.build()
 		}),
 	}
@@ -50,6 +54,12 @@ func (s *session) build() error {
 	if err != nil {
 		return err
 	}
+	var w *signing
+	if s.c.Bool("sign") { // what is missing for it is found before anything is pushed
+		if w, err = s.newSigning(s.c.Context); err != nil {
+			return err
+		}
+	}
 	done, err := s.buildImage(ref)
 	if err != nil {
 		return fmt.Errorf("building %s: %w", ref, err)
@@ -59,8 +69,8 @@ func (s *session) build() error {
 			return err
 		}
 	}
-	if s.c.Bool("sign") {
-		if done.Signature, err = s.signBuilt(ref.WithDigest(done.Digest)); err != nil {
+	if w != nil {
+		if err := w.signBuilt(ref.WithDigest(done.Digest), &done); err != nil {
 			return err
 		}
 	}
@@ -73,6 +83,10 @@ type buildResult struct {
 	imageResult
 	Description *schemas.Description `json:"description,omitempty"`
 	Platforms   []platformResult     `json:"platforms,omitempty"`
+	// Attestations are the digests of the manifests that hold them.
+	Attestations []string `json:"attestations,omitempty"`
+
+	made made
 }
 
 // platformResult is one image of an index.
@@ -85,14 +99,16 @@ type platformResult struct {
 // buildImage builds an image, or of objects for several platforms an index.
 func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	done := buildResult{imageResult: imageResult{Reference: ref.String()}}
+	done.made.started = time.Now()
 	opts, err := s.buildOptions()
 	if err != nil {
 		return done, err
 	}
-	variants, err := s.buildInputs(&opts)
+	variants, report, err := s.buildInputs(&opts)
 	if err != nil {
 		return done, err
 	}
+	done.made.opts, done.made.variants, done.made.report = opts, variants, report
 	store, err := s.store()
 	if err != nil {
 		return done, err
@@ -117,17 +133,18 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 }
 
 // buildInputs compiles sources, which fill in what opts do not say of them, or
-// reads objects.
-func (s *session) buildInputs(opts *build.Options) ([]build.Variant, error) {
+// reads objects, of which there is no report.
+func (s *session) buildInputs(opts *build.Options) ([]build.Variant, *compile.Report, error) {
 	platforms := wantedPlatforms(s.c.StringSlice("platform"))
 	src, err := s.sources()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if src != nil {
 		return s.compile(src, platforms, opts)
 	}
-	return buildVariants(s.c.Args().Slice(), platforms)
+	variants, err := buildVariants(s.c.Args().Slice(), platforms)
+	return variants, nil, err
 }
 
 func (s *session) buildOptions() (build.Options, error) {

@@ -28,6 +28,8 @@ var mayImport = map[string][]string{
 	"image":               {"schemas"},
 	"build":               {"schemas", "bpf/inspect", "image"},
 	"build/compile":       {"schemas", "bpf/inspect", "build"},
+	"build/provenance":    {"schemas", "build/compile"},
+	"build/sbom":          {"schemas", "build/compile"},
 	"sign":                {"schemas", "image"},
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},
