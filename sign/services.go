@@ -140,8 +140,11 @@ func (s Services) logsTell() bool {
 // this machine, unless plain is true.
 func checkURL(text string, plain bool) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil {
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return fmt.Errorf("%w: address %q: want https://HOST[/PATH]", ErrServices, text)
+	}
+	if u.User != nil {
+		return fmt.Errorf("%w: address %q: want https://HOST[/PATH] without user and password", ErrServices, u.Redacted())
 	}
 	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && !plain && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("%w: address %q: want https, as everyone on the way could read the identity token or answer instead", ErrServices, text)
