@@ -10,6 +10,8 @@ package sbom
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -53,27 +55,27 @@ const noAssertion = "NOASSERTION"
 
 // Document returns the SPDX document of an image as JSON.
 func Document(in Input) ([]byte, error) {
-	_, hex, ok := strings.Cut(in.Digest, ":")
+	_, encoded, ok := strings.Cut(in.Digest, ":")
 	if !ok || in.Name == "" {
 		return nil, fmt.Errorf("an SPDX document needs the name and the digest of the image, got %q and %q", in.Name, in.Digest)
 	}
 	w := &writer{in: in, ids: map[string]string{}, doc: document{
 		Version: "SPDX-2.3", DataLicense: "CC0-1.0", ID: documentID,
-		Name: in.Name + "@" + in.Digest,
-		// Unique as the digest is, and the same for the same image and compiler.
-		Namespace: "https://github.com/bpfimg/bpfimg/spdx/" + hex,
-		Created:   creation{Created: in.Created.UTC().Format(time.RFC3339), Creators: []string{"Tool: " + in.Tool}},
-		Packages:  []pkg{}, Relations: []relation{},
+		Name:     in.Name + "@" + in.Digest,
+		Created:  creation{Created: in.Created.UTC().Format(time.RFC3339), Creators: []string{"Tool: " + in.Tool}},
+		Packages: []pkg{}, Relations: []relation{},
 	}}
 	w.images()
 	w.sources()
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(w.doc); err != nil {
-		return nil, fmt.Errorf("encoding the SPDX document: %w", err)
+	// No two documents may have one namespace, and the same bytes must come out
+	// again: the rest of the document names it.
+	rest, err := w.encode()
+	if err != nil {
+		return nil, err
 	}
-	return bytes.TrimSpace(out.Bytes()), nil
+	sum := sha256.Sum256(rest)
+	w.doc.Namespace = "https://github.com/bpfimg/bpfimg/spdx/" + encoded + "/" + hex.EncodeToString(sum[:16])
+	return w.encode()
 }
 
 // writer fills in a document.
@@ -81,6 +83,16 @@ type writer struct {
 	in  Input
 	doc document
 	ids map[string]string // of what may come up again, by kind and name
+}
+
+func (w *writer) encode() ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(w.doc); err != nil {
+		return nil, fmt.Errorf("encoding the SPDX document: %w", err)
+	}
+	return bytes.TrimSpace(out.Bytes()), nil
 }
 
 // images writes the image or the index, and everything in it.
@@ -137,7 +149,7 @@ func (w *writer) image(id, digest string) {
 // object writes a compiled object.
 func (w *writer) object(id string, o schemas.Object, sha1 string) {
 	f := newFile(id, o.File, o.Digest, sha1, "BINARY")
-	f.Comment = fmt.Sprintf("BPF object, %s endian; type information (BTF): %t; relocations against kernel types (CO-RE): %t; %d programs, %d maps",
+	f.Comment = fmt.Sprintf("BPF object, %s endian; type information (BTF): %t; relocations against kernel types (CO-RE): %t; programs: %d; maps: %d",
 		o.Endianness, o.BTF, o.CORE, len(o.Programs), len(o.Maps))
 	if o.License != "" {
 		f.Licenses = []string{w.kernelLicense(o.License)}
