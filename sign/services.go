@@ -180,15 +180,26 @@ func (s Services) bundleOptions(ctx context.Context) (sigsign.BundleOptions, err
 	return opts, nil
 }
 
-// bounded ends requests with the context: the library makes them without one.
-// It follows no redirect: an identity token is for the address that was named.
+// bounded ends requests with the context too: the library makes them without
+// one. It follows no redirect: an identity token is for the address that was
+// named.
 type bounded struct{ ctx context.Context }
 
 // RoundTrip implements [http.RoundTripper].
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := http.DefaultTransport.RoundTrip(req.WithContext(b.ctx))
-	if err == nil && resp.StatusCode/100 == 3 {
-		return nil, errors.Join(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
+	// What stays of this ends with the request's own context, when its body was
+	// read, or with b's.
+	ctx, cancel := context.WithCancelCause(req.Context())
+	context.AfterFunc(b.ctx, func() { cancel(context.Cause(b.ctx)) })
+	resp, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, err
 	}
-	return resp, err
+	if resp.StatusCode/100 == 3 {
+		err := errors.Join(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
+		cancel(nil)
+		return nil, err
+	}
+	return resp, nil
 }

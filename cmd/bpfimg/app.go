@@ -63,6 +63,7 @@ func commands(term *terminal) []*cli.Command {
 		generateKeyPairCommand(term),
 		signCommand(term),
 		attestCommand(term),
+		trustRootCommand(term),
 		pullCommand(term),
 		verifyCommand(term),
 		runCommand(term),

@@ -16,6 +16,7 @@ import (
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/sign"
+	"github.com/bpfimg/bpfimg/sign/trustroot"
 	"github.com/bpfimg/bpfimg/verify"
 )
 
@@ -57,7 +58,7 @@ func exitCode(err error) int {
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
 	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
-		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest), errors.Is(err, sign.ErrServices):
+		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest), errors.Is(err, sign.ErrServices), errors.Is(err, trustroot.ErrOptions):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
