@@ -81,6 +81,9 @@ func (j *job) makeBundle(ctx context.Context, p Predicate) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.TrustedRoot, err = j.trusted(); err != nil {
+		return nil, err
+	}
 	made, err := sigsign.Bundle(&sigsign.DSSEData{Data: payload, PayloadType: payloadTypeJSON}, keypair{j}, opts)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -15,8 +15,10 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"time"
 
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -92,4 +94,24 @@ func (k keypair) SignData(ctx context.Context, data []byte) (sig, signed []byte,
 	}
 	sum := sha256.Sum256(data)
 	return sig, sum[:], nil
+}
+
+// trusted is what a new bundle is verified against: the trusted root, and the key
+// itself unless a certificate stands for it; nil without a trusted root.
+func (j *job) trusted() (root.TrustedMaterial, error) {
+	s := j.opts.Services
+	if s.TrustedRoot == nil {
+		return nil, nil
+	}
+	if s.Keyless() {
+		return s.TrustedRoot, nil
+	}
+	verifier, err := signature.LoadVerifier(j.public, crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key of the private key: %w", err)
+	}
+	key := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(verifier, time.Time{}, time.Time{}), nil
+	})
+	return root.TrustedMaterialCollection{s.TrustedRoot, key}, nil
 }

@@ -158,9 +158,6 @@ func (s Services) bundleOptions(ctx context.Context) (sigsign.BundleOptions, err
 	if err := s.check(); err != nil {
 		return opts, err
 	}
-	if s.TrustedRoot != nil {
-		opts.TrustedRoot = s.TrustedRoot
-	}
 	if s.Keyless() {
 		opts.CertificateProvider = sigsign.NewFulcio(&sigsign.FulcioOptions{
 			BaseURL: s.Fulcio, Timeout: serviceTimeout, Retries: serviceRetries, Transport: bounded{ctx},
