@@ -123,7 +123,7 @@ func TestServiceFailures(t *testing.T) {
 				tt.services.Token = ""
 			}
 			ctx := t.Context()
-			if tt.wraps == context.DeadlineExceeded {
+			if errors.Is(tt.wraps, context.DeadlineExceeded) {
 				short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 				defer cancel()
 				ctx = short

@@ -61,6 +61,7 @@ func commands(term *terminal) []*cli.Command {
 		buildCommand(term),
 		pushCommand(term),
 		generateKeyPairCommand(term),
+		publicKeyCommand(term),
 		signCommand(term),
 		attestCommand(term),
 		trustRootCommand(term),

@@ -46,6 +46,11 @@ type made struct {
 func (w *signing) signBuilt(ref image.Reference, done *buildResult) error {
 	ctx, cancel := w.s.deadline()
 	defer cancel()
+	if w.opts.Services.Keyless() {
+		if _, err := w.s.findToken(ctx, &w.opts.Services); err != nil {
+			return err
+		}
+	}
 	signed, err := w.sign(ctx, ref, nil)
 	if err != nil {
 		return err

@@ -30,9 +30,6 @@ func signerFlags() []cli.Flag {
 	}
 }
 
-// keyless says whether the flags ask for a signature without a key.
-func (s *session) keyless() bool { return s.c.String("key") == "" }
-
 // signer opens what signs, and the services it is used with.
 func (s *session) signer(ctx context.Context) (signature.SignerVerifier, sign.Services, error) {
 	services, err := s.services()
@@ -49,12 +46,16 @@ func (s *session) signer(ctx context.Context) (signature.SignerVerifier, sign.Se
 	}
 	// The certificates of a signing config are for those who have no key.
 	services.Fulcio = ""
-	if sign.IsKMS(key) {
-		signer, err := sign.LoadKMS(ctx, key)
-		return signer, services, err
-	}
-	signer, err := s.term.loadSigner(key)
+	signer, err := s.term.loadKey(ctx, key)
 	return signer, services, err
+}
+
+// loadKey opens a key in a file or in a key management service.
+func (t *terminal) loadKey(ctx context.Context, key string) (signature.SignerVerifier, error) {
+	if sign.IsKMS(key) {
+		return sign.LoadKMS(ctx, key)
+	}
+	return t.loadSigner(key)
 }
 
 // services reads where certificates, log entries and timestamps come from. What
@@ -101,15 +102,21 @@ func (s *session) identity(ctx context.Context, services *sign.Services) (signat
 	if !services.Keyless() {
 		return nil, usagef("signing needs --key (make one with `bpfimg generate-key-pair`), or for an identity instead --signing-config FILE or --fulcio-url with --timestamp-server-url or --rekor-url: no public service is asked unless it is named")
 	}
-	file := s.c.String("identity-token")
-	if sign.LooksLikeToken(file) {
+	if sign.LooksLikeToken(s.c.String("identity-token")) {
 		return nil, usagef("--identity-token: this is a token itself, which everyone on the machine can read in the list of processes: give the name of a file, or set SIGSTORE_ID_TOKEN")
 	}
-	token, err := sign.IdentityToken(ctx, sign.TokenOptions{File: file, Lookup: s.term.lookup})
+	token, err := s.findToken(ctx, services)
 	if err != nil {
 		return nil, err
 	}
-	services.Token = token.Raw
 	s.term.notice("signing as %s; certificate authority and log publish that", token)
 	return sign.EphemeralKey()
+}
+
+// findToken puts an identity token into services. Tokens live for minutes, so what
+// takes long calls it again.
+func (s *session) findToken(ctx context.Context, services *sign.Services) (sign.Token, error) {
+	token, err := sign.IdentityToken(ctx, sign.TokenOptions{File: s.c.String("identity-token"), Lookup: s.term.lookup})
+	services.Token = token.Raw
+	return token, err
 }
