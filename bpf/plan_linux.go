@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -23,6 +24,8 @@ type plan struct {
 	objects []*object
 	// placements in load order; programs that go nowhere have none.
 	placements []*placement
+	// types of the kernel that are used in the place of its own; nil for those.
+	types *btf.Spec
 }
 
 // object is one parsed ELF file.

@@ -46,6 +46,9 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 	if err != nil {
 		return nil, err
 	}
+	if err := m.takeTypes(p, opts.KernelBTF, v); err != nil {
+		return nil, err
+	}
 	set, err := effectiveCapabilities()
 	if err != nil {
 		return nil, err

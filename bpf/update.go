@@ -18,6 +18,8 @@ type UpdateOptions struct {
 	// FreshMaps makes every map anew. Default: maps whose definition is unchanged
 	// are kept, with their content.
 	FreshMaps bool
+	// KernelBTF as in [RunOptions]. It is not remembered.
+	KernelBTF []byte
 }
 
 // Updated says what [Manager.Update] has done.

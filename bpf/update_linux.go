@@ -59,7 +59,9 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if u.plan, err = newUpdatePlan(v, old, opts); err != nil {
 		return nil, err
 	}
-	err = u.prepare(ctx)
+	if err = m.takeTypes(u.plan, opts.KernelBTF, v); err == nil {
+		err = u.prepare(ctx)
+	}
 	if err == nil {
 		err = u.load(ctx, opts)
 	}

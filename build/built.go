@@ -6,6 +6,7 @@ package build
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/opencontainers/go-digest"
@@ -37,7 +38,7 @@ func newBuilt(index blob, images []platformImage) *built {
 }
 
 // blobs are what the manifest names, in the order they are stored.
-func (c contents) blobs() []blob { return []blob{c.layer, c.config} }
+func (c contents) blobs() []blob { return append(slices.Clone(c.layers), c.config) }
 
 // manifest is b as a manifest.
 func (b blob) manifest() image.Manifest {

@@ -62,7 +62,7 @@ func Index(ctx context.Context, sink image.Sink, ref image.Reference, variants [
 	for _, im := range images {
 		result.Images = append(result.Images, PlatformImage{
 			Platform: platformText(im.platform),
-			Result:   Result{Manifest: im.parts.manifest.manifest(), Description: im.desc},
+			Result:   Result{Manifest: im.parts.manifest.manifest(), Description: im.desc, BTF: im.btf},
 		})
 	}
 	return result, nil
@@ -73,6 +73,7 @@ type platformImage struct {
 	platform ocispec.Platform
 	parts    contents
 	desc     schemas.Description
+	btf      []BTF
 }
 
 // assembleAll makes the images in memory, sorted by platform.
@@ -111,12 +112,8 @@ func assembleAll(ctx context.Context, variants []Variant, opts Options) ([]platf
 }
 
 func assemblePlatform(ctx context.Context, inputs []Input, opts Options) (platformImage, error) {
-	parts, desc, err := assemble(ctx, inputs, opts)
-	if err != nil {
-		return platformImage{}, err
-	}
-	platform, err := choosePlatform(opts.Platform, desc.Objects)
-	return platformImage{platform, parts, desc}, err
+	parts, src, err := assemble(ctx, inputs, opts)
+	return platformImage{src.platform, parts, src.desc, src.btf}, err
 }
 
 // inVariant says for which platform something went wrong.
@@ -198,9 +195,4 @@ func indexAnnotations(desc schemas.Description, opts Options) (map[string]string
 	}
 	maps.DeleteFunc(ours, func(key, _ string) bool { return !strings.HasPrefix(key, "org.opencontainers.image.") })
 	return merge("annotation", ours, opts.File.Annotations, opts.Annotations)
-}
-
-// platformText is "os/arch[/variant]" as it is written.
-func platformText(p ocispec.Platform) string {
-	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }

@@ -107,6 +107,9 @@ func ownLabels(desc schemas.Description, created time.Time, f schemas.BuildFile)
 		}
 		labels[key] = string(text)
 	}
+	if n := len(labels[schemas.LabelDescription]); n > schemas.MaxDescription {
+		return nil, tooLarge("Description", int64(n), schemas.MaxDescription, hintSpread)
+	}
 	return labels, nil
 }
 

@@ -73,7 +73,14 @@ func read(t *testing.T, name string) []byte {
 // build builds the example as `SOURCE_DATE_EPOCH= bpfimg build` does.
 func (k *kit) build(ref image.Reference) build.Result {
 	k.t.Helper()
-	inputs, opts := k.inputs()
+	return k.buildAs(ref, build.Options{})
+}
+
+// buildAs builds it with other options, the build file aside.
+func (k *kit) buildAs(ref image.Reference, opts build.Options) build.Result {
+	k.t.Helper()
+	inputs, given := k.inputs()
+	opts.File = given.File
 	result, err := build.Build(k.t.Context(), k.store, ref, inputs, opts)
 	if err != nil {
 		k.t.Fatal(err)
@@ -129,9 +136,13 @@ func examples(t *testing.T) map[string]string {
 		"description": indent(t, []byte(description)),
 		"layer":       listing(t, layer),
 		"index":       k.index(),
+		"btf":         k.btf(),
 		"buildfile":   string(read(t, buildFile)),
 	}
 	for name, text := range k.signatures() {
+		all[name] = text
+	}
+	for name, text := range k.forms() {
 		all[name] = text
 	}
 	return all

@@ -32,6 +32,8 @@ type download struct {
 	progress  reporter
 
 	buf bytes.Buffer
+	// from is the repository that buf came from.
+	from string
 	// parts counts the answers buf is made of; furthest is the most it ever held.
 	parts    int
 	furthest int64
@@ -49,6 +51,11 @@ func (d *download) fetch(ctx context.Context, s *session) error {
 	defer end()
 	ctx, dog, stop := d.transfers.watch(ctx)
 	defer stop()
+	// What a mirror left is not continued elsewhere: it may be what was wrong.
+	if at := s.repo.Name(); at != d.from {
+		d.restart()
+		d.from = at
+	}
 	resp, err := d.open(ctx, s)
 	if err != nil {
 		return stalled(ctx, err)

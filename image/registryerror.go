@@ -5,8 +5,10 @@ package image
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -131,6 +133,8 @@ func networkError(registry string, err, lastErr error) error {
 	if lastErr != nil {
 		// Where two schemes were possible, the one that was really tried counts.
 		switch {
+		case isCertificate(lastErr), isProxy(lastErr):
+			err = lastErr
 		case errors.Is(err, ErrPlainHTTP):
 			return fmt.Errorf("registry %s does not answer https (%w); if it speaks plain http, allow that with --plain-http", registry, lastErr)
 		case errors.Is(err, errNotTried):
@@ -139,6 +143,10 @@ func networkError(registry string, err, lastErr error) error {
 	}
 	err = withoutURL(err)
 	switch {
+	case isProxy(err):
+		return fmt.Errorf("the proxy on the way to registry %s: %w", registry, err)
+	case isCertificate(err):
+		return fmt.Errorf("registry %s: %w; if its certificate is of an authority of your own, name that in the settings (ca) or in certs.d", registry, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("registry %s refused the connection, is it running? (%w)", registry, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
@@ -152,6 +160,19 @@ func networkError(registry string, err, lastErr error) error {
 		return fmt.Errorf("registry %s did not answer in time: %w", registry, err)
 	}
 	return err
+}
+
+// isProxy: the proxy refused or did not answer, and not the registry. What the
+// transport calls the operation is part of its stable behaviour.
+func isProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "proxyconnect" || op.Op == "socks connect")
+}
+
+// isCertificate: nobody who is trusted vouches for the host.
+func isCertificate(err error) bool {
+	var wrong *tls.CertificateVerificationError
+	return errors.As(err, &wrong)
 }
 
 // withoutURL drops the layers of [http.Client], whose text is the whole URL.

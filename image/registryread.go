@@ -26,15 +26,20 @@ func (r *Registry) Manifest(ctx context.Context, ref Reference) (Manifest, error
 	if err := ref.check(); err != nil {
 		return Manifest{}, err
 	}
+	op, q := operation{"fetching manifest", ref}, byDigest
+	if ref.digest == "" {
+		q = byName
+	}
 	var m Manifest
-	err := r.attempt(ctx, operation{"fetching manifest", ref}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
+	err := r.read(ctx, op, q, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
 		m, err = s.manifest(ctx, ref)
 		return err
 	})
+	if q == byName && IsAttachmentTag(ref.tag) {
+		if none := r.forgiven(op, err); none != nil {
+			return Manifest{}, none
+		}
+	}
 	return m, err
 }
 
@@ -91,11 +96,8 @@ func (r *Registry) Blob(ctx context.Context, ref Reference, desc ocispec.Descrip
 		return nil, fmt.Errorf("fetching blob of %s: %w", ref, err)
 	}
 	d := &download{desc: desc, transfers: r.transfers, progress: r.progress}
-	err := r.attemptTransfer(ctx, operation{"fetching blob", at}, max(desc.Size, MaxManifest), d.moved, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
+	work := effort{bodyLimit: max(desc.Size, MaxManifest), moved: d.moved}
+	err := r.read(ctx, operation{"fetching blob", at}, byDigest, work, func(ctx context.Context, s *session) error {
 		return d.fetch(ctx, s)
 	})
 	if err != nil {

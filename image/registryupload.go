@@ -34,12 +34,9 @@ func (r *Registry) putBlob(ctx context.Context, ref Reference, desc ocispec.Desc
 	if mountFrom == ref.repository {
 		mountFrom = ""
 	}
-	u := &upload{desc: desc, mountFrom: mountFrom, read: data, transfers: r.transfers, progress: r.progress}
-	err := r.attemptTransfer(ctx, operation{"pushing blob", at}, MaxManifest, u.moved, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, true)
-		if err != nil {
-			return err
-		}
+	u := &upload{desc: desc, mountFrom: r.mountable(ref, mountFrom), read: data, transfers: r.transfers, progress: r.progress}
+	work := effort{bodyLimit: MaxManifest, moved: u.moved}
+	err := r.write(ctx, operation{"pushing blob", at}, work, func(ctx context.Context, s *session) error {
 		return u.send(ctx, s)
 	})
 	if err != nil {

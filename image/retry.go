@@ -90,21 +90,23 @@ func isTransient(err error) bool {
 // steadyProgress is how many bytes make an attempt that was cut a good one.
 const steadyProgress = 1 << 20
 
-// attempt runs one operation until it succeeds, fails for good, or the context
-// or the attempts end. bodyLimit bounds every response, in bytes.
-func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f func(context.Context) error) error {
-	return r.attemptTransfer(ctx, op, bodyLimit, func() int64 { return 0 }, f)
+// effort bounds one operation.
+type effort struct {
+	// bodyLimit bounds every response, in bytes.
+	bodyLimit int64
+	// moved, for one that goes on where it was cut, is the most bytes that ever
+	// were on the other side; nil otherwise.
+	moved func() int64
 }
 
-// attemptTransfer is attempt for an operation that goes on where it was cut. One
-// that was brought on by [steadyProgress] or more may fail as often again, so
-// that a line that breaks every few megabytes suffices. moved is the most bytes
-// that ever were on the other side; as it only grows, and ends at the blob's
-// size, so do the attempts end.
-func (r *Registry) attemptTransfer(ctx context.Context, op operation, bodyLimit int64, moved func() int64, f func(context.Context) error) error {
+// attempt runs one operation until it succeeds, fails for good, or the context or
+// the attempts end. One that was brought on by [steadyProgress] or more may fail
+// as often again, so that a line that breaks every few megabytes suffices; as
+// moved only grows, and ends at the blob's size, so do the attempts end.
+func (r Retry) attempt(ctx context.Context, op operation, work effort, f func(context.Context) error) error {
 	failures, mark := 0, int64(0)
 	for n := 1; ; n++ {
-		x := &exchange{bodyLimit: bodyLimit}
+		x := &exchange{bodyLimit: work.bodyLimit}
 		err := f(withExchange(ctx, x))
 		if err == nil {
 			return nil
@@ -112,13 +114,13 @@ func (r *Registry) attemptTransfer(ctx context.Context, op operation, bodyLimit 
 		if ctx.Err() != nil {
 			return op.failed(context.Cause(ctx), nil, n)
 		}
-		if now := moved(); now >= mark+steadyProgress {
-			failures, mark = 0, now
+		if work.moved != nil && work.moved() >= mark+steadyProgress {
+			failures, mark = 0, work.moved()
 		}
 		failures++
 		asked, lastErr := x.outcome()
-		pause := r.retry.wait(failures, asked)
-		if failures >= r.retry.Attempts || !isTransient(err) || asked > r.retry.MaxDelay || endsWithin(ctx, pause) {
+		pause := r.wait(failures, asked)
+		if failures >= r.Attempts || !isTransient(err) || asked > r.MaxDelay || endsWithin(ctx, pause) {
 			return asking(op.failed(err, lastErr, n), asked)
 		}
 		timer := time.NewTimer(pause)

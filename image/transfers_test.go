@@ -62,8 +62,8 @@ func TestMaxTransfers(t *testing.T) {
 					t.Error(err)
 				}
 				// Another value than the one that mounts, so that bytes move.
-				from := &Registry{}
-				*from = Registry{transport: r.transport, keychain: r.keychain, retry: r.retry, transfers: r.transfers, sessions: map[sessionKey]*sessionSlot{}}
+				from := newRegistry(r.opts)
+				from.transfers = r.transfers
 				dst := mustParse(t, fmt.Sprintf("127.0.0.1:2/dst%d:v1", i))
 				if _, err := Copy(t.Context(), r, dst, from, src, CopyOptions{}); err != nil {
 					t.Error(err)
@@ -169,7 +169,11 @@ func TestHugeTagList(t *testing.T) {
 	r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(registry)})
 	m := newImage(t, "many", nil).manifest
 	ref := mustParse(t, "localhost:1/a:v1")
-	s, err := r.session(t.Context(), ref, true)
+	route, err := r.hosts.Route(ref.registry, ref.repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.session(t.Context(), sessionKey{place: route.Origin, write: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,6 +96,7 @@ func TestTypesAndSchemasAgree(t *testing.T) {
 		{"policy", schemas.Policy{}, false},
 		{"instance", schemas.Instance{}, false},
 		{"buildfile", schemas.BuildFile{}, false},
+		{"settings", schemas.Settings{}, false},
 		{"config", ocispec.Image{}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

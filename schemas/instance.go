@@ -71,14 +71,31 @@ type InstanceUpdate struct {
 	Other Instance `json:"other"`
 }
 
+// Kinds of [Signer].
+const (
+	SignerKey      = "key"
+	SignerIdentity = "identity"
+)
+
 // Signer is one proven signature.
 type Signer struct {
-	// Kind is "key".
+	// Kind is [SignerKey], or [SignerIdentity] for a certificate.
 	Kind string `json:"kind"`
 	// KeyID is "sha256:<hex>" of the public key in PKIX DER form.
 	KeyID string `json:"keyId,omitempty"`
 	// KeyFile is the path the key was read from, as the person gave it.
 	KeyFile string `json:"keyFile,omitempty"`
+	// Issuer, Subject, SourceRepository, SourceRef and Workflow are those of the
+	// certificate; see [PolicyIdentity].
+	Issuer           string `json:"issuer,omitempty"`
+	Subject          string `json:"subject,omitempty"`
+	SourceRepository string `json:"sourceRepository,omitempty"`
+	SourceRef        string `json:"sourceRef,omitempty"`
+	Workflow         string `json:"workflow,omitempty"`
+	// SignedAt is the earliest proven time of signing, nil when none was looked
+	// for; Logged says that an entry of a transparency log was verified.
+	SignedAt *time.Time `json:"signedAt,omitempty"`
+	Logged   bool       `json:"logged,omitempty"`
 	// Format is "bundle" or "legacy", Digest that of the referrer manifest.
 	Format string `json:"format"`
 	Digest string `json:"digest,omitempty"`

@@ -11,6 +11,8 @@ import (
 
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/verify"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 )
 
 // TestPolicies: the schema accepts the policies that a node accepts.
@@ -27,9 +29,10 @@ func TestPolicies(t *testing.T) {
 		}
 		return path
 	}
-	for _, name := range []string{"a.pub", "b.pub", "net-team.pub", "platform.pub", "platform-next.pub"} {
+	for _, name := range []string{"a.pub", "b.pub", "net-team.pub", "net-team-old.pub", "platform.pub", "platform-next.pub", "stolen.pub"} {
 		write(name, pair.PublicPEM)
 	}
+	write("trusted_root.json", trustedRoot(t))
 	schema := compile(t, "policy")
 	for _, test := range []struct {
 		name, policy string
@@ -47,6 +50,24 @@ func TestPolicies(t *testing.T) {
 		{"too many keys", "version: 1\nrules: [{repository: reg.io/a, keys: [" + strings.Repeat("a.pub,", 65) + "]}]\n", false},
 		{"too many rules", "version: 1\nrules: [" + strings.Repeat("{},", 4097) + "]\n", false},
 		{"no repository", "version: 1\nrules: [{keys: [a.pub]}]\n", false},
+		{"key with dates", "version: 1\nrules: [{repository: reg.io/a, keys: [{file: a.pub, notBefore: 2026-01-01T00:00:00Z, notAfter: '2027-01-01T00:00:00Z'}]}]\n", true},
+		{"key with a date of no calendar", "version: 1\nrules: [{repository: reg.io/a, keys: [{file: a.pub, notAfter: soon}]}]\n", false},
+		{"key with another date", "version: 1\nrules: [{repository: reg.io/a, keys: [{file: a.pub, notafter: 2027-01-01T00:00:00Z}]}]\n", false},
+		{"key without a file", "version: 1\nrules: [{repository: reg.io/a, keys: [{notAfter: 2027-01-01T00:00:00Z}]}]\n", false},
+		{"threshold", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub, b.pub], threshold: 1}]\n", true},
+		{"threshold below one", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], threshold: -1}]\n", false},
+		{"log perhaps", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], transparencyLog: perhaps}]\n", false},
+		{"identity", "version: 1\ntrustedRoot: trusted_root.json\nrules: [{repository: reg.io/a, identities: [{issuer: i, subject: s}]}]\n", true},
+		{"identity by pattern", "version: 1\ntrustedRoot: trusted_root.json\nrules: [{repository: reg.io/a, identities: [{issuer: i, subjectPattern: '^s$'}]}]\n", true},
+		{"identity by an open pattern", "version: 1\ntrustedRoot: trusted_root.json\nrules: [{repository: reg.io/a, identities: [{issuer: i, subjectPattern: '^s'}]}]\n", false},
+		{"identity twice", "version: 1\ntrustedRoot: trusted_root.json\nrules: [{repository: reg.io/a, identities: [{issuer: i, subject: s, subjectPattern: '^s$'}]}]\n", false},
+		{"identity of no issuer", "version: 1\ntrustedRoot: trusted_root.json\nrules: [{repository: reg.io/a, identities: [{subject: s}]}]\n", false},
+		{"attestation", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], attestations: [{type: spdx, condition: 'predicate.x == 1'}]}]\n", true},
+		{"attestation of no type", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], attestations: [{condition: 'true'}]}]\n", false},
+		{"deny", "version: 1\ndeny: {digests: ['sha256:" + strings.Repeat("0", 64) + "'], keys: [a.pub]}\nrules: []\n", true},
+		{"deny what is no digest", "version: 1\ndeny: {digests: [v1]}\nrules: []\n", false},
+		{"limits", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], minimumVersion: 1.4.0, allow: {types: [xdp], hooks: ['tc:eth*'], sleepable: false, mapMemory: 64Mi, licenses: gpl}, forbid: {helpers: [bpf_probe_write_user], kfuncs: ['*']}}]\n", true},
+		{"unknown limit", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], allow: {type: [xdp]}}]\n", false},
 		{"rules by name", "version: 1\nrules: {reg.io/a: [a.pub]}\n", false},
 		{"a number as key", "version: 1\nrules: [{repository: reg.io/a, keys: [[a.pub]]}]\n", false},
 	} {
@@ -68,6 +89,25 @@ func TestPolicies(t *testing.T) {
 	if validate(schema, []byte(`{"version":1}`)) == nil {
 		t.Error("the schema does without rules")
 	}
+}
+
+// trustedRoot is that of a virtual Sigstore, as a file.
+func trustedRoot(t *testing.T) []byte {
+	t.Helper()
+	virtual, err := ca.NewVirtualSigstore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	material, err := root.NewTrustedRoot(root.TrustedRootMediaType01, virtual.FulcioCertificateAuthorities(), nil,
+		virtual.TimestampingAuthorities(), virtual.RekorLogs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := material.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // documented is the policy that people copy.

@@ -202,6 +202,14 @@ func TestAttacks(t *testing.T) {
 		{"child of an index signed", func(t *testing.T, img *pull.Image) {
 			underIndex(t, img, img.Manifest.Descriptor.Digest)
 			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
+		}, "not the index"},
+		{"child of an index signed, legacy", func(t *testing.T, img *pull.Image) {
+			underIndex(t, img, img.Manifest.Descriptor.Digest)
+			img.Candidates = []pull.Candidate{good.legacy(t, payloadOf(digestOf(img)))}
+		}, "not the index"},
+		{"index and child signed", func(t *testing.T, img *pull.Image) {
+			underIndex(t, img, img.Manifest.Descriptor.Digest)
+			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img)), good.bundle(t, img.Root.Descriptor.Digest.String())}
 		}, ""},
 		{"index signed, child not listed", func(t *testing.T, img *pull.Image) {
 			underIndex(t, img, digest.Digest(someOther))
@@ -225,6 +233,10 @@ func TestAttacks(t *testing.T) {
 		{"object changed after fetch", func(t *testing.T, img *pull.Image) {
 			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
 			img.Objects[0].Bytes[100] ^= 1
+		}, "content does not match its digest"},
+		{"BTF changed after fetch", func(t *testing.T, img *pull.Image) {
+			img.BTF = []pull.BTF{{Kernels: []string{"5.4"}, Bytes: []byte("types"), Digest: digest.FromString("other types").String()}}
+			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
 		}, "content does not match its digest"},
 		{"digest of another kind", func(t *testing.T, img *pull.Image) {
 			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}

@@ -5,13 +5,18 @@ package verify
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 )
 
 // maxCandidates bounds how many candidates are looked at: as many referrers as
@@ -19,17 +24,36 @@ import (
 // of each.
 const maxCandidates = 4 * image.MaxReferrers
 
-// errOtherKey: the claims of a candidate hold, its signature is not by any of
-// the trusted keys, or damaged, which cannot be told apart.
-var errOtherKey = errors.New("not signed by a trusted key, or changed after it was signed")
-
 // checker looks at the candidates of one image.
 type checker struct {
-	targets []digest.Digest // what a signature may be for
-	keys    []verifier
+	rule    Rule
+	targets []digest.Digest // what a signature must be for, then what an attestation may
+	image   subjectImage
+	now     time.Time
 
+	party    party   // who may sign the image
+	parties  []party // and each of the rule's attestations
+	signed   []proven
 	signers  []schemas.Signer
+	attested []bool // by attestation of the rule
 	attempts []Attempt
+}
+
+// newChecker prepares the keys of rule.
+func newChecker(rule Rule, targets []digest.Digest, now time.Time) (*checker, error) {
+	c := &checker{rule: rule, targets: targets, now: now, attested: make([]bool, len(rule.attestations))}
+	var err error
+	if c.party, err = newParty(rule.signers); err != nil {
+		return nil, err
+	}
+	for _, r := range rule.attestations {
+		p, err := newParty(r.signers)
+		if err != nil {
+			return nil, err
+		}
+		c.parties = append(c.parties, p)
+	}
+	return c, nil
 }
 
 // run tries every candidate, good ones and bad ones in any order: a bad one
@@ -42,52 +66,118 @@ func (c *checker) run(ctx context.Context, candidates []pull.Candidate) error {
 		if i == maxCandidates {
 			return nil
 		}
-		c.try(candidate)
+		c.try(ctx, candidate)
 	}
-	return nil
+	return ctx.Err()
 }
 
 // try checks one candidate and notes what became of it.
-func (c *checker) try(candidate pull.Candidate) {
+func (c *checker) try(ctx context.Context, candidate pull.Candidate) {
 	attempt := Attempt{Kind: candidate.Kind, Manifest: candidate.Manifest, Subject: candidate.Subject}
-	key, err := c.check(candidate, &attempt)
+	who, err := c.check(ctx, candidate, &attempt)
 	if err != nil {
 		attempt.Reason = clip(err.Error())
 		c.attempts = append(c.attempts, attempt)
 		return
 	}
-	attempt.Accepted, attempt.Key, attempt.KeyFile = true, key.ID, key.File
+	who.signer.Format, who.signer.Digest = string(candidate.Kind), candidate.Manifest
+	attempt.accept(who.signer)
 	c.attempts = append(c.attempts, attempt)
-	c.signers = append(c.signers, schemas.Signer{
-		Kind: "key", KeyID: key.ID, KeyFile: key.File, Format: string(candidate.Kind), Digest: candidate.Manifest,
-	})
+	if attempt.Predicate == "" {
+		c.signed = append(c.signed, who)
+		c.signers = append(c.signers, who.signer)
+	}
 }
 
-// check returns the trusted key that signed the candidate for this image.
-func (c *checker) check(candidate pull.Candidate, attempt *Attempt) (Key, error) {
+// check returns who signed the candidate for this image, or who attests
+// something about it that the rule demands.
+func (c *checker) check(ctx context.Context, candidate pull.Candidate, attempt *Attempt) (proven, error) {
 	if candidate.Err != nil {
-		return Key{}, fmt.Errorf("could not be fetched: %w", candidate.Err)
+		return proven{}, fmt.Errorf("could not be fetched: %w", candidate.Err)
 	}
 	switch candidate.Kind {
 	case pull.KindBundle:
-		return c.checkBundle(candidate.Bundle)
+		return c.checkBundle(ctx, candidate.Bundle, attempt)
 	case pull.KindLegacy:
-		return c.checkLegacy(candidate.Payload, candidate.Annotations, attempt)
+		return c.checkLegacy(candidate, attempt)
 	}
-	return Key{}, fmt.Errorf("signature kind %q is not known here", candidate.Kind)
+	return proven{}, fmt.Errorf("signature kind %q is not known here", candidate.Kind)
 }
 
-// target returns which of the digests a signature may be for is among signed.
-func (c *checker) target(signed ...string) (digest.Digest, error) {
-	for _, t := range c.targets {
-		for _, s := range signed {
-			if s == t.String() {
-				return t, nil
-			}
+// checkBundle returns who signed data, a Sigstore bundle whose statement is
+// about one of the targets.
+func (c *checker) checkBundle(ctx context.Context, data []byte, attempt *Attempt) (proven, error) {
+	limit := maxBundle
+	if len(c.parties) > 0 {
+		limit = maxAttestation
+	}
+	b, err := parseBundle(data, limit)
+	if err != nil {
+		return proven{}, err
+	}
+	if e := (evidence{Bundle: b}); !e.byKey() && c.rule.root == nil {
+		return proven{}, errNoIdentities
+	}
+	s, err := statementOfBundle(b)
+	switch {
+	case err != nil:
+		return proven{}, err
+	case !s.isSignature():
+		return c.checkAttestation(ctx, b, s, attempt)
+	case len(data) > maxBundle:
+		return proven{}, fmt.Errorf("is over the limit of %d bytes for a signature", maxBundle)
+	case s.kind != statementType:
+		return proven{}, fmt.Errorf("has the statement type %q: want %q", clip(s.kind), statementType)
+	}
+	return c.proveStatement(b, s, c.party, c.signable())
+}
+
+// proveStatement returns who of p signed b, whose statement s is about one of
+// targets.
+func (c *checker) proveStatement(b *bundle.Bundle, s statement, p party, targets []digest.Digest) (proven, error) {
+	digests, err := s.digests()
+	if err != nil {
+		return proven{}, err
+	}
+	about, err := c.target(targets, digests...)
+	if err != nil {
+		return proven{}, err
+	}
+	raw, err := hex.DecodeString(about.Encoded())
+	if err != nil {
+		return proven{}, err
+	}
+	who, err := c.prove(evidence{Bundle: b, artifact: func() sigverify.ArtifactPolicyOption {
+		return sigverify.WithArtifactDigest(about.Algorithm().String(), raw)
+	}}, p)
+	if err != nil {
+		return proven{}, err
+	}
+	if !s.same(who.result) {
+		return proven{}, errors.New("has two readings of one statement")
+	}
+	return who, nil
+}
+
+// signable is what a signature must be for. The image alone will not do when it
+// was chosen from an index: nobody would vouch for the choice, and an index that
+// nobody signed could offer an image for another platform, or an old one.
+func (c *checker) signable() []digest.Digest { return c.targets[:1] }
+
+// target returns which of targets is among signed.
+func (c *checker) target(targets []digest.Digest, signed ...string) (digest.Digest, error) {
+	for _, t := range targets {
+		if slices.Contains(signed, t.String()) {
+			return t, nil
 		}
 	}
 	if len(signed) == 0 {
 		return "", errors.New("signs no sha256 digest")
+	}
+	for _, t := range c.targets {
+		if slices.Contains(signed, t.String()) {
+			return "", fmt.Errorf("signs the image %s alone, not the index %s that it was chosen from: sign that, or name the image by its digest", t, c.targets[0])
+		}
 	}
 	return "", fmt.Errorf("signs another image (%q): copied from there", signed[0])
 }

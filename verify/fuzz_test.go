@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"google.golang.org/protobuf/proto"
 )
@@ -27,7 +28,7 @@ func FuzzBundle(f *testing.F) {
 	f.Add([]byte(`{"mediaType":"` + schemas.MediaTypeBundle + `","verificationMaterial":{"publicKey":{},"tlogEntries":[{}]},"dsseEnvelope":{"signatures":[{}]}}`))
 	f.Add([]byte(`{"mediaType":"` + schemas.MediaTypeBundle + `","verificationMaterial":{"certificate":{"rawBytes":"MA=="}},"messageSignature":{}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, err := c.checkBundle(data); err != nil {
+		if _, err := c.checkBundle(t.Context(), data, new(Attempt)); err != nil {
 			return
 		}
 		got, err := meaning(data)
@@ -56,7 +57,7 @@ func FuzzLegacy(f *testing.F) {
 	f.Add([]byte(`{"critical":{"type":1},"optional":[[[`), sig)
 	f.Add([]byte(`{"critical":{"identity":{},"image":{"docker-manifest-digest":"`+someOther+`"},"type":"`+legacyType+`"}}`), "AAAA")
 	f.Fuzz(func(t *testing.T, payload []byte, sig string) {
-		_, err := c.checkLegacy(payload, map[string]string{schemas.AnnotationCosignSignature: sig}, new(Attempt))
+		_, err := c.checkLegacy(pull.Candidate{Payload: payload, Annotations: map[string]string{schemas.AnnotationCosignSignature: sig}}, new(Attempt))
 		if err == nil && !bytes.Equal(payload, good.Payload) {
 			t.Errorf("accepted %q with %q", payload, sig)
 		}
@@ -66,21 +67,23 @@ func FuzzLegacy(f *testing.F) {
 // FuzzPolicy: a policy that is accepted trusts somebody for each of its rules,
 // and nobody for a registry it does not name.
 func FuzzPolicy(f *testing.F) {
+	files := fakeFiles{trustedRoot: newGoodSigstore(f).trusted}
 	f.Add([]byte("version: 1\nrules:\n  - {repository: reg.io/a, keys: [a]}\n  - {repository: 'reg.io/*', keys: [b, c]}\n"))
 	f.Add([]byte("version: 1\nrules: &r\n  - &x {repository: docker.io/a/b, keys: [a]}\n"))
 	f.Add([]byte("version: 1\nrules: []\n---\n"))
+	f.Add([]byte("version: 1\ntrustedRoot: t\nrules: [{repository: reg.io/a, threshold: 2, keys: [{file: a, notAfter: 2027-01-01T00:00:00Z}], identities: [{issuer: i, subjectPattern: '^(a|b)$'}], attestations: [{type: spdx, condition: 'predicate.a == 1'}], allow: {types: [xdp]}}]\n"))
 	f.Add([]byte("a: &a [x,x]\nb: &b [*a,*a]\nversion: [*b,*b]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := parsePolicy(data, "p.yaml", fileKey)
+		p, err := parsePolicy(data, "p.yaml", files)
 		if err != nil {
 			return
 		}
 		for pattern := range p.rules {
 			repository := strings.Replace(pattern, "*", "x", 1)
-			if keys, err := p.KeysFor(repository); err != nil || len(keys) == 0 {
+			if rule, err := p.Rule(repository); err != nil || rule.signers.count() == 0 {
 				t.Errorf("rule %q does not match %q: %v", pattern, repository, err)
 			}
-			if _, err := p.KeysFor("unnamed.example:1/x"); err == nil && !strings.HasPrefix(pattern, "unnamed.example:1/") && len(p.rules) == 1 {
+			if _, err := p.Rule("unnamed.example:1/x"); err == nil && !strings.HasPrefix(pattern, "unnamed.example:1/") && len(p.rules) == 1 {
 				t.Errorf("rule %q matches another registry", pattern)
 			}
 		}

@@ -14,8 +14,9 @@ import (
 )
 
 // intact hashes every byte of img that is used, again and here, and returns the
-// digests a signature may be for: the image manifest's and, when it was chosen
-// from an index that really lists it, that index's. An error wraps
+// digest a signature must be for, that of what the reference resolved to, and
+// after it the image manifest's when that was chosen from an index, which really
+// lists it. An error wraps
 // [image.ErrDigestMismatch] where bytes are not what their digest names.
 func intact(img *pull.Image) ([]digest.Digest, error) {
 	want := img.Manifest.Descriptor.Digest
@@ -34,6 +35,11 @@ func intact(img *pull.Image) ([]digest.Digest, error) {
 			return nil, err
 		}
 	}
+	for i, b := range img.BTF {
+		if err := rehash(fmt.Sprintf("BTF %d", i+1), b.Bytes, digest.Digest(b.Digest)); err != nil {
+			return nil, err
+		}
+	}
 	root := img.Root.Descriptor.Digest
 	if root == want {
 		return []digest.Digest{want}, nil
@@ -41,7 +47,7 @@ func intact(img *pull.Image) ([]digest.Digest, error) {
 	if err := lists(img.Root, want); err != nil {
 		return nil, err
 	}
-	return []digest.Digest{want, root}, nil
+	return []digest.Digest{root, want}, nil
 }
 
 // lists returns nil when the index root names child.

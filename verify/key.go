@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/sigstore/sigstore/pkg/signature"
 )
@@ -43,19 +44,24 @@ type Key struct {
 	ID, File string
 	// PEM holds the key in PKIX PEM form.
 	PEM []byte
+	// NotBefore and NotAfter bound when it may sign; zero: no bound.
+	NotBefore, NotAfter time.Time
 }
 
 // Keys trusts each of its keys for every repository: the [Trust] of `--key`.
 type Keys []Key
 
-// KeysFor returns all keys, whatever the repository. No keys at all is an error
-// wrapping [ErrNotTrusted].
-func (k Keys) KeysFor(string) ([]Key, error) {
+// Rule asks for a signature by any one of the keys, whatever the repository. No
+// keys at all is an error wrapping [ErrNotTrusted].
+func (k Keys) Rule(string) (Rule, error) {
 	if len(k) == 0 {
-		return nil, fmt.Errorf("%w: no key to verify with: give --key or --policy", ErrNotTrusted)
+		return Rule{}, fmt.Errorf("%w: no key to verify with: give --key or --policy", ErrNotTrusted)
 	}
-	return k, nil
+	return Rule{signers: signers{keys: k}, threshold: 1}, nil
 }
+
+// Denied says that nothing was revoked.
+func (Keys) Denied(string) bool { return false }
 
 // LoadKeys reads public key files.
 func LoadKeys(files ...string) (Keys, error) {
@@ -164,6 +170,7 @@ func newVerifier(key Key) (verifier, error) {
 	if err != nil {
 		return verifier{}, err
 	}
+	parsed.NotBefore, parsed.NotAfter = key.NotBefore, key.NotAfter
 	v := verifier{key: parsed}
 	for _, load := range formsOf(public) {
 		form, err := load()

@@ -5,21 +5,17 @@ package verify
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/pull"
 )
 
-// Limits on a legacy signature, in bytes: a payload is about 250 and its
-// annotations the signer's; the longest signature (RSA-8192) is 1 KiB.
-const (
-	maxPayload   = 64 << 10
-	maxSignature = 4 << 10
-)
+// maxPayload bounds the payload of a legacy signature, in bytes; one is about
+// 250 and the annotations of the signer.
+const maxPayload = 64 << 10
 
 // legacyType is critical.type of a cosign payload (sigstore/cosign,
 // specs/SIGNATURE_SPEC.md).
@@ -40,36 +36,22 @@ type simpleSigning struct {
 	Optional json.RawMessage `json:"optional"`
 }
 
-// checkLegacy returns the trusted key that signed payload, a claim about one of
+// checkLegacy returns who signed the payload of candidate, a claim about one of
 // the targets.
-func (c *checker) checkLegacy(payload []byte, annotations map[string]string, attempt *Attempt) (Key, error) {
-	claim, err := parseSimpleSigning(payload)
+func (c *checker) checkLegacy(candidate pull.Candidate, attempt *Attempt) (proven, error) {
+	claim, err := parseSimpleSigning(candidate.Payload)
 	if err != nil {
-		return Key{}, err
+		return proven{}, err
 	}
 	attempt.Claims = clip(claim.Critical.Identity.DockerReference)
-	if _, err := c.target(claim.Critical.Image.DockerManifestDigest); err != nil {
-		return Key{}, err
+	if _, err := c.target(c.signable(), claim.Critical.Image.DockerManifestDigest); err != nil {
+		return proven{}, err
 	}
-	encoded := annotations[schemas.AnnotationCosignSignature]
-	switch {
-	case encoded == "":
-		return Key{}, fmt.Errorf("has no %s annotation", schemas.AnnotationCosignSignature)
-	case len(encoded) > maxSignature:
-		return Key{}, fmt.Errorf("has a signature over the limit of %d bytes", maxSignature)
-	}
-	sig, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	e, err := legacyEvidence(candidate.Payload, candidate.Annotations)
 	if err != nil {
-		return Key{}, fmt.Errorf("has a signature that is not base64: %w", err)
+		return proven{}, err
 	}
-	for _, v := range c.keys {
-		for _, form := range v.forms {
-			if form.VerifySignature(bytes.NewReader(sig), bytes.NewReader(payload)) == nil {
-				return v.key, nil
-			}
-		}
-	}
-	return Key{}, errOtherKey
+	return c.prove(e, c.party)
 }
 
 // parseSimpleSigning reads a payload strictly: known fields only, each once and

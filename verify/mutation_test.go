@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"testing"
+	"time"
 
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -18,11 +20,15 @@ import (
 // newTestChecker trusts key for the image d.
 func newTestChecker(t testing.TB, d string, key *testKey) *checker {
 	t.Helper()
-	keys, err := newVerifiers([]Key{key.Key})
+	rule, err := Keys{key.Key}.Rule("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &checker{targets: []digest.Digest{digest.Digest(d)}, keys: keys}
+	c, err := newChecker(rule, []digest.Digest{digest.Digest(d)}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // flips calls f with data changed in each single bit in turn.
@@ -62,7 +68,7 @@ func TestBundleMutations(t *testing.T) {
 	}
 	accepted := 0
 	flips(original, func(at int, mutant []byte) {
-		if _, err := c.checkBundle(mutant); err != nil {
+		if _, err := c.checkBundle(t.Context(), mutant, new(Attempt)); err != nil {
 			return
 		}
 		accepted++
@@ -83,7 +89,7 @@ func TestLegacyMutations(t *testing.T) {
 	c := newTestChecker(t, someOther, key)
 	original := key.legacy(t, payloadOf(someOther))
 	flips(original.Payload, func(at int, mutant []byte) {
-		if _, err := c.checkLegacy(mutant, original.Annotations, new(Attempt)); err == nil {
+		if _, err := c.checkLegacy(pull.Candidate{Payload: mutant, Annotations: original.Annotations}, new(Attempt)); err == nil {
 			t.Errorf("payload byte %d changed to %q is accepted", at, mutant[at])
 		}
 	})
@@ -94,7 +100,7 @@ func TestLegacyMutations(t *testing.T) {
 	}
 	flips([]byte(encoded), func(at int, mutant []byte) {
 		annotations := map[string]string{schemas.AnnotationCosignSignature: string(mutant)}
-		if _, err := c.checkLegacy(original.Payload, annotations, new(Attempt)); err != nil {
+		if _, err := c.checkLegacy(pull.Candidate{Payload: original.Payload, Annotations: annotations}, new(Attempt)); err != nil {
 			return
 		}
 		if got, err := base64.StdEncoding.DecodeString(string(mutant)); err != nil || !bytes.Equal(want, got) {

@@ -5,93 +5,137 @@ package verify
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
-	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits on a policy file: bytes, rules and keys a rule. They only catch
-// mistakes and malice; a policy of thousands of teams stays below.
+// Limits on a policy file: bytes, and counts. They only catch mistakes and
+// malice; a policy of thousands of teams stays below.
 const (
-	MaxPolicy   = 1 << 20
-	maxRules    = 4096
-	maxRuleKeys = 64
+	MaxPolicy            = 1 << 20
+	maxRules             = 4096
+	maxRuleKeys          = 64
+	maxRuleIdentities    = 64
+	maxRuleAttestations  = 32
+	maxDeniedDigests     = 4096
+	maxDeniedKeys        = 256
+	maxRuleNames         = 256 // of types, hooks, helpers, kfuncs each
+	maxIdentityTextBytes = 2048
 )
 
-// Policy is a parsed policy.yaml with its keys loaded: the [Trust] of
-// `--policy`. It is read-only and safe for concurrent use.
+// Policy is a parsed policy.yaml with its keys and trusted roots loaded: the
+// [Trust] of `--policy`. It is read-only and safe for concurrent use.
 type Policy struct {
-	name  string
-	rules map[string][]Key // by pattern as written
+	name        string
+	fingerprint string
+	denied      denyList
+	rules       map[string]Rule // by pattern as written
 }
 
 // LoadPolicy reads the policy file at path, of at most [MaxPolicy] bytes, and
-// every key file it names, relative to its folder. Unknown keys are an error
-// that names the line.
+// every key file and trusted root it names, relative to its folder. Unknown keys
+// are an error that names the line.
 func LoadPolicy(path string) (*Policy, error) {
 	data, err := readLimited(path, MaxPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	dir := filepath.Dir(path)
-	loaded := map[string]Key{}
-	return parsePolicy(data, path, func(file string) (Key, error) {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(dir, file)
-		}
-		if key, ok := loaded[file]; ok {
-			return key, nil
-		}
-		key, err := LoadKeyFile(file)
-		if err != nil {
-			return Key{}, err
-		}
-		loaded[file] = key
-		return key, nil
-	})
+	return parsePolicy(data, path, newFileSource(path))
 }
 
-// KeysFor returns the keys of the rule that matches repository: the one that
-// names it, or else the one with the longest "/*" prefix. An error wrapping
-// [ErrNotTrusted] when none does.
-func (p *Policy) KeysFor(repository string) ([]Key, error) {
-	if keys, ok := p.rules[repository]; ok && !strings.HasSuffix(repository, wildcard) {
-		return keys, nil
+// Name is the file the policy was read from, as it was given.
+func (p *Policy) Name() string { return p.name }
+
+// Fingerprint is "sha256:<hex>" over the policy file and everything it names:
+// keys and trusted roots. What was decided under another one must be decided
+// again.
+func (p *Policy) Fingerprint() string { return p.fingerprint }
+
+// Rule returns the rule that matches repository: the one that names it, or else
+// the one with the longest "/*" prefix. An error wrapping [ErrNotTrusted] when
+// none does.
+func (p *Policy) Rule(repository string) (Rule, error) {
+	if rule, ok := p.rules[repository]; ok && !strings.HasSuffix(repository, wildcard) {
+		return rule, nil
 	}
 	for prefix := repository; ; {
 		cut := strings.LastIndexByte(prefix, '/')
 		if cut < 0 {
-			return nil, fmt.Errorf("%w: no rule of policy %s matches %q: add one with the keys that may sign it", ErrNotTrusted, p.name, repository)
+			return Rule{}, fmt.Errorf("%w: no rule of policy %s matches %q: add one with the keys or identities that may sign it", ErrNotTrusted, p.name, repository)
 		}
 		prefix = prefix[:cut]
-		if keys, ok := p.rules[prefix+wildcard]; ok {
-			return keys, nil
+		if rule, ok := p.rules[prefix+wildcard]; ok {
+			return rule, nil
 		}
 	}
 }
 
+// Denied says whether the policy refuses a digest ("sha256:<hex>" of an index,
+// an image manifest or an object) or a signature by a key of that id.
+func (p *Policy) Denied(id string) bool { return p.denied.has(id) }
+
 // wildcard at the end of a pattern stands for every repository below.
 const wildcard = "/*"
 
-// parsePolicy parses data; load turns a key's path into the key.
-func parsePolicy(data []byte, name string, load func(file string) (Key, error)) (*Policy, error) {
-	doc, err := decodePolicy(data)
+// source turns the names in a policy into what they name.
+type source interface {
+	key(file string) (Key, error)
+	root(file string) (*TrustedRoot, error)
+}
+
+// parsePolicy parses data; from reads the files it names.
+func parsePolicy(data []byte, name string, from source) (*Policy, error) {
+	p, err := buildPolicy(data, name, from)
 	if err != nil {
 		return nil, fmt.Errorf("policy %s: %w", name, err)
 	}
-	p := &Policy{name: name, rules: make(map[string][]Key, len(doc.Rules))}
-	for i, rule := range doc.Rules {
-		if err := p.add(rule, load); err != nil {
-			return nil, fmt.Errorf("policy %s: rule %d: %w", name, i+1, err)
-		}
-	}
 	return p, nil
+}
+
+func buildPolicy(data []byte, name string, from source) (*Policy, error) {
+	doc, err := decodePolicy(data)
+	if err != nil {
+		return nil, err
+	}
+	p := &Policy{name: name, rules: make(map[string]Rule, len(doc.Rules))}
+	if p.denied, err = newDenyList(doc.Deny, from); err != nil {
+		return nil, fmt.Errorf("deny: %w", err)
+	}
+	b := &ruleBuilder{from: from, policy: name, root: doc.TrustedRoot, denied: p.denied}
+	for i, spec := range doc.Rules {
+		rule, err := b.build(spec)
+		if err == nil {
+			_, twice := p.rules[spec.Repository]
+			if twice {
+				err = fmt.Errorf("repository %q has a rule already", spec.Repository)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rule %d: %w", i+1, err)
+		}
+		rule.Number = i + 1
+		p.rules[spec.Repository] = rule
+	}
+	p.fingerprint = fingerprint(data, from)
+	return p, nil
+}
+
+// fingerprint hashes the policy and what a file source read for it.
+func fingerprint(data []byte, from source) string {
+	h := sha256.New()
+	sum := sha256.Sum256(data)
+	h.Write(sum[:])
+	if files, ok := from.(*fileSource); ok {
+		h.Write(files.sum())
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // decodePolicy reads exactly one YAML document without unknown keys.
@@ -119,56 +163,4 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 		return doc, fmt.Errorf("%d rules are over the limit of %d", len(doc.Rules), maxRules)
 	}
 	return doc, nil
-}
-
-// add checks one rule and loads its keys.
-func (p *Policy) add(rule schemas.PolicyRule, load func(string) (Key, error)) error {
-	if err := checkPattern(rule.Repository); err != nil {
-		return err
-	}
-	if _, twice := p.rules[rule.Repository]; twice {
-		return fmt.Errorf("repository %q has a rule already", rule.Repository)
-	}
-	if n := len(rule.Keys); n == 0 {
-		return fmt.Errorf("repository %q has no keys: a rule trusts at least one", rule.Repository)
-	} else if n > maxRuleKeys {
-		return fmt.Errorf("repository %q has %d keys: the limit is %d", rule.Repository, n, maxRuleKeys)
-	}
-	keys := make([]Key, 0, len(rule.Keys))
-	for _, file := range rule.Keys {
-		key, err := load(file)
-		if err != nil {
-			return fmt.Errorf("repository %q: %w", rule.Repository, err)
-		}
-		keys = append(keys, key)
-	}
-	p.rules[rule.Repository] = keys
-	return nil
-}
-
-// checkPattern accepts what a reference can be equal to or below of, spelled
-// the way references spell it; anything else would never match and is a
-// mistake somebody relies on.
-func checkPattern(pattern string) error {
-	if pattern == "" {
-		return errors.New("has no repository: want registry/path or registry/path/*")
-	}
-	// Two levels below: docker.io spells repositories of one level otherwise.
-	const below = "/x/x"
-	sample, prefixed := strings.CutSuffix(pattern, wildcard)
-	if prefixed {
-		sample += below
-	}
-	ref, err := image.ParseReference(sample)
-	if err != nil {
-		return fmt.Errorf("repository %q: %w", pattern, err)
-	}
-	name := ref.Name()
-	if prefixed {
-		name = strings.TrimSuffix(name, below) + wildcard
-	}
-	if name != pattern {
-		return fmt.Errorf("repository %q: want registry/path or registry/path/*, without tag or digest, here %q", pattern, name)
-	}
-	return nil
 }

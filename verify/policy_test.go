@@ -9,10 +9,28 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
-// fileKey stands for a key file: its path is the key's id.
-func fileKey(file string) (Key, error) {
+// fakeFiles stands for the files a policy names: a key's path is its id, and
+// every trusted root is the same.
+type fakeFiles struct {
+	trustedRoot *TrustedRoot
+	keys        map[string]*testKey // instead of such ids
+}
+
+func (f fakeFiles) root(file string) (*TrustedRoot, error) {
+	if f.trustedRoot == nil || strings.Contains(file, "gone") {
+		return nil, os.ErrNotExist
+	}
+	return f.trustedRoot, nil
+}
+
+func (f fakeFiles) key(file string) (Key, error) {
+	if key, ok := f.keys[file]; ok {
+		return key.Key, nil
+	}
 	if strings.Contains(file, "gone") {
 		return Key{}, os.ErrNotExist
 	}
@@ -29,7 +47,7 @@ rules:
   - {repository: reg.io/team/app/*, keys: [plugins]}
   - {repository: "localhost:5000/x/y", keys: [local]}
   - {repository: docker.io/library/busybox, keys: [busybox]}
-`), "p.yaml", fileKey)
+`), "p.yaml", fakeFiles{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +73,9 @@ rules:
 		"/":                         "",
 	}
 	for repository, want := range tests {
-		keys, err := p.KeysFor(repository)
+		rule, err := p.Rule(repository)
 		var got []string
-		for _, k := range keys {
+		for _, k := range rule.Keys() {
 			got = append(got, k.ID)
 		}
 		if strings.Join(got, " ") != want {
@@ -107,7 +125,7 @@ func TestPolicyRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parsePolicy([]byte(tt.data), "p.yaml", fileKey)
+			_, err := parsePolicy([]byte(tt.data), "p.yaml", fakeFiles{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "policy p.yaml: ") {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
@@ -115,6 +133,126 @@ func TestPolicyRefusals(t *testing.T) {
 				t.Error("a broken policy is not a verdict")
 			}
 		})
+	}
+}
+
+// TestClauseRefusals: clauses of a rule that mean nothing, or not what somebody
+// thought.
+func TestClauseRefusals(t *testing.T) {
+	s := newGoodSigstore(t)
+	files := fakeFiles{trustedRoot: s.trusted}
+	identity := func(text string) string { return "  identities: [{" + text + "}]\n" }
+	const issuer = "issuer: 'https://i.example', "
+	pattern := func(text string) string { return identity(issuer + "subjectPattern: '" + text + "'") }
+	attestation := func(text string) string { return "  keys: [a]\n  attestations: [{" + text + "}]\n" }
+	for _, tt := range []struct{ name, clauses, want string }{
+		{"good", "  keys: [a, {file: b, notAfter: 2027-01-01T00:00:00Z}]\n" + identity(issuer+"subject: x") + "  threshold: 3\n", ""},
+		{"unknown key of a key", "  keys:\n  - a\n  - file: b\n    notafter: 2027-01-01T00:00:00Z\n", "line 8: field notafter"},
+		{"unknown key of an identity", identity("isuer: x"), "field isuer"},
+		{"unknown key of an attestation", attestation("tipe: x"), "field tipe"},
+		{"unknown key of allow", "  keys: [a]\n  allow: {typs: [xdp]}\n", "field typs"},
+		{"unknown key of forbid", "  keys: [a]\n  forbid: {helper: [x]}\n", "field helper"},
+		{"key that is a list", "  keys: [[a]]\n", "line 5"},
+		{"time that is none", "  keys: [{file: a, notAfter: tomorrow}]\n", `key "a": notAfter "tomorrow": want a time`},
+		{"date alone", "  keys: [{file: a, notAfter: 2027-01-01}]\n", "want a time"},
+		{"key without a file", "  keys: [{notAfter: 2027-01-01T00:00:00Z}]\n", "no key file"},
+		{"times the wrong way round", "  keys: [{file: a, notBefore: 2027-01-01T00:00:00Z, notAfter: 2026-01-01T00:00:00Z}]\n", "never sign"},
+		{"no issuer", identity("subject: x"), "without an issuer"},
+		{"no subject", identity("issuer: x"), "neither subject nor subjectPattern"},
+		{"subject and pattern", identity(issuer + "subject: x, subjectPattern: '^x$'"), "both subject and subjectPattern"},
+		{"pattern anchored", pattern("^https://git\\.example/acme/[^/]+$"), ""},
+		{"pattern open", pattern("https://git"), "is not anchored"},
+		{"pattern open at the end", pattern("^https://git"), "is not anchored"},
+		{"pattern open at the start", pattern("git$"), "is not anchored"},
+		{"pattern with open halves", pattern("^a|b$"), "is not anchored"},
+		{"pattern with open lines", pattern("(?m)^a$"), "is not anchored"},
+		{"pattern that ends with a dollar sign", pattern("^a\\$"), "is not anchored"},
+		{"pattern that is none", pattern("^($"), "missing closing"},
+		{"pattern with a reference back", pattern("^(a)\\1$"), "invalid escape"},
+		{"long text", identity(issuer + "subject: " + strings.Repeat("x", maxIdentityTextBytes+1)), "the limit is"},
+		{"too many identities", "  identities: [" + strings.Repeat("{},", maxRuleIdentities+1) + "]\n", "the limit is"},
+		{"threshold of more", "  keys: [a, b]\n  threshold: 3\n", "want 1 to 2"},
+		{"threshold of one key twice", "  keys: [a, a]\n  threshold: 2\n", "want 1 to 1"},
+		{"threshold below one", "  keys: [a]\n  threshold: -1\n", "want 1 to 1"},
+		{"log perhaps", "  keys: [a]\n  transparencyLog: perhaps\n", "want required or optional"},
+		{"timestamp perhaps", "  keys: [a]\n  timestamp: perhaps\n", "want required or optional"},
+		{"trusted root gone", "  keys: [a]\n  trustedRoot: gone\n", "file does not exist"},
+		{"attestation without type", attestation("condition: 'true'"), "without a type"},
+		{"attestation of no type", attestation("type: slsa"), "want slsaprovenance1"},
+		{"attestation that is a signature", attestation("type: '" + schemas.PredicateCosignSign + "'"), "not attestations"},
+		{"attestation by an open pattern", attestation("type: spdx, identities: [{issuer: x, subjectPattern: x}]"), "is not anchored"},
+		{"too many attestations", "  keys: [a]\n  attestations: [" + strings.Repeat("{},", maxRuleAttestations+1) + "]\n", "the limit is"},
+		{"condition that is none", attestation("type: spdx, condition: 'predicate.'"), "Syntax error"},
+		{"condition on what there is not", attestation("type: spdx, condition: 'predicat.x == 1'"), "undeclared reference"},
+		{"condition that is a number", attestation("type: spdx, condition: '1 + 1'"), "want true or false"},
+		{"condition that is too long", attestation("type: spdx, condition: '" + strings.Repeat("!", maxCondition) + "true'"), "the limit is"},
+		{"condition that nests", attestation("type: spdx, condition: '" + strings.Repeat("(", 200) + "true" + strings.Repeat(")", 200) + "'"), "recursion"},
+		{"too many names", "  keys: [a]\n  forbid: {helpers: [" + strings.Repeat("a,", maxRuleNames+1) + "]}\n", "forbid.helpers has"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := "version: 1\ntrustedRoot: tr.json\nrules:\n- repository: reg.io/a\n" + tt.clauses
+			_, err := parsePolicy([]byte(text), "p.yaml", files)
+			if tt.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrNotTrusted) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestTrustedRootMustDo: a rule that nothing could ever satisfy is a mistake.
+func TestTrustedRootMustDo(t *testing.T) {
+	s := newGoodSigstore(t)
+	identity := ourIdentity
+	for _, tt := range []struct {
+		name, clauses string
+		root          *TrustedRoot
+		want          string
+	}{
+		{"identities without", identity, nil, "need a trustedRoot"},
+		{"log without", "  keys: [a]\n  transparencyLog: required\n", nil, "need a trustedRoot"},
+		{"timestamp without", "  keys: [a]\n  timestamp: required\n", nil, "need a trustedRoot"},
+		{"attestation by identity without", "  keys: [a]\n  attestations: [{type: spdx, identities: [{issuer: i, subject: s}]}]\n", nil, "need a trustedRoot"},
+		{"keys without", "  keys: [a]\n", nil, ""},
+		{"no log", identity, s.trust(t, false, true), "names no transparency log"},
+		{"no log, optional", identity + "  transparencyLog: optional\n", s.trust(t, false, true), ""},
+		{"no log, no timestamp", identity + "  transparencyLog: optional\n", s.trust(t, false, false), "no signing time"},
+		{"no timestamp authority", identity, s.trust(t, true, false), ""},
+		{"no authority", identity, must[*TrustedRoot](t)(ParseTrustedRoot([]byte(`{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`), "tr.json")), "no certificate authority"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := "version: 1\ntrustedRoot: tr.json\nrules:\n- repository: reg.io/a\n" + tt.clauses
+			if tt.root == nil {
+				text = strings.Replace(text, "trustedRoot: tr.json\n", "", 1)
+			}
+			_, err := parsePolicy([]byte(text), "p.yaml", fakeFiles{trustedRoot: tt.root})
+			if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestDenyRefusals(t *testing.T) {
+	for deny, want := range map[string]string{
+		"digests: [sha256:x]": "want sha256:",
+		"digests: [x]":        "want sha256:",
+		"digests: ['sha512:" + strings.Repeat("0", 128) + "']": "want sha256:",
+		"digests: ['sha256:" + strings.Repeat("A", 64) + "']":  "want sha256:",
+		"digest: []":   "field digest",
+		"keys: [gone]": "file does not exist",
+		"keys: [" + strings.Repeat("a,", maxDeniedKeys+1) + "]":       "over the limit",
+		"digests: [" + strings.Repeat("a,", maxDeniedDigests+1) + "]": "over the limit",
+	} {
+		_, err := parsePolicy([]byte("version: 1\ndeny: {"+deny+"}\nrules: []\n"), "p.yaml", fakeFiles{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40s: error %v, want one with %q", deny, err, want)
+		}
 	}
 }
 
@@ -137,15 +275,24 @@ func TestLoadPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := p.KeysFor("reg.io/a/b")
+	rule, err := p.Rule("reg.io/a/b")
+	keys := rule.Keys()
 	if err != nil || len(keys) != 2 || keys[0].ID != key.ID || keys[0].File != absolute || keys[1].File != absolute {
 		t.Errorf("keys %v, error %v", keys, err)
 	}
-	if _, err := p.KeysFor("reg.io/b"); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := p.Rule("reg.io/b"); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v does not name the policy", err)
 	}
 	if _, err := LoadPolicy(filepath.Join(dir, "gone.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want ErrNotExist", err)
+	}
+	again := must[*Policy](t)(LoadPolicy(path))
+	if again.Fingerprint() != p.Fingerprint() || again.Name() != path {
+		t.Errorf("%s has the fingerprint %s, then %s", again.Name(), p.Fingerprint(), again.Fingerprint())
+	}
+	write("keys/a.pub", string(newKey(t).PEM)) // the same policy file, another key
+	if again := must[*Policy](t)(LoadPolicy(path)); again.Fingerprint() == p.Fingerprint() {
+		t.Error("another key, the same fingerprint")
 	}
 	write("keys/a.pub", "x")
 	if _, err := LoadPolicy(path); err == nil || !strings.Contains(err.Error(), "a.pub") {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -19,16 +20,31 @@ type Attempt struct {
 	Kind     pull.CandidateKind `json:"kind"`
 	Manifest string             `json:"manifest"`
 	Subject  string             `json:"subject,omitempty"`
-	// Accepted says that it is a signature of the image by a trusted key, Key
-	// the id of that key, KeyFile where it was read from.
-	Accepted bool   `json:"accepted"`
-	Key      string `json:"key,omitempty"`
-	KeyFile  string `json:"keyFile,omitempty"`
+	// Accepted says that it is a signature of the image by a trusted key or
+	// identity or, when Predicate has a predicate type, an attestation that the
+	// rule demands. Key is the id of that key, KeyFile where it was read from;
+	// Identity the subject of a certificate and Issuer who vouched for it.
+	Accepted  bool   `json:"accepted"`
+	Predicate string `json:"predicate,omitempty"`
+	Key       string `json:"key,omitempty"`
+	KeyFile   string `json:"keyFile,omitempty"`
+	Identity  string `json:"identity,omitempty"`
+	Issuer    string `json:"issuer,omitempty"`
+	// SignedAt is the earliest proven time of signing, Logged that an entry of a
+	// transparency log was verified. Both are looked at only where a rule asks.
+	SignedAt *time.Time `json:"signedAt,omitempty"`
+	Logged   bool       `json:"logged,omitempty"`
 	// Claims is the image name a legacy signature says it is for
 	// (docker-reference). cosign does not compare it, so neither does [Check].
 	Claims string `json:"claims,omitempty"`
 	// Reason says why it was refused.
 	Reason string `json:"reason,omitempty"`
+}
+
+// accept notes who made the candidate.
+func (a *Attempt) accept(s schemas.Signer) {
+	a.Accepted, a.Key, a.KeyFile = true, s.KeyID, s.KeyFile
+	a.Identity, a.Issuer, a.SignedAt, a.Logged = s.Subject, s.Issuer, s.SignedAt, s.Logged
 }
 
 // NotTrustedError is the refusal of an image: what was tried and found. It
@@ -38,8 +54,14 @@ type NotTrustedError struct {
 	Reference, Digest string
 	// Attempts has one entry a candidate; none when there were no signatures.
 	Attempts []Attempt
+	// Rule names what was asked, Missing says what of it was not shown, and
+	// Signers who has signed all the same.
+	Rule    string
+	Missing []string
+	Signers []schemas.Signer
 	// Err is set when the image was refused before any signature was looked at:
-	// bytes that do not match the digest ([image.ErrDigestMismatch]).
+	// bytes that do not match the digest ([image.ErrDigestMismatch]), or what a
+	// policy denies.
 	Err error
 }
 
@@ -66,11 +88,26 @@ func (e *NotTrustedError) Error() string {
 	case len(e.Attempts) == 0:
 		return fmt.Sprintf("%s is not trusted: it has no signature: sign it with `bpfimg sign`", name)
 	}
-	said := make([]string, 0, maxListed+1)
-	for i, a := range e.Attempts {
-		if i == maxListed {
-			said = append(said, fmt.Sprintf("and %d more", len(e.Attempts)-i))
-			break
+	missing := strings.Join(e.Missing[:min(len(e.Missing), maxListed)], "; ")
+	tried := refused(e.Attempts)
+	switch {
+	case tried == "":
+		return fmt.Sprintf("%s is not trusted by %s: %s", name, e.Rule, clip(missing))
+	case len(e.Signers) == 0 && len(e.Missing) <= 1:
+		return fmt.Sprintf("%s is not trusted: no valid signature among %s", name, tried)
+	}
+	return fmt.Sprintf("%s is not trusted by %s: %s; refused among %s", name, e.Rule, clip(missing), tried)
+}
+
+// refused says how many candidates there were, and of the first that failed why.
+func refused(attempts []Attempt) string {
+	said, failed := make([]string, 0, maxListed+1), 0
+	for _, a := range attempts {
+		if a.Accepted {
+			continue
+		}
+		if failed++; failed > maxListed {
+			continue
 		}
 		what := string(a.Kind)
 		if a.Manifest != "" {
@@ -78,11 +115,17 @@ func (e *NotTrustedError) Error() string {
 		}
 		said = append(said, what+": "+clip(a.Reason))
 	}
+	if failed == 0 {
+		return ""
+	}
+	if failed > maxListed {
+		said = append(said, fmt.Sprintf("and %d more", failed-maxListed))
+	}
 	noun := "candidates"
-	if len(e.Attempts) == 1 {
+	if len(attempts) == 1 {
 		noun = "candidate"
 	}
-	return fmt.Sprintf("%s is not trusted: no valid signature among %d %s: %s", name, len(e.Attempts), noun, strings.Join(said, "; "))
+	return fmt.Sprintf("%d %s: %s", len(attempts), noun, strings.Join(said, "; "))
 }
 
 // clip shortens s to [maxReason] bytes.
@@ -102,6 +145,9 @@ type Report struct {
 	Trusted   bool   `json:"trusted"`
 	// Skipped says that nothing was verified, on purpose.
 	Skipped bool `json:"skipped,omitempty"`
+	// Rule names what was asked, Missing what of it was not shown.
+	Rule    string   `json:"rule,omitempty"`
+	Missing []string `json:"missing,omitempty"`
 	// Signers were proven; Attempts has every candidate looked at.
 	Signers  []schemas.Signer `json:"signers,omitempty"`
 	Attempts []Attempt        `json:"attempts,omitempty"`
@@ -117,7 +163,8 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 	if err != nil || v == nil {
 		var refused *NotTrustedError
 		if errors.As(err, &refused) {
-			r.Attempts = refused.Attempts
+			r.Rule, r.Missing = refused.Rule, refused.Missing
+			r.Signers, r.Attempts = refused.Signers, refused.Attempts
 		}
 		if err != nil {
 			r.Reason = err.Error()
@@ -125,6 +172,9 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 		return r
 	}
 	r.Trusted, r.Skipped = !v.skipped, v.skipped
+	if !v.skipped {
+		r.Rule = v.rule.String()
+	}
 	r.Signers, r.Attempts, r.Warnings = v.signers, v.attempts, v.warnings
 	return r
 }

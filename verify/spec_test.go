@@ -24,7 +24,12 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		fmt.Sprintf("| legacy payload, bytes | %d |\n", maxPayload),
 		fmt.Sprintf("| legacy signature in base64, bytes | %d |\n", maxSignature),
 		fmt.Sprintf("RSA of %d to %d bits", minRSA, maxRSA),
+		fmt.Sprintf("| parts of a bundle's JSON | %d |\n", maxBundleParts),
+		fmt.Sprintf("| certificate, log entry or timestamp of one, bytes | %d |\n", maxLegacyProof),
 		"`" + schemas.MediaTypeBundle + "`",
+		"`" + schemas.AnnotationCosignCertificate + "`",
+		"`" + schemas.AnnotationCosignBundle + "`",
+		"`" + schemas.AnnotationCosignTimestamp + "`",
 		"`" + mediaTypeBundleOld + "`",
 	} {
 		if !strings.Contains(string(spec), line) {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
@@ -23,6 +25,7 @@ var ErrNotTrusted = errors.New("not trusted")
 // one; it holds its own copy-free view of the bytes that were verified.
 type Verified struct {
 	img      *pull.Image
+	rule     Rule
 	desc     schemas.Description
 	signers  []schemas.Signer
 	attempts []Attempt
@@ -39,12 +42,28 @@ func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.Str
 // Objects are the verified ELF files in load order.
 func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
 
+// BTF returns the verified types the image brings for one kernel, by its exact
+// release (`uname -r`) and architecture (in Go's spelling); nil when it brings
+// none. kernels is how many it brings some for. Nothing has read them yet.
+func (v *Verified) BTF(release, arch string) (types []byte, kernels int) {
+	for _, b := range v.img.BTF {
+		kernels += len(b.Kernels)
+		if b.Arch == arch && slices.Contains(b.Kernels, release) {
+			types = b.Bytes
+		}
+	}
+	return types, kernels
+}
+
 // Description is read from the verified bytes, not from labels; attach defaults
 // of the (signed) labels are carried over for programs that really exist.
 func (v *Verified) Description() schemas.Description { return v.desc }
 
 // Signers lists the signatures that were proven; empty after [Skip].
 func (v *Verified) Signers() []schemas.Signer { return slices.Clone(v.signers) }
+
+// Rule is what was asked of the image and holds; the zero Rule after [Skip].
+func (v *Verified) Rule() Rule { return v.rule }
 
 // Skipped says that verification was skipped on purpose.
 func (v *Verified) Skipped() bool { return v.skipped }
@@ -53,46 +72,103 @@ func (v *Verified) Skipped() bool { return v.skipped }
 // labels were ignored.
 func (v *Verified) Warnings() []string { return slices.Clone(v.warnings) }
 
-// Trust decides which keys may sign for a repository. [Keys] and [Policy]
-// implement it.
+// Trust decides what is asked of the images of a repository. [Keys], [Signers]
+// and [Policy] implement it.
 type Trust interface {
-	// KeysFor returns the keys trusted for a repository ("registry/path"), or an
-	// error wrapping [ErrNotTrusted] when no rule matches.
-	KeysFor(repository string) ([]Key, error)
+	// Rule returns what is asked of a repository ("registry/path"), or an error
+	// wrapping [ErrNotTrusted] when no rule matches.
+	Rule(repository string) (Rule, error)
+	// Denied says whether a digest ("sha256:<hex>" of an index, an image manifest
+	// or an object), or the id of a key, was revoked. That goes before every rule.
+	Denied(id string) bool
 }
 
 var (
 	_ Trust = Keys(nil)
+	_ Trust = (*Signers)(nil)
 	_ Trust = (*Policy)(nil)
 )
 
-// Check verifies img against trust: at least one candidate must be a signature
-// of the image (or of the index it was chosen from) by a trusted key. A refusal
-// is a [NotTrustedError] that lists why each candidate failed, or what trust
-// said; both wrap [ErrNotTrusted]. Only then are the objects parsed; an error
-// there wraps what package inspect says of them.
+// Options of [CheckWith].
+type Options struct {
+	// Now is the time by which a key without proof of when it signed is judged;
+	// default: the time of the call.
+	Now time.Time
+}
+
+// Check is [CheckWith] without options.
 func Check(ctx context.Context, img *pull.Image, trust Trust) (*Verified, error) {
+	return CheckWith(ctx, img, trust, Options{})
+}
+
+// CheckWith verifies img against trust: nothing of it is denied, and its
+// candidates show everything that the rule of its repository asks. A refusal is
+// a [NotTrustedError] that lists why each candidate failed, or what trust said;
+// both wrap [ErrNotTrusted]. Only then are the objects parsed; an error there
+// wraps what package inspect says of them.
+func CheckWith(ctx context.Context, img *pull.Image, trust Trust, opts Options) (*Verified, error) {
 	name, digest := img.Reference.Name(), img.Manifest.Descriptor.Digest.String()
-	keys, err := trust.KeysFor(name)
+	refusal := &NotTrustedError{Reference: name, Digest: digest}
+	if refusal.Err = denied(img, trust); refusal.Err != nil {
+		return nil, refusal
+	}
+	rule, err := trust.Rule(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s@%s: %w", name, digest, err)
 	}
-	verifiers, err := newVerifiers(keys)
+	refusal.Rule = rule.String()
+	targets, err := intact(img)
+	if err != nil {
+		refusal.Err = err
+		return nil, refusal
+	}
+	c, err := newChecker(rule, targets, now(opts))
 	if err != nil {
 		return nil, err
 	}
-	targets, err := intact(img)
-	if err != nil {
-		return nil, &NotTrustedError{Reference: name, Digest: digest, Err: err}
-	}
-	c := &checker{targets: targets, keys: verifiers}
+	c.image = describeSubject(img)
 	if err := c.run(ctx, img.Candidates); err != nil {
 		return nil, fmt.Errorf("verifying %s@%s: %w", name, digest, err)
 	}
-	if len(c.signers) == 0 {
-		return nil, &NotTrustedError{Reference: name, Digest: digest, Attempts: c.attempts}
+	refusal.Attempts, refusal.Signers = c.attempts, c.signers
+	if refusal.Missing = c.verdict(); len(refusal.Missing) > 0 {
+		return nil, refusal
 	}
-	return describe(&Verified{img: img, signers: c.signers, attempts: c.attempts})
+	return describe(&Verified{img: img, rule: rule, signers: c.signers, attempts: c.attempts})
+}
+
+func now(opts Options) time.Time {
+	if opts.Now.IsZero() {
+		return time.Now()
+	}
+	return opts.Now
+}
+
+// denied returns an error when trust has revoked something of img.
+func denied(img *pull.Image, trust Trust) error {
+	digests := map[string]string{
+		img.Root.Descriptor.Digest.String():     "the index or image",
+		img.Manifest.Descriptor.Digest.String(): "the image",
+	}
+	for _, o := range img.Objects {
+		digests[o.Digest] = fmt.Sprintf("the object %q", o.File)
+	}
+	for _, d := range slices.Sorted(maps.Keys(digests)) {
+		if trust.Denied(d) {
+			return fmt.Errorf("%w: %s %s is on its deny list", errDenied, digests[d], d)
+		}
+	}
+	return nil
+}
+
+// describeSubject is what conditions know of img. Its version is the labels'
+// word.
+func describeSubject(img *pull.Image) subjectImage {
+	s := subjectImage{repository: img.Reference.Name(), digest: img.Manifest.Descriptor.Digest.String()}
+	if img.Described != nil {
+		s.version = img.Described.Version
+	}
+	return s
 }
 
 // Skip makes a Verified of an image nobody verified. It logs a warning that

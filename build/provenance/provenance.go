@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,8 @@ type Input struct {
 	File      *schemas.BuildFile
 	// Given are the objects that were compiled elsewhere.
 	Given []schemas.Object
-	// Report says how the others were compiled; nil when all were given.
+	// Report says how the others were compiled; nil when all were given. The
+	// compiler's scratch folder becomes "SCRATCH", whatever it was.
 	Report *compile.Report
 	// Invocation names the run in the CI system, and Started is when it began;
 	// both may be empty.
@@ -151,7 +153,19 @@ func given(objects []schemas.Object) []resource {
 func commands(r *compile.Report) []command {
 	list := []command{}
 	for _, o := range r.Objects {
-		list = append(list, command{Platform: o.Platform, Object: o.Name, Compile: o.Command, Strip: o.StripCommand})
+		list = append(list, command{Platform: o.Platform, Object: o.Name, Compile: settled(o.Command), Strip: settled(o.StripCommand)})
+	}
+	return list
+}
+
+// scratch is the folder of one compilation, at the beginning of a word.
+var scratch = regexp.MustCompile(`^/.*/` + regexp.QuoteMeta(compile.ScratchPrefix) + `[^/]+`)
+
+// settled are the words of a command without what differs from run to run.
+func settled(words []string) []string {
+	var list []string
+	for _, word := range words {
+		list = append(list, scratch.ReplaceAllLiteralString(word, "SCRATCH"))
 	}
 	return list
 }

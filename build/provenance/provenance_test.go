@@ -39,7 +39,8 @@ func compiled1() Input {
 	object := func(platform string) compile.Object {
 		return compile.Object{
 			Platform: platform, Name: "counter.bpf.o", Source: "counter.bpf.c", Files: []compile.File{source, header},
-			Command: []string{"clang", "-g", "-c", "counter.bpf.c"}, StripCommand: []string{"llvm-strip", "-g"},
+			Command:      []string{"clang", "-g", "-c", "counter.bpf.c", "-o", "/tmp/bpfimg-compile-123/0/counter.bpf.o"},
+			StripCommand: []string{"llvm-strip", "-g", "/tmp/bpfimg-compile-123/0/counter.bpf.o"},
 		}
 	}
 	return Input{

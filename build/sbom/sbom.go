@@ -118,8 +118,13 @@ func (w *writer) images() {
 			w.object(file, o, im.SHA1[o.Digest])
 			w.relate(id, "CONTAINS", file)
 			w.ids["object "+im.Platform+" "+o.File] = file
-			if o.Compiler != "" {
-				w.relate(w.compiler(o.Compiler), "BUILD_TOOL_OF", file)
+			// An object that was stripped does not name its compiler any more.
+			version := o.Compiler
+			if version == "" && w.in.Report != nil {
+				version = w.in.Report.Clang.Version
+			}
+			if version != "" {
+				w.relate(w.compiler(version), "BUILD_TOOL_OF", file)
 			}
 		}
 	}

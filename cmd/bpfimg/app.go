@@ -48,7 +48,7 @@ func newApp(term *terminal) *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Flags:    []cli.Flag{rootFlag(), debugFlag()},
+		Flags:    []cli.Flag{rootFlag(), configFlag(), debugFlag()},
 		Commands: commands(term),
 	}
 }
@@ -83,6 +83,8 @@ func commands(term *terminal) []*cli.Command {
 		loadCommand(term),
 		treeCommand(term),
 		lsCommand(term),
+		loginCommand(term),
+		logoutCommand(term),
 		pruneCommand(term),
 		storeCommand(term),
 		registryCommand(term),

@@ -28,6 +28,9 @@ func buildCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "platform", Usage: "os/arch[/variant] the image is for; several make a multi-platform image (repeatable, or with commas)", DefaultText: "linux and what the objects hint at"},
 			clangFlag(),
+			&cli.StringFlag{Name: "format", Value: string(build.FormImage), Usage: "image, which everything reads, or artifact: an OCI artifact without an image config"},
+			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
+			btfArchiveFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
 			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push, and --key or what sign needs without)"},
 			legacyFlag(), recursiveFlag(),
@@ -82,6 +85,7 @@ func (s *session) build() error {
 type buildResult struct {
 	imageResult
 	Description *schemas.Description `json:"description,omitempty"`
+	BTF         []build.BTF          `json:"btf,omitempty"`
 	Platforms   []platformResult     `json:"platforms,omitempty"`
 	// Attestations are the digests of the manifests that hold them.
 	Attestations []string `json:"attestations,omitempty"`
@@ -94,6 +98,7 @@ type platformResult struct {
 	Platform    string              `json:"platform"`
 	Digest      string              `json:"digest"`
 	Description schemas.Description `json:"description"`
+	BTF         []build.BTF         `json:"btf,omitempty"`
 }
 
 // buildImage builds an image, or of objects for several platforms an index.
@@ -116,8 +121,12 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	if len(variants) == 1 {
 		opts.Platform = variants[0].Platform
 		result, err := build.Build(s.c.Context, store, ref, variants[0].Inputs, opts)
-		done.Digest, done.Description = result.Manifest.Descriptor.Digest.String(), &result.Description
-		return done, err
+		if err != nil {
+			return done, err
+		}
+		done.Digest, done.Description, done.BTF = result.Manifest.Descriptor.Digest.String(), &result.Description, result.BTF
+		s.noticeBTF("", result)
+		return done, nil
 	}
 	result, err := build.Index(s.c.Context, store, ref, variants, opts)
 	if err != nil {
@@ -126,8 +135,9 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	done.Digest = result.Manifest.Descriptor.Digest.String()
 	for _, im := range result.Images {
 		digest := im.Manifest.Descriptor.Digest.String()
-		done.Platforms = append(done.Platforms, platformResult{im.Platform, digest, im.Description})
+		done.Platforms = append(done.Platforms, platformResult{im.Platform, digest, im.Description, im.BTF})
 		s.term.notice("%s: %s", im.Platform, digest)
+		s.noticeBTF(im.Platform+": ", im.Result)
 	}
 	return done, nil
 }
@@ -148,7 +158,10 @@ func (s *session) buildInputs(opts *build.Options) ([]build.Variant, *compile.Re
 }
 
 func (s *session) buildOptions() (build.Options, error) {
-	var opts build.Options
+	opts := build.Options{
+		BTFArchive: s.c.String("btf-archive"),
+		Form:       build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression")),
+	}
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {
 		return opts, err

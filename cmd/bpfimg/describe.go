@@ -66,7 +66,7 @@ func aboutInstance(d bpf.Description) [][]string {
 		rows = append(rows, []string{"Signer:", "UNVERIFIED"})
 	}
 	for _, s := range d.Signers {
-		rows = append(rows, []string{"Signer:", strings.TrimSpace(fmt.Sprintf("%s %s %s (%s %s)", s.Kind, s.KeyID, s.KeyFile, s.Format, s.Digest))})
+		rows = append(rows, []string{"Signer:", strings.Join(append(signerWords(s), fmt.Sprintf("(%s %s)", s.Format, s.Digest)), " ")})
 	}
 	rows = append(rows, []string{"Since:", sinceText(d.Started)})
 	if d.Updated != nil {

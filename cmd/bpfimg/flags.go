@@ -22,6 +22,14 @@ func rootFlag() cli.Flag {
 	}
 }
 
+func configFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "config", EnvVars: []string{"BPFIMG_CONFIG"},
+		Usage:       "settings: mirrors, blocked registries, certificates and proxies",
+		DefaultText: "/etc/bpfimg/config.yaml; before it config.yaml in the XDG config folder when not root",
+	}
+}
+
 func debugFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "debug", Usage: "log what is done to standard error"}
 }
@@ -54,7 +62,7 @@ func keyFlag(usage string) cli.Flag {
 }
 
 func policyFlag() cli.Flag {
-	return &cli.StringFlag{Name: "policy", EnvVars: []string{"BPFIMG_POLICY"}, Usage: "policy.yaml that says which keys may sign which repositories"}
+	return &cli.StringFlag{Name: "policy", EnvVars: []string{"BPFIMG_POLICY"}, Usage: "policy.yaml that says who may sign which repositories"}
 }
 
 // The values of --pull, as docker's.

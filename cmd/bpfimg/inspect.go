@@ -41,9 +41,13 @@ type inspection struct {
 	Platforms []pull.PlatformOfIndex `json:"platforms,omitempty"`
 	Format    string                 `json:"format,omitempty"`
 	// Notes say what of an image of another tool is not used.
-	Notes   []string          `json:"notes,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Objects []schemas.Object  `json:"objects"`
+	Notes  []string          `json:"notes,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of an artifact, which has no labels; those of an image repeat
+	// its labels.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Objects     []schemas.Object  `json:"objects"`
+	BTF         []inspectedBTF    `json:"btf,omitempty"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -99,6 +103,9 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 	if result.Platforms = img.Platforms(); result.Platforms != nil {
 		result.Index, result.Platform = img.Root.Descriptor.Digest.String(), img.Platform()
 	}
+	if img.Format == pull.FormatArtifact {
+		result.Annotations = img.Annotations
+	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
 		if err != nil {
@@ -106,5 +113,6 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		}
 		result.Objects = append(result.Objects, o)
 	}
+	result.BTF = inspectBTF(img.BTF)
 	return result, nil
 }

@@ -30,7 +30,7 @@ func showInspection(term *terminal, r inspection) error {
 			return err
 		}
 	}
-	return nil
+	return showBTF(term, r.BTF)
 }
 
 // showPlatforms says which image of an index is shown, and what others there are.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/bpf"
+	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
 )
 
@@ -89,9 +90,12 @@ func signedBy(st bpf.Status) string {
 	}
 	var names []string
 	for _, s := range st.Signers {
-		if s.KeyFile != "" {
+		switch {
+		case s.KeyFile != "":
 			names = append(names, s.KeyFile)
-		} else {
+		case s.Kind == schemas.SignerIdentity:
+			names = append(names, s.Subject)
+		default:
 			names = append(names, s.Kind+" "+shortDigest(s.KeyID))
 		}
 	}

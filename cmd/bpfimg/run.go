@@ -20,8 +20,7 @@ func runCommand(term *terminal) *cli.Command {
 		Name:      "run",
 		Usage:     "pull, verify, load and attach an image; its programs keep running",
 		ArgsUsage: "REFERENCE",
-		Flags: []cli.Flag{
-			keyFlag("public key that must have signed the image"), policyFlag(), insecureFlag(),
+		Flags: trustFlags(insecureFlag(),
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…], such as xdp_count=xdp:eth0,mode=native (repeatable)"},
 			&cli.StringFlag{Name: "iface", Usage: "interface for the one network program of the image"},
 			&cli.StringFlag{Name: "name", Usage: "name of the instance", DefaultText: "last part of the repository"},
@@ -30,9 +29,10 @@ func runCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "share-maps", Usage: "INSTANCE: use its maps where names are the same (repeatable)"},
 			&cli.StringFlag{Name: "map-mode", Usage: "mode of the maps' pins, such as 0660", DefaultText: "0600, or 0660 with --map-group"},
 			&cli.StringFlag{Name: "map-group", Usage: "group that may open the maps' pins, by name or number"},
+			btfFlag(),
 			&cli.BoolFlag{Name: "foreground", Usage: "stay attached until Ctrl-C, then detach"},
 			pullFlag(pullMissing), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withImage(term, (*session).run),
 	}
 }
@@ -73,7 +73,11 @@ func (s *session) runOptions() (bpf.RunOptions, error) {
 		}
 		opts.Attach = append(opts.Attach, a)
 	}
-	err := s.mapOptions(&opts)
+	if err := s.mapOptions(&opts); err != nil {
+		return opts, err
+	}
+	var err error
+	opts.KernelBTF, err = s.kernelBTF()
 	return opts, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/image/logins"
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 )
@@ -108,11 +109,18 @@ func (s *session) store() (*image.Store, error) {
 	return image.OpenStore(filepath.Join(s.root, "store"))
 }
 
-// registry makes a client for any registry.
+// registry makes a client for any registry, which may read from mirrors.
 func (s *session) registry(progress func(image.Event)) (*image.Registry, error) {
+	settings, err := s.hosts()
+	if err != nil {
+		return nil, err
+	}
 	return image.NewRegistry(image.RegistryOptions{
+		Keychain:  logins.New(s.term.lookup),
 		PlainHTTP: s.c.Bool("plain-http"),
 		UserAgent: "bpfimg/" + buildVersion().Version,
+		Hosts:     settings,
+		Log:       s.log,
 		Progress:  progress,
 	})
 }
@@ -126,6 +134,16 @@ func (s *session) shared(store *image.Store, registry *image.Registry) image.Sou
 			s.term.notice("waiting for another process that is downloading %s", ref.WithDigest(d.String()))
 		})
 	}})
+}
+
+// origin is registry for commands that change what is there: a mirror's answer may
+// be an old one.
+func (s *session) origin(progress func(image.Event)) (*image.Registry, error) {
+	registry, err := s.registry(progress)
+	if err != nil {
+		return nil, err
+	}
+	return registry.WithoutMirrors(), nil
 }
 
 // manager opens what talks to the kernel.

@@ -86,7 +86,7 @@ func (s *session) newSigning(ctx context.Context) (*signing, error) {
 	if w.signer, w.opts.Services, err = s.signer(ctx); err != nil {
 		return nil, err
 	}
-	w.registry, err = s.registry(nil)
+	w.registry, err = s.origin(nil)
 	return w, err
 }
 

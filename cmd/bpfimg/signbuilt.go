@@ -95,7 +95,7 @@ func (r *buildResult) described() []platformResult {
 	if r.Description == nil {
 		return r.Platforms
 	}
-	return []platformResult{{r.made.variants[0].Platform, r.Digest, *r.Description}}
+	return []platformResult{{Platform: r.made.variants[0].Platform, Digest: r.Digest, Description: *r.Description}}
 }
 
 // provenance makes the SLSA provenance of a build.

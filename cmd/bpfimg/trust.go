@@ -26,32 +26,47 @@ type judge struct {
 	notes  []string
 }
 
-// newJudge reads --key, --policy and --insecure-skip-verify. Exactly one must be
-// given; none is a refusal to trust, not a wrong usage.
+// newJudge reads the flags that say whom to trust, and --insecure-skip-verify.
+// Exactly one way must be chosen; none is a refusal to trust, not a wrong usage.
 func (s *session) newJudge(ref image.Reference) (*judge, error) {
 	key, policy := s.c.String("key"), s.c.String("policy")
-	insecure := s.c.Bool("insecure-skip-verify")
+	identity, insecure := s.identityGiven(), s.c.Bool("insecure-skip-verify")
 	switch {
+	case insecure && (key != "" || policy != "" || identity):
+		return nil, usagef("--insecure-skip-verify contradicts --key, --certificate-identity and --policy (BPFIMG_POLICY)")
 	case key != "" && policy != "":
 		return nil, usagef("give --key or --policy (BPFIMG_POLICY), not both: which of them decides would be a guess")
-	case insecure && (key != "" || policy != ""):
-		return nil, usagef("--insecure-skip-verify contradicts --key and --policy (BPFIMG_POLICY)")
+	case identity && (key != "" || policy != ""):
+		return nil, usagef("give --certificate-identity, --key or --policy (BPFIMG_POLICY), only one: which of them decides would be a guess")
 	case insecure:
 		return &judge{s: s}, nil
+	case key == "" && policy == "" && !identity:
+		return nil, fmt.Errorf("%s: %w: nothing says whom to trust: give --key cosign.pub or --policy policy.yaml", ref, verify.ErrNotTrusted)
+	}
+	trust, err := s.trust(key, policy)
+	if err != nil {
+		return nil, err
+	}
+	return &judge{s: s, trust: trust}, nil
+}
+
+// trust loads the one of key, policy and the identity flags that is given.
+func (s *session) trust(key, policy string) (verify.Trust, error) {
+	switch {
 	case key != "":
 		k, err := verify.LoadKeyFile(key)
 		if err != nil {
 			return nil, err
 		}
-		return &judge{s: s, trust: verify.Keys{k}}, nil
+		return verify.Keys{k}, nil
 	case policy != "":
 		p, err := verify.LoadPolicy(policy)
 		if err != nil {
 			return nil, err
 		}
-		return &judge{s: s, trust: p}, nil
+		return p, nil
 	}
-	return nil, fmt.Errorf("%s: %w: nothing says whom to trust: give --key cosign.pub or --policy policy.yaml", ref, verify.ErrNotTrusted)
+	return s.identityTrust()
 }
 
 // check returns the verified image, or an error that wraps ErrNotTrusted.

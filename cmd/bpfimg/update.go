@@ -18,13 +18,12 @@ func updateCommand(term *terminal) *cli.Command {
 		Name:      "update",
 		Usage:     "pull and verify another image, and exchange what an instance runs for it",
 		ArgsUsage: "NAME REFERENCE",
-		Flags: []cli.Flag{
-			keyFlag("public key that must have signed the image"), policyFlag(), insecureFlag(),
+		Flags: trustFlags(insecureFlag(),
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…] for programs that shall go elsewhere (repeatable)"},
-			setFlag(), maxEntriesFlag(),
+			setFlag(), maxEntriesFlag(), btfFlag(),
 			&cli.BoolFlag{Name: "keep-maps", Value: true, Usage: "go on using the maps whose definition is unchanged"},
 			pullFlag(pullAlways), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withSession(term, func(s *session) error {
 			if s.c.NArg() != 2 {
 				return usagef("update: want NAME and REFERENCE, got %d arguments; `bpfimg ps` lists the names", s.c.NArg())
@@ -51,6 +50,7 @@ func (s *session) update(name string, ref image.Reference) error {
 	err = s.withVerified(ref, known, func(ctx context.Context, manager *bpf.Manager, v *verify.Verified) (err error) {
 		updated, err = manager.Update(ctx, name, v, bpf.UpdateOptions{
 			Attach: run.Attach, Set: run.Set, MaxEntries: run.MaxEntries, FreshMaps: !s.c.Bool("keep-maps"),
+			KernelBTF: run.KernelBTF,
 		})
 		if err != nil {
 			return fmt.Errorf("updating %s to %s@%s: %w", name, ref.Name(), v.Digest(), err)
