@@ -21,6 +21,10 @@ import (
 // takes clang a few seconds.
 const DefaultTimeout = 5 * time.Minute
 
+// ScratchPrefix begins the name of the folder that the tools write to, which is
+// another one each time; commands in a [Report] name it.
+const ScratchPrefix = "bpfimg-compile-"
+
 // Options of [Compile].
 type Options struct {
 	// Folder holds the sources; required. The compiler runs in it, so that its
@@ -63,7 +67,7 @@ func Compile(ctx context.Context, opts Options) (variants []build.Variant, repor
 	if err := j.findTools(ctx); err != nil {
 		return nil, Report{}, err
 	}
-	if j.scratch, err = os.MkdirTemp("", "bpfimg-compile-"); err != nil {
+	if j.scratch, err = os.MkdirTemp("", ScratchPrefix); err != nil {
 		return nil, Report{}, fmt.Errorf("making a folder for the compiler's output: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(j.scratch)) }()

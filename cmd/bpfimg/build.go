@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/build/compile"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
@@ -19,7 +20,8 @@ func buildCommand(term *terminal) *cli.Command {
 		Name:      "build",
 		Usage:     "wrap BPF objects, or the C sources of a folder compiled, into an image in the local store",
 		ArgsUsage: "OBJECT.o… | OS/ARCH=OBJECT.o… | FOLDER",
-		Flags: []cli.Flag{
+		Flags: append(
+			append(signerFlags(), statementFlags()...),
 			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
@@ -30,17 +32,19 @@ func buildCommand(term *terminal) *cli.Command {
 			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
 			btfArchiveFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
-			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
-			keyFlag("private key for --sign"),
-			legacyFlag(),
+			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push, and --key or what sign needs without)"},
+			legacyFlag(), recursiveFlag(),
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withSession(term, func(s *session) error {
 			if s.c.String("tag") == "" || s.c.NArg() == 0 {
 				return usagef("build: want -t NAME and at least one object, such as: bpfimg build -t localhost:5000/xdp-counter:v1 counter.bpf.o")
 			}
-			if s.c.Bool("sign") && (!s.c.Bool("push") || s.c.String("key") == "") {
-				return usagef("build: --sign needs --push (a signature lives beside the image in the registry) and --key")
+			if s.c.Bool("sign") && !s.c.Bool("push") {
+				return usagef("build: --sign needs --push: a signature lives beside the image in the registry")
+			}
+			if (s.c.Bool("provenance") || s.c.Bool("sbom")) && !s.c.Bool("sign") {
+				return usagef("build: --provenance and --sbom need --sign: they are attached signed")
 			}
 			return s.build()
 		}),
@@ -53,6 +57,12 @@ func (s *session) build() error {
 	if err != nil {
 		return err
 	}
+	var w *signing
+	if s.c.Bool("sign") { // what is missing for it is found before anything is pushed
+		if w, err = s.newSigning(s.c.Context); err != nil {
+			return err
+		}
+	}
 	done, err := s.buildImage(ref)
 	if err != nil {
 		return fmt.Errorf("building %s: %w", ref, err)
@@ -62,12 +72,10 @@ func (s *session) build() error {
 			return err
 		}
 	}
-	if s.c.Bool("sign") {
-		signed, err := s.sign(ref.WithDigest(done.Digest), nil)
-		if err != nil {
+	if w != nil {
+		if err := w.signBuilt(ref.WithDigest(done.Digest), &done); err != nil {
 			return err
 		}
-		done.Signature = signed.Signature.Digest.String()
 	}
 	return s.printLine(done, ref.Name()+"@"+done.Digest)
 }
@@ -79,6 +87,10 @@ type buildResult struct {
 	Description *schemas.Description `json:"description,omitempty"`
 	BTF         []build.BTF          `json:"btf,omitempty"`
 	Platforms   []platformResult     `json:"platforms,omitempty"`
+	// Attestations are the digests of the manifests that hold them.
+	Attestations []string `json:"attestations,omitempty"`
+
+	made made
 }
 
 // platformResult is one image of an index.
@@ -92,14 +104,16 @@ type platformResult struct {
 // buildImage builds an image, or of objects for several platforms an index.
 func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 	done := buildResult{imageResult: imageResult{Reference: ref.String()}}
+	done.made.started = time.Now()
 	opts, err := s.buildOptions()
 	if err != nil {
 		return done, err
 	}
-	variants, err := s.buildInputs(&opts)
+	variants, report, err := s.buildInputs(&opts)
 	if err != nil {
 		return done, err
 	}
+	done.made.opts, done.made.variants, done.made.report = opts, variants, report
 	store, err := s.store()
 	if err != nil {
 		return done, err
@@ -129,17 +143,18 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 }
 
 // buildInputs compiles sources, which fill in what opts do not say of them, or
-// reads objects.
-func (s *session) buildInputs(opts *build.Options) ([]build.Variant, error) {
+// reads objects, of which there is no report.
+func (s *session) buildInputs(opts *build.Options) ([]build.Variant, *compile.Report, error) {
 	platforms := wantedPlatforms(s.c.StringSlice("platform"))
 	src, err := s.sources()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if src != nil {
 		return s.compile(src, platforms, opts)
 	}
-	return buildVariants(s.c.Args().Slice(), platforms)
+	variants, err := buildVariants(s.c.Args().Slice(), platforms)
+	return variants, nil, err
 }
 
 func (s *session) buildOptions() (build.Options, error) {

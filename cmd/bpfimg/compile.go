@@ -96,7 +96,7 @@ func (src *sources) compiles() bool {
 
 // compile compiles the sources for every platform and fills in what opts do not
 // say of them.
-func (s *session) compile(src *sources, platforms []string, opts *build.Options) ([]build.Variant, error) {
+func (s *session) compile(src *sources, platforms []string, opts *build.Options) ([]build.Variant, *compile.Report, error) {
 	opts.File = src.file
 	given := compile.Options{Folder: src.folder, Platforms: platforms, Clang: s.c.String("clang"), Log: s.term.err, Lookup: s.term.lookup}
 	if src.file.Compile != nil {
@@ -108,7 +108,7 @@ func (s *session) compile(src *sources, platforms []string, opts *build.Options)
 	s.noticeObjects(src)
 	variants, report, err := compile.Compile(s.c.Context, given)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	opts.Compiler = report.Clang.Version
 	if opts.File.Revision == "" {
@@ -117,7 +117,7 @@ func (s *session) compile(src *sources, platforms []string, opts *build.Options)
 	if opts.File.Source == "" {
 		opts.File.Source = report.Remote
 	}
-	return variants, nil
+	return variants, &report, nil
 }
 
 // noticeObjects says that objects beside the sources are not what is packaged.

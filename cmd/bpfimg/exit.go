@@ -17,6 +17,7 @@ import (
 	"github.com/bpfimg/bpfimg/image/hosts"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/sign"
+	"github.com/bpfimg/bpfimg/sign/trustroot"
 	"github.com/bpfimg/bpfimg/verify"
 )
 
@@ -59,7 +60,7 @@ func exitCode(err error) int {
 		return exitNotTrusted
 	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
 		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest),
-		errors.Is(err, hosts.ErrSettings):
+		errors.Is(err, hosts.ErrSettings), errors.Is(err, sign.ErrServices), errors.Is(err, trustroot.ErrOptions):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
