@@ -24,6 +24,11 @@ test-interop: ## other people's registries and clients, in both directions
 	.ci/install
 	go test -v -count=1 -run '^TestInterop$$' ./cmd/bpfimg
 
+.PHONY: test-sigstore
+test-sigstore: ## signatures without a key, with Sigstore's own services on this machine
+	.ci/install services
+	PATH="$$PATH:$$(go env GOPATH)/bin" go test -v -count=1 -run '^TestSigstore$$' ./cmd/bpfimg
+
 .PHONY: test-kernels
 test-kernels: ## the real binary and every hook inside other kernels (qemu)
 	.ci/install packages

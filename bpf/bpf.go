@@ -114,6 +114,9 @@ type Options struct {
 	// step is called before every step of Run and Stop; an error (or a kill)
 	// there is how tests interrupt them. Nil in production.
 	step func(name string) error
+	// withoutKernelBTF has the manager take the kernel for one without BTF. For
+	// tests.
+	withoutKernelBTF bool
 }
 
 // RunOptions of [Manager.Run].
@@ -143,6 +146,10 @@ type RunOptions struct {
 	// same name in the objects. A name in common whose definition differs is an
 	// error, and so is nothing in common.
 	ShareMaps []string
+	// KernelBTF are types to relocate the programs by instead of the kernel's own:
+	// raw BTF, or an ELF file with it (vmlinux). Default: the kernel's, and what the
+	// image brings for kernels without.
+	KernelBTF []byte
 	// MapMode is the mode of the maps' pins, read and write bits only; default
 	// 0600, or 0660 with a MapGroup. Whoever it lets open a map may also pass, but
 	// not list, the folders above it.

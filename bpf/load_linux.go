@@ -80,7 +80,7 @@ func (p *plan) load() (*loaded, error) {
 func (p *plan) loadObjects(l *loaded) error {
 	cache := btf.NewCache()
 	for _, o := range p.objects {
-		coll, err := o.load(cache)
+		coll, err := o.load(cache, p.types)
 		if err != nil {
 			return err
 		}
@@ -92,8 +92,9 @@ func (p *plan) loadObjects(l *loaded) error {
 	return nil
 }
 
-// load loads one object.
-func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
+// load loads one object; types are those of the plan.
+func (o *object) load(cache *btf.Cache, types *btf.Spec) (coll *ebpf.Collection, err error) {
+	defer recoverTypes(&err)
 	for _, m := range o.spec.Maps {
 		// LIBBPF_PIN_BY_NAME asks for a pin; all maps are pinned anyway, in the
 		// instance's own folder.
@@ -103,7 +104,9 @@ func (o *object) load(cache *btf.Cache) (*ebpf.Collection, error) {
 	if err := o.settleVariables(); err != nil {
 		return nil, err
 	}
-	coll, err := ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{Cache: cache, MapReplacements: o.replacements()})
+	coll, err = ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{
+		Cache: cache, MapReplacements: o.replacements(), Programs: ebpf.ProgramOptions{KernelTypes: types},
+	})
 	if err != nil {
 		return nil, o.loadError(err)
 	}

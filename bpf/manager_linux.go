@@ -23,6 +23,8 @@ type Manager struct {
 	log          *slog.Logger
 	lockWait     time.Duration
 	step         func(name string) error
+
+	withoutKernelBTF bool
 }
 
 // Open returns a manager; it touches neither disk nor kernel.
@@ -30,7 +32,7 @@ func Open(opts Options) (*Manager, error) {
 	if opts.State == "" {
 		return nil, errors.New("opening the instances: no state folder is given")
 	}
-	m := &Manager{log: opts.Log, lockWait: opts.LockWait, step: opts.step}
+	m := &Manager{log: opts.Log, lockWait: opts.LockWait, step: opts.step, withoutKernelBTF: opts.withoutKernelBTF}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}

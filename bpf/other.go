@@ -33,6 +33,9 @@ func (*Manager) Update(context.Context, string, *verify.Verified, UpdateOptions)
 	return nil, ErrNeedsLinux
 }
 
+// Recheck answers [ErrNeedsLinux].
+func (*Manager) Recheck(*verify.Verified, schemas.Instance) error { return ErrNeedsLinux }
+
 // List answers [ErrNeedsLinux].
 func (*Manager) List(context.Context) ([]Status, error) { return nil, ErrNeedsLinux }
 

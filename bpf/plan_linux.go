@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -23,6 +24,10 @@ type plan struct {
 	objects []*object
 	// placements in load order; programs that go nowhere have none.
 	placements []*placement
+	// types of the kernel that are used in the place of its own; nil for those.
+	types *btf.Spec
+	// verified says what the policy allows.
+	verified *verify.Verified
 }
 
 // object is one parsed ELF file.
@@ -44,7 +49,25 @@ type object struct {
 // by --attach, else by --iface (for the one network program), else by the
 // image's defaults, else by its section.
 func newPlan(v *verify.Verified, opts RunOptions) (*plan, error) {
-	p := &plan{}
+	p, err := parsePlan(v)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if err := p.configure(opts); err != nil {
+		return nil, err
+	}
+	if err := p.place(opts); err != nil {
+		return nil, err
+	}
+	return p, p.allowed()
+}
+
+// parsePlan parses the verified objects.
+func parsePlan(v *verify.Verified) (*plan, error) {
+	p := &plan{verified: v}
 	described := v.Description().Objects
 	for _, o := range v.Objects() {
 		i := slices.IndexFunc(described, func(d schemas.Object) bool { return d.File == o.File })
@@ -59,15 +82,11 @@ func newPlan(v *verify.Verified, opts RunOptions) (*plan, error) {
 		if err != nil {
 			return nil, fmt.Errorf("object %q: %w", o.File, err)
 		}
-		p.objects = append(p.objects, &object{file: o.File, desc: described[i], spec: spec, weak: weak})
+		desc := described[i]
+		desc.Programs = slices.Clone(desc.Programs) // types are filled in there
+		p.objects = append(p.objects, &object{file: o.File, desc: desc, spec: spec, weak: weak})
 	}
-	if err := p.check(); err != nil {
-		return nil, err
-	}
-	if err := p.configure(opts); err != nil {
-		return nil, err
-	}
-	return p, p.place(opts)
+	return p, nil
 }
 
 // check refuses what cannot run on this machine whatever the attachments are.

@@ -36,7 +36,8 @@ type starting struct {
 // Run loads the verified image, attaches its programs, pins everything below the
 // bpffs folder and records the instance. If anything fails, or ctx ends, all of
 // it is undone. Errors: [ErrUsage], [ErrExists], [ErrNoTarget], [ErrLocked],
-// [KernelError], [PermissionError], [UnsupportedError].
+// [KernelError], [PermissionError], [UnsupportedError], and
+// [verify.ErrNotTrusted] for what the policy's limits do not allow.
 func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) (*Running, error) {
 	name, err := InstanceName(opts.Name, v.Reference().Repository())
 	if err != nil {
@@ -44,6 +45,9 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 	}
 	p, err := newPlan(v, opts)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.takeTypes(p, opts.KernelBTF, v); err != nil {
 		return nil, err
 	}
 	set, err := effectiveCapabilities()
@@ -70,6 +74,7 @@ func newRecord(name string, v *verify.Verified, opts RunOptions) *schemas.Instan
 	return &schemas.Instance{
 		SchemaVersion: schemas.InstanceVersion, Name: name, State: stateStarting,
 		Reference: reference, Digest: v.Digest(), Signers: v.Signers(), Unverified: v.Skipped(),
+		Version: v.Description().Version, IndexDigest: v.IndexDigest(),
 		Foreground: opts.Foreground, Variables: opts.Set, MaxEntries: opts.MaxEntries,
 	}
 }
@@ -151,6 +156,9 @@ func (s *starting) prepareHook(ctx context.Context, pl *placement) error {
 		}
 		return pl.hook.prepare(ctx, s.host, pl)
 	})
+	if err == nil {
+		err = s.plan.allowedPlace(pl)
+	}
 	if err == nil && pl.link.Via == viaProcess && !s.rec.Foreground {
 		return pl.usage("nothing can keep this attached without a process: give --foreground")
 	}

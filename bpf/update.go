@@ -18,6 +18,11 @@ type UpdateOptions struct {
 	// FreshMaps makes every map anew. Default: maps whose definition is unchanged
 	// are kept, with their content.
 	FreshMaps bool
+	// KernelBTF as in [RunOptions]. It is not remembered.
+	KernelBTF []byte
+	// AllowDowngrade takes an image of a lower version than what runs, or one that
+	// says of itself nothing that could be compared.
+	AllowDowngrade bool
 }
 
 // Updated says what [Manager.Update] has done.

@@ -32,7 +32,8 @@ type updating struct {
 // the old. Maps whose definition is unchanged stay, with their content. If
 // anything fails, or ctx ends, before all of that is done, the old version runs on
 // as it was. Errors: those of [Manager.Run] except [ErrExists], and
-// [ErrNoInstance].
+// [ErrNoInstance], and [verify.ErrNotTrusted] when an older version would follow a
+// newer one.
 func (m *Manager) Update(ctx context.Context, name string, v *verify.Verified, opts UpdateOptions) (*Updated, error) {
 	if !validName(name) {
 		return nil, noInstance(name)
@@ -53,13 +54,20 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if err != nil {
 		return nil, err
 	}
+	if !opts.AllowDowngrade {
+		if err := verify.NoRollback(old.Version, v.Description().Version); err != nil {
+			return nil, fmt.Errorf("%w: give --allow-downgrade if that is meant", err)
+		}
+	}
 	opts.Set, opts.MaxEntries = updateVariables(v.Description(), old, opts.Set), updateSizes(v.Description(), old, opts.MaxEntries)
 	rec := newRecord(name, v, RunOptions{Set: opts.Set, MaxEntries: opts.MaxEntries})
 	u := &updating{old: old, starting: starting{m: m, rec: rec}}
 	if u.plan, err = newUpdatePlan(v, old, opts); err != nil {
 		return nil, err
 	}
-	err = u.prepare(ctx)
+	if err = m.takeTypes(u.plan, opts.KernelBTF, v); err == nil {
+		err = u.prepare(ctx)
+	}
 	if err == nil {
 		err = u.load(ctx, opts)
 	}

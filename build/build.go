@@ -46,11 +46,24 @@ type Options struct {
 	// Labels and Annotations are added last and win over the build file's. Keys
 	// of ours ("io.ebpf.", "dev.bpfimg." and org.opencontainers.image.created)
 	// are refused. Labels go into the image config, annotations into the
-	// manifest.
+	// manifest. An artifact has no image config: labels, the build file's too,
+	// are refused for it.
 	Labels, Annotations map[string]string
+	// Form is what is written; default: [FormImage].
+	Form Form
+	// Compression of the layer of [FormImage]; default: [CompressionGzip]. The
+	// layers of [FormArtifact] are never compressed.
+	Compression Compression
 	// Platform "os/arch[/variant]"; default: linux and the architecture the
 	// objects hint at, else amd64 (s390x for big-endian objects).
 	Platform string
+	// Compiler is what the compiler of the objects says it is, when it was run
+	// for this build ([schemas.LabelCompiler]); "" writes nothing.
+	Compiler string
+	// BTFArchive is a folder with the BTF of kernels that have none of their own
+	// (package btfarchive); what the objects need of it travels with the image.
+	// Default: none.
+	BTFArchive string
 	// Created is SOURCE_DATE_EPOCH; the zero time writes the Unix epoch. Its
 	// fraction of a second and its time zone are dropped.
 	Created time.Time
@@ -60,6 +73,8 @@ type Options struct {
 type Result struct {
 	Manifest    image.Manifest
 	Description schemas.Description
+	// BTF says which kernels the image brings the types of, layer by layer.
+	BTF []BTF
 }
 
 // Build writes the image of the objects to sink under ref and returns its
@@ -67,11 +82,11 @@ type Result struct {
 // error wraps [ErrInput] or [ErrOptions] when something else must be given, and
 // what inspect.Object says of a file it cannot read; nothing was written then.
 func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []Input, opts Options) (Result, error) {
-	parts, desc, err := assemble(ctx, inputs, opts)
+	parts, src, err := assemble(ctx, inputs, opts)
 	if err != nil {
 		return Result{}, err
 	}
-	for _, b := range []blob{parts.layer, parts.config} {
+	for _, b := range parts.blobs() {
 		if err := sink.PutBlob(ctx, ref, b.desc, b.data, ""); err != nil {
 			return Result{}, fmt.Errorf("storing the image of %s: %w", ref.Name(), err)
 		}
@@ -80,12 +95,13 @@ func Build(ctx context.Context, sink image.Sink, ref image.Reference, inputs []I
 	if err := sink.PutManifest(ctx, ref, m); err != nil {
 		return Result{}, fmt.Errorf("storing the image of %s: %w", ref.Name(), err)
 	}
-	return Result{Manifest: m, Description: desc}, nil
+	return Result{Manifest: m, Description: src.desc, BTF: src.btf}, nil
 }
 
 // contents is an image before it is stored.
 type contents struct {
-	layer, config, manifest blob
+	layers           []blob
+	config, manifest blob
 }
 
 // blob is content and the descriptor that names it.
@@ -96,26 +112,29 @@ type blob struct {
 
 // assemble makes the image in memory: every check happens here, before anything
 // is written.
-func assemble(ctx context.Context, inputs []Input, opts Options) (contents, schemas.Description, error) {
-	none := schemas.Description{}
-	created, err := createdTime(opts.Created)
+func assemble(ctx context.Context, inputs []Input, opts Options) (contents, source, error) {
+	src := source{opts: opts}
+	pack, err := chooseForm(opts)
 	if err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
 	}
-	desc, files, err := describe(ctx, inputs, opts.File)
+	if src.created, err = createdTime(opts.Created); err != nil {
+		return contents{}, src, err
+	}
+	if src.desc, src.files, err = describe(ctx, inputs, opts.File); err != nil {
+		return contents{}, src, err
+	}
+	if src.platform, err = choosePlatform(opts.Platform, src.desc.Objects); err != nil {
+		return contents{}, src, err
+	}
+	if src.btf, err = minimisedBTF(ctx, src); err != nil {
+		return contents{}, src, err
+	}
+	parts, err := pack(src)
 	if err != nil {
-		return contents{}, none, err
+		return contents{}, src, err
 	}
-	platform, err := choosePlatform(opts.Platform, desc.Objects)
-	if err != nil {
-		return contents{}, none, err
-	}
-	labels, annotations, err := allLabels(desc, created, opts)
-	if err != nil {
-		return contents{}, none, err
-	}
-	parts, err := pack(files, platform, created, labels, annotations)
-	return parts, desc, err
+	return parts, src, parts.checkSizes()
 }
 
 // createdTime brings SOURCE_DATE_EPOCH into the form that is written. RFC 3339

@@ -9,5 +9,6 @@
 // one image; not the folder, time zone or clock; and not the Go release, which
 // is why the layer is written without a compressor (see layer.go).
 //
-// Doors: [Build], [ReadFile] (bpfimg.yaml).
+// Doors: [Build], [Index] (several platforms), [Variants] (which objects are for
+// which, by their names), [ReadFile] (bpfimg.yaml).
 package build

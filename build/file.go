@@ -57,8 +57,9 @@ var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type
 
 // knownKeys lists the keys of each mapping of the build file for errors.
 var knownKeys = map[string]string{
-	"BuildFile":       "name, version, description, source, revision, licenses, labels, annotations, programs",
+	"BuildFile":       "name, version, description, source, revision, licenses, labels, annotations, programs, compile",
 	"ProgramDefaults": "attach",
+	"Compile":         "sources, include, defines, cpu, flags",
 }
 
 // plainYAML puts the first of the YAML package's complaints into one line

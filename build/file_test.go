@@ -25,6 +25,12 @@ annotations: {c: d}
 programs:
   xdp_count:
     attach: xdp:eth0,mode=native
+compile:
+  sources: [a.c]
+  include: [include]
+  defines: [A, B=1]
+  cpu: v3
+  flags: [-Wextra]
 `
 
 func TestReadFile(t *testing.T) {
@@ -32,6 +38,9 @@ func TestReadFile(t *testing.T) {
 		Name: "n", Version: "v1", Description: "two\nlines\n", Source: "https://example.com", Revision: "abc", Licenses: "MIT",
 		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"},
 		Programs: map[string]schemas.ProgramDefaults{"xdp_count": {Attach: "xdp:eth0,mode=native"}},
+		Compile: &schemas.Compile{
+			Sources: []string{"a.c"}, Include: []string{"include"}, Defines: []string{"A", "B=1"}, CPU: "v3", Flags: []string{"-Wextra"},
+		},
 	}
 	got, err := ReadFile("bpfimg.yaml", []byte(wholeFile))
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -53,6 +62,7 @@ func TestReadFileRefuses(t *testing.T) {
 	for _, tc := range []struct{ name, data, want string }{
 		{"unknown key", "name: a\nversoin: b\n", `line 2: unknown key "versoin"; known here: name, version`},
 		{"unknown key of a program", "programs:\n  p:\n    atach: xdp\n", `line 3: unknown key "atach"; known here: attach`},
+		{"unknown key of compile", "compile:\n  flag: [-g]\n", `line 2: unknown key "flag"; known here: sources, include, defines, cpu, flags`},
 		{"key twice", "name: a\nname: b\n", `line 2: mapping key "name" already defined at line 1`},
 		{"label twice", "labels:\n  a: b\n  a: c\n", `line 3: mapping key "a" already defined`},
 		{"wrong kind", "name: a\nlabels: 3\n", "line 2: cannot unmarshal"},

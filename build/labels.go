@@ -28,6 +28,9 @@ func allLabels(desc schemas.Description, created time.Time, opts Options) (label
 	if err != nil {
 		return nil, nil, err
 	}
+	if opts.Compiler != "" {
+		ours[schemas.LabelCompiler] = opts.Compiler
+	}
 	if labels, err = merge("label", ours, opts.File.Labels, opts.Labels); err != nil {
 		return nil, nil, err
 	}
@@ -104,12 +107,17 @@ func ownLabels(desc schemas.Description, created time.Time, f schemas.BuildFile)
 		}
 		labels[key] = string(text)
 	}
+	if n := len(labels[schemas.LabelDescription]); n > schemas.MaxDescription {
+		return nil, tooLarge("Description", int64(n), schemas.MaxDescription, hintSpread)
+	}
 	return labels, nil
 }
 
-// stem is a file's name up to its first dot: "counter" of "counter.bpf.o".
+// stem is a file's name up to its first dot, without what bpf2go adds: "counter"
+// of "counter.bpf.o" and of "counter_arm64_bpfel.o".
 func stem(file string) string {
 	name, _, _ := strings.Cut(file, ".")
+	name, _ = cutTarget(name)
 	return name
 }
 

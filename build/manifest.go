@@ -15,44 +15,83 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// pack makes the blobs of the image and checks them against the limits readers
-// keep.
-func pack(files []file, p ocispec.Platform, created time.Time, labels, annotations map[string]string) (contents, error) {
-	archive, err := tarLayer(files)
+// packImage makes an image: a config with labels, and one layer with all objects.
+func packImage(src source) (contents, error) {
+	labels, annotations, err := allLabels(src.desc, src.created, src.opts)
 	if err != nil {
 		return contents{}, err
 	}
-	c := contents{layer: newBlob(ocispec.MediaTypeImageLayerGzip, gzipStored(archive))}
-	if c.config, err = jsonBlob(ocispec.MediaTypeImageConfig, imageConfig(archive, p, created, labels)); err != nil {
+	archive, err := tarLayer(src.files)
+	if err != nil {
 		return contents{}, err
 	}
-	c.manifest, err = jsonBlob(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+	layer, err := packLayer(archive, src.opts.Compression)
+	if err != nil {
+		return contents{}, err
+	}
+	c := contents{layers: []blob{layer}}
+	types, archives, err := btfLayers(src)
+	if err != nil {
+		return contents{}, err
+	}
+	c.layers = append(c.layers, types...)
+	config := imageConfig(append([][]byte{archive}, archives...), src.platform, src.created, labels)
+	if c.config, err = jsonBlob(ocispec.MediaTypeImageConfig, config); err != nil {
+		return contents{}, err
+	}
+	c.manifest, err = manifestBlob(c, annotations)
+	return c, err
+}
+
+// packLayer compresses the archive; "" is the default.
+func packLayer(archive []byte, how Compression) (blob, error) {
+	if len(archive) > image.MaxLayer {
+		return blob{}, tooLarge("archive", int64(len(archive)), image.MaxLayer, hintSpread)
+	}
+	if how == "" {
+		how = CompressionGzip
+	}
+	packed, err := compressions[how].pack(archive)
+	if err != nil {
+		return blob{}, err
+	}
+	return newBlob(compressions[how].mediaType, packed), nil
+}
+
+// manifestBlob is the manifest of the config and layers in c.
+func manifestBlob(c contents, annotations map[string]string) (blob, error) {
+	layers := make([]ocispec.Descriptor, 0, len(c.layers))
+	for _, l := range c.layers {
+		layers = append(layers, l.desc)
+	}
+	manifest, err := jsonBlob(ocispec.MediaTypeImageManifest, ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: schemas.ArtifactType,
 		Config:       c.config.desc,
-		Layers:       []ocispec.Descriptor{c.layer.desc},
+		Layers:       layers,
 		Annotations:  annotations,
 	})
-	if err != nil {
-		return contents{}, err
-	}
 	// Only the descriptor in an index or store carries it; the manifest itself
 	// says it above.
-	c.manifest.desc.ArtifactType = schemas.ArtifactType
-	return c, c.checkSizes()
+	manifest.desc.ArtifactType = schemas.ArtifactType
+	return manifest, err
 }
 
 // imageConfig is a config any container tool accepts. The history has one entry
-// because some tools expect as many as there are layers.
-func imageConfig(archive []byte, p ocispec.Platform, created time.Time, labels map[string]string) ocispec.Image {
-	return ocispec.Image{
+// a layer because some tools expect as many.
+func imageConfig(archives [][]byte, p ocispec.Platform, created time.Time, labels map[string]string) ocispec.Image {
+	config := ocispec.Image{
 		Created:  &created,
 		Platform: p,
 		Config:   ocispec.ImageConfig{Labels: labels},
-		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(archive)}},
-		History:  []ocispec.History{{Created: &created, CreatedBy: "bpfimg build"}},
+		RootFS:   ocispec.RootFS{Type: "layers"},
 	}
+	for _, archive := range archives {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(archive))
+		config.History = append(config.History, ocispec.History{Created: &created, CreatedBy: "bpfimg build"})
+	}
+	return config
 }
 
 func newBlob(mediaType string, data []byte) blob {
@@ -72,21 +111,30 @@ func jsonBlob(mediaType string, v any) (blob, error) {
 	return newBlob(mediaType, data), nil
 }
 
+const hintSpread = "spread the objects over several images"
+
 // checkSizes refuses an image that no reader of ours would accept.
 func (c contents) checkSizes() error {
+	var layers int64
+	for _, l := range c.layers {
+		layers += l.desc.Size
+	}
 	for _, part := range []struct {
-		what  string
-		limit int64
-		blob  blob
-		hint  string
+		what        string
+		size, limit int64
+		hint        string
 	}{
-		{"layer", image.MaxLayer, c.layer, "spread the objects over several images"},
-		{"config", image.MaxConfig, c.config, "shorten the labels or spread the objects over several images"},
-		{"manifest", image.MaxManifest, c.manifest, "shorten the annotations or spread the objects over several images"},
+		{"layer", layers, image.MaxLayer, hintSpread},
+		{"config", c.config.desc.Size, image.MaxConfig, "shorten the labels or " + hintSpread},
+		{"manifest", c.manifest.desc.Size, image.MaxManifest, "shorten the annotations or " + hintSpread},
 	} {
-		if size := part.blob.desc.Size; size > part.limit {
-			return fmt.Errorf("%w: the %s is %d bytes, at most %d are allowed; %s: %w", ErrInput, part.what, size, part.limit, part.hint, image.ErrTooLarge)
+		if part.size > part.limit {
+			return tooLarge(part.what, part.size, part.limit, part.hint)
 		}
 	}
 	return nil
+}
+
+func tooLarge(what string, size, limit int64, hint string) error {
+	return fmt.Errorf("%w: the %s is %d bytes, at most %d are allowed; %s: %w", ErrInput, what, size, limit, hint, image.ErrTooLarge)
 }

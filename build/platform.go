@@ -39,7 +39,7 @@ func choosePlatform(asked string, objects []schemas.Object) (ocispec.Platform, e
 	}
 	big := objects[0].Endianness == "big"
 	if big && littleEndian[p.Architecture] || !big && bigEndian[p.Architecture] {
-		return p, fmt.Errorf("%w: %q is %s-endian and cannot run on %s/%s; give --platform another architecture", ErrOptions,
+		return p, fmt.Errorf("%w: %q is %s-endian and cannot run on %s/%s; name another platform", ErrOptions,
 			objects[0].File, objects[0].Endianness, p.OS, p.Architecture)
 	}
 	return p, nil
@@ -55,9 +55,12 @@ func parsePlatform(s string) (ocispec.Platform, error) {
 			return ocispec.Platform{}, fmt.Errorf("%w: platform %q: %q is no os, architecture or variant", ErrOptions, s, part)
 		}
 	}
-	p := ocispec.Platform{OS: parts[0], Architecture: parts[1]}
+	// Other names of an architecture ("x86_64") get the usual one, which is what
+	// readers that compare letter by letter look for.
+	usual := schemas.NewPlatform(parts[0], parts[1], strings.Join(parts[2:], ""))
+	p := ocispec.Platform{OS: usual.OS, Architecture: usual.Arch}
 	if len(parts) == 3 {
-		p.Variant = parts[2]
+		p.Variant = usual.Variant
 	}
 	return p, nil
 }

@@ -22,6 +22,7 @@ type memory struct {
 	mu       sync.Mutex
 	blobs    map[digest.Digest][]byte
 	manifest image.Manifest
+	children []image.Manifest // stored by digest alone
 	refuse   error
 }
 
@@ -41,11 +42,15 @@ func (m *memory) PutBlob(_ context.Context, _ image.Reference, desc ocispec.Desc
 	return nil
 }
 
-func (m *memory) PutManifest(_ context.Context, _ image.Reference, man image.Manifest) error {
+func (m *memory) PutManifest(_ context.Context, ref image.Reference, man image.Manifest) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if digest.FromBytes(man.Bytes) != man.Descriptor.Digest || int64(len(man.Bytes)) != man.Descriptor.Size {
 		return image.ErrDigestMismatch
+	}
+	if ref.Tag() == "" && ref.Digest() == man.Descriptor.Digest.String() {
+		m.children = append(m.children, man)
+		return nil
 	}
 	if m.manifest.Bytes != nil {
 		return errors.New("a second manifest is put")

@@ -23,7 +23,6 @@ import (
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/verify"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -49,7 +48,7 @@ func newKit(t *testing.T) *kit {
 		t.Fatal(err)
 	}
 	k := &kit{t: t, store: store, ref: reference(t, "registry.example/net/xdp-counter:v1")}
-	k.built = k.build(k.ref, "")
+	k.built = k.build(k.ref)
 	return k
 }
 
@@ -72,18 +71,31 @@ func read(t *testing.T, name string) []byte {
 }
 
 // build builds the example as `SOURCE_DATE_EPOCH= bpfimg build` does.
-func (k *kit) build(ref image.Reference, platform string) build.Result {
+func (k *kit) build(ref image.Reference) build.Result {
+	k.t.Helper()
+	return k.buildAs(ref, build.Options{})
+}
+
+// buildAs builds it with other options, the build file aside.
+func (k *kit) buildAs(ref image.Reference, opts build.Options) build.Result {
+	k.t.Helper()
+	inputs, given := k.inputs()
+	opts.File = given.File
+	result, err := build.Build(k.t.Context(), k.store, ref, inputs, opts)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return result
+}
+
+// inputs are the example's object and build file.
+func (k *kit) inputs() ([]build.Input, build.Options) {
 	k.t.Helper()
 	file, err := build.ReadFile(buildFile, read(k.t, buildFile))
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	inputs := []build.Input{{Name: "counter.bpf.o", Bytes: read(k.t, objectFile)}}
-	result, err := build.Build(k.t.Context(), k.store, ref, inputs, build.Options{File: file, Platform: platform})
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	return result
+	return []build.Input{{Name: "counter.bpf.o", Bytes: read(k.t, objectFile)}}, build.Options{File: file}
 }
 
 func (k *kit) blob(desc ocispec.Descriptor) []byte {
@@ -124,9 +136,13 @@ func examples(t *testing.T) map[string]string {
 		"description": indent(t, []byte(description)),
 		"layer":       listing(t, layer),
 		"index":       k.index(),
+		"btf":         k.btf(),
 		"buildfile":   string(read(t, buildFile)),
 	}
 	for name, text := range k.signatures() {
+		all[name] = text
+	}
+	for name, text := range k.forms() {
 		all[name] = text
 	}
 	return all
@@ -182,31 +198,27 @@ func listing(t *testing.T, layer []byte) string {
 	}
 }
 
-// index puts two platforms into one index and pulls each of them.
+// index builds the example for two platforms and pulls each of them.
 func (k *kit) index() string {
 	t := k.t
 	t.Helper()
-	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
-	for _, arch := range []string{"amd64", "arm64"} {
-		desc := k.build(reference(t, "registry.example/net/xdp-counter:"+arch), "linux/"+arch).Manifest.Descriptor
-		desc.ArtifactType = ""
-		desc.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
-		index.Manifests = append(index.Manifests, desc)
-	}
-	data, err := json.Marshal(index)
+	ref := reference(t, "registry.example/net/xdp-counter:all")
+	inputs, opts := k.inputs()
+	built, err := build.Index(t.Context(), k.store, ref, []build.Variant{
+		{Platform: "linux/arm64", Inputs: inputs}, {Platform: "linux/amd64", Inputs: inputs},
+	}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := reference(t, "registry.example/net/xdp-counter:all")
-	if err := k.store.PutManifest(t.Context(), ref, image.Manifest{Bytes: data, Descriptor: descriptor(index.MediaType, data)}); err != nil {
-		t.Fatal(err)
+	if built.Images[0].Manifest.Descriptor.Digest != k.built.Manifest.Descriptor.Digest {
+		t.Errorf("the image for amd64 is %s, alone it is %s", built.Images[0].Manifest.Descriptor.Digest, k.built.Manifest.Descriptor.Digest)
 	}
 	for i, asked := range []string{"linux/amd64", "linux/arm64/v8"} {
 		img, err := pull.Fetch(t.Context(), k.store, ref, pull.Options{Platform: asked})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if img.Manifest.Descriptor.Digest != index.Manifests[i].Digest || img.Format != pull.FormatBpfimg {
+		if img.Manifest.Descriptor.Digest != built.Images[i].Manifest.Descriptor.Digest || img.Format != pull.FormatBpfimg {
 			t.Errorf("%s: got %s, a %s", asked, img.Manifest.Descriptor.Digest, img.Format)
 		}
 	}
@@ -214,7 +226,7 @@ func (k *kit) index() string {
 	if _, err := pull.Fetch(t.Context(), k.store, ref, pull.Options{Platform: "linux/s390x"}); !errors.As(err, &missing) {
 		t.Errorf("a platform that is not there: %v", err)
 	}
-	return indent(t, data)
+	return indent(t, built.Manifest.Bytes)
 }
 
 // signatures signs the example in both ways, with a key made of zeros so that

@@ -93,6 +93,11 @@ type copier struct {
 }
 
 func newCopier(dst Sink, dstRef Reference, src Source, srcRef Reference, opts CopyOptions) *copier {
+	if store, ok := dst.(*Store); ok {
+		if _, ok := src.(*Registry); ok {
+			src = store.Share(src, ShareOptions{})
+		}
+	}
 	return &copier{
 		dst: dst, src: src, dstRef: dstRef, srcRef: srcRef,
 		have: opts.Have, progress: opts.Progress,

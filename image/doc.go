@@ -9,7 +9,8 @@
 // Doors: [ParseReference], [NewRegistry], [OpenStore], [Copy]; for images
 // wherever they are, [ParseLocation], [Places] and [OpenArchive]. Each transport
 // is a [Source] and, where it can be written, a [Sink]; everything else in bpfimg
-// reads and writes images through those two interfaces alone.
+// reads and writes images through those two interfaces alone. [Store.Share] lets
+// processes that read into one store share their downloads.
 //
 // Nothing that comes in is believed: every manifest and blob is hashed by
 // whoever returns it, and sizes, counts, pages, redirects and requests have

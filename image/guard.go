@@ -65,6 +65,10 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	req, err = rewound(req)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := g.inner.RoundTrip(req)
 	if err != nil {
 		x.failed(err)
@@ -77,6 +81,22 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = &cappedBody{ReadCloser: resp.Body, left: x.bodyLimit, atLimit: ErrTooLarge}
 	}
 	return resp, nil
+}
+
+// rewound is req with its body from the beginning: the library sends a request
+// again when the token was not good enough, with the body it has already read.
+func rewound(req *http.Request) (*http.Request, error) {
+	if req.GetBody == nil || req.Body == nil || req.Body == http.NoBody {
+		return req, nil
+	}
+	_ = req.Body.Close() // the round tripper's duty; it is not used
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	again := req.Clone(req.Context())
+	again.Body = body
+	return again, nil
 }
 
 // permit decides whether req may be sent over the scheme it asks for.
@@ -161,6 +181,14 @@ func (x *exchange) count() error {
 		return fmt.Errorf("stopped after %d requests for one operation", maxRequests)
 	}
 	return nil
+}
+
+// progressed begins the count anew: what is bounded is requests that bring
+// nothing on.
+func (x *exchange) progressed() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.requests = 0
 }
 
 func (x *exchange) failed(err error) {

@@ -23,10 +23,17 @@ func needProgram(t *testing.T, name string) {
 	}
 }
 
-// dockerRegistryServer runs Debian's docker-registry on a free loopback port.
+// dockerRegistryServer runs Debian's docker-registry (distribution 2.8).
 func dockerRegistryServer(t *testing.T) string {
 	t.Helper()
-	needProgram(t, "docker-registry")
+	return distributionServer(t, "docker-registry")
+}
+
+// distributionServer runs it, or distribution 3 ("registry"), on a free loopback
+// port.
+func distributionServer(t *testing.T, program string) string {
+	t.Helper()
+	needProgram(t, program)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +49,8 @@ func dockerRegistryServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "docker-registry", "serve", config)
+	cmd := exec.CommandContext(ctx, program, "serve", config)
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	if err := cmd.Start(); err != nil {
 		cancel()
 		t.Fatal(err)

@@ -104,7 +104,7 @@ func OpenLocation(ctx context.Context, l Location) (Archive, error) {
 func (p Places) Target(l Location) (*Target, error) {
 	switch l.Transport {
 	case TransportRegistry:
-		return &Target{Sink: p.Registry, Ref: l.Reference, commit: nothingToCommit, close: nothingToClose}, nil
+		return &Target{Sink: p.Registry.WithoutMirrors(), Ref: l.Reference, commit: nothingToCommit, close: nothingToClose}, nil
 	case TransportStore:
 		return &Target{Sink: p.Store, Ref: l.Reference, commit: nothingToCommit, close: nothingToClose}, nil
 	case TransportLayout:

@@ -36,7 +36,12 @@ func (r Reference) Registry() string { return r.registry }
 func (r Reference) Repository() string { return r.repository }
 
 // Name is registry and repository: "localhost:5000/net/xdp-counter".
-func (r Reference) Name() string { return r.registry + "/" + r.repository }
+func (r Reference) Name() string {
+	if r.repository == "" {
+		return r.registry
+	}
+	return r.registry + "/" + r.repository
+}
 
 // Tag is "" when the reference has none.
 func (r Reference) Tag() string { return r.tag }

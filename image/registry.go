@@ -5,21 +5,25 @@ package image
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
+	"github.com/bpfimg/bpfimg/image/hosts"
+	"github.com/bpfimg/bpfimg/image/logins"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // RegistryOptions configure [NewRegistry]; the zero value is ready for use.
 type RegistryOptions struct {
-	// Keychain finds credentials. Default: docker's and podman's login files and
-	// credential helpers, DOCKER_CONFIG and REGISTRY_AUTH_FILE.
+	// Keychain finds credentials of the host that is contacted. Default:
+	// [logins.New] with this process's environment.
 	Keychain authn.Keychain
 	// PlainHTTP allows http, without encryption, to registries that do not
-	// answer https. Loopback registries need no permission.
+	// answer https, but not to mirrors. Loopback registries need no permission.
 	PlainHTTP bool
 	// Transport carries the requests. Default: a new [http.Transport] with the
 	// system's proxy and trust settings.
@@ -28,9 +32,25 @@ type RegistryOptions struct {
 	UserAgent string
 	// Retry says how often and how patiently transient failures are retried.
 	Retry Retry
+	// Hosts says where images are read and written, and how hosts are talked to.
+	// Default: every registry is asked itself, with the system's settings.
+	Hosts *hosts.Hosts
+	// Log is told when a mirror did not help. Default: nobody is.
+	Log *slog.Logger
 	// Progress, if set, is called as blobs are transferred. It must be safe for
 	// concurrent use and quick.
 	Progress func(Event)
+	// MaxTransfers bounds how many blobs are on their way at a time, in both
+	// directions and over all that is done with one [Registry]. Manifests and
+	// lists do not count. Default: 6.
+	MaxTransfers int
+	// ChunkSize is how many bytes of a larger blob are uploaded at a time; an
+	// upload that is cut goes on after the last part the registry has. A registry
+	// can ask for more. Default: 8 MiB.
+	ChunkSize int64
+	// IdleTimeout is how long a transfer may stand still before the connection is
+	// taken for dead and the transfer tried again. Default: 30 s.
+	IdleTimeout time.Duration
 }
 
 // Registry reads from and writes to OCI registries, whichever the reference
@@ -44,9 +64,19 @@ type Registry struct {
 	userAgent string
 	retry     Retry
 	progress  reporter
+	transfers *transfers
+	hosts     *hosts.Hosts
+	log       *slog.Logger
+	noMirrors bool
+	opts      RegistryOptions
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*sessionSlot
+	// transports are the connections of each host that has settings of its own,
+	// mirrors apart.
+	transports map[transportKey]http.RoundTripper
+	// down are the mirrors that are left alone for a while.
+	down map[hosts.Place]placeDown
 	// referrerLocks serialise the updates of one fallback tag.
 	referrerLocks map[Reference]*sync.Mutex
 }
@@ -61,6 +91,15 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 	if opts.Retry.Attempts < 0 || opts.Retry.Delay < 0 || opts.Retry.MaxDelay < 0 {
 		return nil, fmt.Errorf("registry options: negative retry settings %+v", opts.Retry)
 	}
+	if opts.MaxTransfers < 0 || opts.ChunkSize < 0 || opts.IdleTimeout < 0 {
+		return nil, fmt.Errorf("registry options: negative limits on transfers: %d at a time, chunks of %d bytes, %s of silence",
+			opts.MaxTransfers, opts.ChunkSize, opts.IdleTimeout)
+	}
+	return newRegistry(opts), nil
+}
+
+// newRegistry is [NewRegistry] with checked options.
+func newRegistry(opts RegistryOptions) *Registry {
 	r := &Registry{
 		transport:     opts.Transport,
 		keychain:      opts.Keychain,
@@ -68,6 +107,12 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 		userAgent:     opts.UserAgent,
 		retry:         opts.Retry.withDefaults(),
 		progress:      opts.Progress,
+		transfers:     newTransfers(opts),
+		hosts:         opts.Hosts,
+		log:           opts.Log,
+		opts:          opts,
+		transports:    map[transportKey]http.RoundTripper{},
+		down:          map[hosts.Place]placeDown{},
 		sessions:      map[sessionKey]*sessionSlot{},
 		referrerLocks: map[Reference]*sync.Mutex{},
 	}
@@ -75,9 +120,15 @@ func NewRegistry(opts RegistryOptions) (*Registry, error) {
 		r.transport = newTransport()
 	}
 	if r.keychain == nil {
-		r.keychain = authn.DefaultKeychain
+		r.keychain = logins.New(os.LookupEnv)
 	}
-	return r, nil
+	if r.hosts == nil {
+		r.hosts = hosts.New(hosts.Options{})
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	return r
 }
 
 // newTransport is like Go's default one, with two differences: bodies arrive as

@@ -5,12 +5,15 @@ package image
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -33,6 +36,9 @@ type RegistryError struct {
 	Code, Message string
 	// Attempts counts how often it was tried.
 	Attempts int
+	// RetryAfter is how long the registry asked to be left alone when it was asked
+	// last; 0 when it did not say.
+	RetryAfter time.Duration
 	// Err is the reason.
 	Err error
 }
@@ -42,6 +48,9 @@ func (e *RegistryError) Error() string {
 	s := fmt.Sprintf("%s %s: %v", e.Op, e.Reference, e.Err)
 	if e.Code != "" || e.Message != "" {
 		s += fmt.Sprintf(" (%s: %q)", printable(e.Code), e.Message)
+	}
+	if e.RetryAfter > 0 {
+		s += fmt.Sprintf(", it asks to wait %s", e.RetryAfter.Round(time.Second))
 	}
 	if e.Attempts > 1 {
 		s += fmt.Sprintf(", %d attempts", e.Attempts)
@@ -124,6 +133,8 @@ func networkError(registry string, err, lastErr error) error {
 	if lastErr != nil {
 		// Where two schemes were possible, the one that was really tried counts.
 		switch {
+		case isCertificate(lastErr), isProxy(lastErr):
+			err = lastErr
 		case errors.Is(err, ErrPlainHTTP):
 			return fmt.Errorf("registry %s does not answer https (%w); if it speaks plain http, allow that with --plain-http", registry, lastErr)
 		case errors.Is(err, errNotTried):
@@ -132,6 +143,10 @@ func networkError(registry string, err, lastErr error) error {
 	}
 	err = withoutURL(err)
 	switch {
+	case isProxy(err):
+		return fmt.Errorf("the proxy on the way to registry %s: %w", registry, err)
+	case isCertificate(err):
+		return fmt.Errorf("registry %s: %w; if its certificate is of an authority of your own, name that in the settings (ca) or in certs.d", registry, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("registry %s refused the connection, is it running? (%w)", registry, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
@@ -145,6 +160,19 @@ func networkError(registry string, err, lastErr error) error {
 		return fmt.Errorf("registry %s did not answer in time: %w", registry, err)
 	}
 	return err
+}
+
+// isProxy: the proxy refused or did not answer, and not the registry. What the
+// transport calls the operation is part of its stable behaviour.
+func isProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "proxyconnect" || op.Op == "socks connect")
+}
+
+// isCertificate: nobody who is trusted vouches for the host.
+func isCertificate(err error) bool {
+	var wrong *tls.CertificateVerificationError
+	return errors.As(err, &wrong)
 }
 
 // withoutURL drops the layers of [http.Client], whose text is the whole URL.

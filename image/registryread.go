@@ -4,9 +4,7 @@
 package image
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,15 +26,20 @@ func (r *Registry) Manifest(ctx context.Context, ref Reference) (Manifest, error
 	if err := ref.check(); err != nil {
 		return Manifest{}, err
 	}
+	op, q := operation{"fetching manifest", ref}, byDigest
+	if ref.digest == "" {
+		q = byName
+	}
 	var m Manifest
-	err := r.attempt(ctx, operation{"fetching manifest", ref}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
+	err := r.read(ctx, op, q, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
 		m, err = s.manifest(ctx, ref)
 		return err
 	})
+	if q == byName && IsAttachmentTag(ref.tag) {
+		if none := r.forgiven(op, err); none != nil {
+			return Manifest{}, none
+		}
+	}
 	return m, err
 }
 
@@ -92,67 +95,14 @@ func (r *Registry) Blob(ctx context.Context, ref Reference, desc ocispec.Descrip
 	if err := checkDescriptor(desc, limit); err != nil {
 		return nil, fmt.Errorf("fetching blob of %s: %w", ref, err)
 	}
-	var data []byte
-	err := r.attempt(ctx, operation{"fetching blob", at}, max(desc.Size, MaxManifest), func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
-		data, err = s.blob(ctx, desc, r.progress)
-		return err
+	d := &download{desc: desc, transfers: r.transfers, progress: r.progress}
+	work := effort{bodyLimit: max(desc.Size, MaxManifest), moved: d.moved}
+	err := r.read(ctx, operation{"fetching blob", at}, byDigest, work, func(ctx context.Context, s *session) error {
+		return d.fetch(ctx, s)
 	})
 	if err != nil {
 		return nil, err
 	}
 	r.progress.report(desc, desc.Size, EventDone)
-	return data, nil
-}
-
-func (s *session) blob(ctx context.Context, desc ocispec.Descriptor, progress reporter) ([]byte, error) {
-	resp, err := s.send(ctx, http.MethodGet, s.url("blobs/"+desc.Digest.String()), nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if err := transport.CheckError(resp, http.StatusOK); err != nil {
-		return nil, err
-	}
-	switch {
-	case resp.ContentLength > desc.Size:
-		return nil, fmt.Errorf("the registry announces %d bytes instead of %d: %w", resp.ContentLength, desc.Size, ErrTooLarge)
-	case resp.ContentLength >= 0 && resp.ContentLength < desc.Size:
-		return nil, fmt.Errorf("the registry announces %d bytes instead of %d: %w", resp.ContentLength, desc.Size, ErrDigestMismatch)
-	}
-	data, err := readExactly(resp, desc, progress)
-	if err != nil {
-		return nil, err
-	}
-	return data, checkContent(data, desc)
-}
-
-// readExactly reads desc.Size bytes and makes sure that the body ends there. The
-// buffer grows with what arrives, not with what a descriptor promises.
-func readExactly(resp *http.Response, desc ocispec.Descriptor, progress reporter) ([]byte, error) {
-	var buf bytes.Buffer
-	if resp.ContentLength == desc.Size {
-		buf.Grow(int(desc.Size) + bytes.MinRead)
-	}
-	body := io.LimitReader(resp.Body, desc.Size+1)
-	for {
-		_, err := io.CopyN(&buf, body, progressStep)
-		progress.report(desc, min(int64(buf.Len()), desc.Size), EventTransfer)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("after %d of %d bytes: %w", buf.Len(), desc.Size, err)
-		}
-	}
-	switch size := int64(buf.Len()); {
-	case size < desc.Size:
-		return nil, fmt.Errorf("the registry sent %d of %d bytes: %w", size, desc.Size, io.ErrUnexpectedEOF)
-	case size > desc.Size:
-		return nil, fmt.Errorf("the registry sent more than %d bytes: %w", desc.Size, ErrTooLarge)
-	}
-	return buf.Bytes(), nil
+	return d.buf.Bytes(), nil
 }

@@ -44,21 +44,29 @@ func (r *Registry) Referrers(ctx context.Context, ref Reference) ([]ocispec.Desc
 	if ref.digest == "" {
 		return nil, fmt.Errorf("listing the referrers of %s: %w: it has no digest", ref, ErrReference)
 	}
+	op := operation{"listing the referrers of", ref}
 	var list []ocispec.Descriptor
-	err := r.attempt(ctx, operation{"listing the referrers of", ref}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
+	err := r.read(ctx, op, byName, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
+		list, err = s.allReferrers(ctx, ref)
+		if err == nil && len(list) == 0 && s.mirror {
+			return errNoneHere
 		}
-		supported := false
-		if list, supported, err = s.referrers(ctx, ref); err != nil || supported {
-			return err
-		}
-		index, err := s.fallbackIndex(ctx, ref)
-		list = saneReferrers(index.Manifests)
 		return err
 	})
+	if r.forgiven(op, err) != nil {
+		return nil, nil
+	}
 	return list, err
+}
+
+// allReferrers asks the API, or reads the fallback tag without it.
+func (s *session) allReferrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {
+	list, supported, err := s.referrers(ctx, ref)
+	if err != nil || supported {
+		return list, err
+	}
+	index, err := s.fallbackIndex(ctx, ref)
+	return saneReferrers(index.Manifests), err
 }
 
 // referrers asks the API, page by page until [MaxReferrers] are known.

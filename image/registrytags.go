@@ -24,6 +24,9 @@ const (
 	minTagsPerPage = 100
 	// maxTagPages bounds how often "there is more" is believed.
 	maxTagPages = 1000
+	// maxTagsRead bounds the tags that are looked at in all, wanted or not: they are
+	// remembered, of up to 128 bytes each.
+	maxTagsRead = 200_000
 )
 
 // IsAttachmentTag says whether a tag is one that attaches something to a digest,
@@ -72,7 +75,7 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 		switch {
 		case next == nil:
 			return tags, false, nil
-		case !fresh || page == maxTagPages:
+		case !fresh || page == maxTagPages || len(seen) >= maxTagsRead:
 			// A registry that sends the same page again never ends.
 			return tags, true, nil
 		}
@@ -81,11 +84,7 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 
 // tagsPage reads the page at from, nil for the first, with n tags or fewer.
 func (r *Registry) tagsPage(ctx context.Context, ref Reference, from *url.URL, n int) (names []string, next *url.URL, err error) {
-	err = r.attempt(ctx, operation{"listing the tags of", ref}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, false)
-		if err != nil {
-			return err
-		}
+	err = r.read(ctx, operation{"listing the tags of", ref}, ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
 		at := from
 		if at == nil {
 			at = s.url("tags/list")

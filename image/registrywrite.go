@@ -26,16 +26,12 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 	if err != nil {
 		return fmt.Errorf("pushing manifest %s: %w", ref, err)
 	}
-	return r.attempt(ctx, operation{"pushing manifest", ref}, MaxManifest, func(ctx context.Context) error {
-		s, err := r.session(ctx, ref, true)
-		if err != nil {
-			return err
-		}
+	err = r.write(ctx, operation{"pushing manifest", ref}, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) error {
 		if head.Subject == nil {
 			if s.hasManifest(ctx, ref, m) {
 				return nil
 			}
-			_, err = s.putManifest(ctx, ref, m)
+			_, err := s.putManifest(ctx, ref, m)
 			return err
 		}
 		subject := ref.WithDigest(head.Subject.Digest.String())
@@ -48,6 +44,7 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		entry.Annotations = head.Annotations
 		return r.ensureReferrer(ctx, s, subject, entry)
 	})
+	return refusedArtifact(head, err)
 }
 
 // hasManifest spares the upload, and the refusal by registries whose tags cannot

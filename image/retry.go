@@ -21,7 +21,7 @@ import (
 const (
 	defaultAttempts = 4
 	defaultDelay    = 500 * time.Millisecond
-	defaultMaxDelay = 20 * time.Second
+	defaultMaxDelay = time.Minute
 )
 
 // Retry says how transient failures are retried: 408, 429, 500, 502, 503 and
@@ -34,8 +34,8 @@ type Retry struct {
 	// Delay before the second attempt; it doubles with each further one, with up
 	// to a quarter of jitter. Default: 500 ms.
 	Delay time.Duration
-	// MaxDelay bounds one wait, also one the registry asked for with
-	// Retry-After. Default: 20 s.
+	// MaxDelay bounds one wait. A registry that asks with Retry-After for a longer
+	// one is not asked again. Default: 1 minute.
 	MaxDelay time.Duration
 }
 
@@ -78,7 +78,7 @@ func isTransient(err error) bool {
 	if errors.As(err, &answer) {
 		return slices.Contains(transientStatus, answer.StatusCode)
 	}
-	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed} {
+	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, errStalled, errTorn, errUploadLost} {
 		if errors.Is(err, cut) {
 			return true
 		}
@@ -87,11 +87,26 @@ func isTransient(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// attempt runs one operation until it succeeds, fails for good, or the context
-// or the attempts end. bodyLimit bounds every response, in bytes.
-func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f func(context.Context) error) error {
+// steadyProgress is how many bytes make an attempt that was cut a good one.
+const steadyProgress = 1 << 20
+
+// effort bounds one operation.
+type effort struct {
+	// bodyLimit bounds every response, in bytes.
+	bodyLimit int64
+	// moved, for one that goes on where it was cut, is the most bytes that ever
+	// were on the other side; nil otherwise.
+	moved func() int64
+}
+
+// attempt runs one operation until it succeeds, fails for good, or the context or
+// the attempts end. One that was brought on by [steadyProgress] or more may fail
+// as often again, so that a line that breaks every few megabytes suffices; as
+// moved only grows, and ends at the blob's size, so do the attempts end.
+func (r Retry) attempt(ctx context.Context, op operation, work effort, f func(context.Context) error) error {
+	failures, mark := 0, int64(0)
 	for n := 1; ; n++ {
-		x := &exchange{bodyLimit: bodyLimit}
+		x := &exchange{bodyLimit: work.bodyLimit}
 		err := f(withExchange(ctx, x))
 		if err == nil {
 			return nil
@@ -99,10 +114,14 @@ func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f
 		if ctx.Err() != nil {
 			return op.failed(context.Cause(ctx), nil, n)
 		}
+		if work.moved != nil && work.moved() >= mark+steadyProgress {
+			failures, mark = 0, work.moved()
+		}
+		failures++
 		asked, lastErr := x.outcome()
-		pause := r.retry.wait(n, asked)
-		if n == r.retry.Attempts || !isTransient(err) || endsWithin(ctx, pause) {
-			return op.failed(err, lastErr, n)
+		pause := r.wait(failures, asked)
+		if failures >= r.Attempts || !isTransient(err) || asked > r.MaxDelay || endsWithin(ctx, pause) {
+			return asking(op.failed(err, lastErr, n), asked)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -112,6 +131,15 @@ func (r *Registry) attempt(ctx context.Context, op operation, bodyLimit int64, f
 			return op.failed(err, lastErr, n)
 		}
 	}
+}
+
+// asking adds the wait a registry asked for to its error.
+func asking(err error, wait time.Duration) error {
+	var answer *RegistryError
+	if errors.As(err, &answer) {
+		answer.RetryAfter = wait
+	}
+	return err
 }
 
 // endsWithin: waiting would only turn the registry's answer into "too late".

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"syscall"
 
+	"github.com/bpfimg/bpfimg/image/hosts"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -19,8 +20,14 @@ import (
 
 // sessionKey: tokens are made for one repository and for reading or writing.
 type sessionKey struct {
-	repository string
-	write      bool
+	place         hosts.Place
+	write, mirror bool
+}
+
+// transportKey: mirrors get less time to answer.
+type transportKey struct {
+	host   hosts.Place
+	mirror bool
 }
 
 // sessionSlot makes concurrent users of a repository wait for one handshake.
@@ -35,12 +42,14 @@ type session struct {
 	repo      name.Repository
 	transport http.RoundTripper
 	client    *http.Client
+	// mirror: another place can be asked too.
+	mirror bool
 }
 
-// session returns the session with ref's repository. A failed handshake is not
+// session returns the session with one place. A failed handshake is not
 // remembered.
-func (r *Registry) session(ctx context.Context, ref Reference, write bool) (*session, error) {
-	slot := r.slot(sessionKey{ref.Name(), write})
+func (r *Registry) session(ctx context.Context, key sessionKey) (*session, error) {
+	slot := r.slot(key)
 	select {
 	case slot.busy <- struct{}{}:
 		defer func() { <-slot.busy }()
@@ -48,7 +57,7 @@ func (r *Registry) session(ctx context.Context, ref Reference, write bool) (*ses
 		return nil, ctx.Err()
 	}
 	if slot.done == nil {
-		s, err := r.handshake(ctx, ref, write)
+		s, err := r.handshake(ctx, key)
 		if err != nil {
 			return nil, &handshakeError{err}
 		}
@@ -74,29 +83,82 @@ func (r *Registry) slot(key sessionKey) *sessionSlot {
 // it and an https attempt would cost each command a connection; only one that
 // does not understand http is asked again with https. Everywhere else https
 // comes first and http only with permission.
-func (r *Registry) handshake(ctx context.Context, ref Reference, write bool) (*session, error) {
+func (r *Registry) handshake(ctx context.Context, key sessionKey) (*session, error) {
+	c := connector{agent: r.userAgent, plain: key.place.PlainHTTP() || r.plainHTTP && !key.mirror}
 	var options []name.Option
-	if r.plainHTTP {
+	if c.plain {
 		options = append(options, name.Insecure)
 	}
-	registry, err := name.NewRegistry(ref.registry, options...)
+	registry, err := name.NewRegistry(key.place.Registry, options...)
 	if err != nil {
-		return nil, fmt.Errorf("registry %q: %w", ref.registry, err)
+		return nil, fmt.Errorf("registry %q: %w", key.place.Registry, err)
 	}
-	repo := registry.Repo(ref.repository)
-	auth, err := authn.Resolve(ctx, r.keychain, repo)
+	repo := registry.Repo(key.place.Repository)
+	if c.auth, err = authn.Resolve(ctx, r.keychain, repo); err != nil {
+		return nil, fmt.Errorf("reading the credentials for registry %s: %w", key.place.Registry, err)
+	}
+	if c.transport, err = r.transportOf(key); err != nil {
+		return nil, err
+	}
+	c.scopes = []string{repo.Scope(transport.PullScope)}
+	if key.write {
+		c.scopes = []string{repo.Scope(transport.PushScope)}
+	}
+	s, err := c.connect(ctx, repo)
 	if err != nil {
-		return nil, fmt.Errorf("reading the credentials for registry %s: %w", ref.registry, err)
+		return nil, err
 	}
-	if !isLoopback(hostname(ref.registry)) {
-		return r.connect(ctx, repo, auth, write, schemeHTTPS)
+	s.mirror = key.mirror
+	return s, nil
+}
+
+// transportOf is what carries the requests to a host and whatever it leads to.
+func (r *Registry) transportOf(key sessionKey) (http.RoundTripper, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := transportKey{key.place.Host(), key.mirror}
+	if t := r.transports[at]; t != nil {
+		return t, nil
 	}
-	s, err := r.connect(ctx, insecure(repo), auth, write, schemeHTTP)
+	base := r.transport
+	if plain, ok := base.(*http.Transport); ok && key.mirror {
+		quick := plain.Clone()
+		quick.ResponseHeaderTimeout = mirrorPatience
+		base = quick
+	}
+	t, err := key.place.Transport(base)
+	if err != nil {
+		return nil, err
+	}
+	r.transports[at] = t
+	return t, nil
+}
+
+// connector is all that a handshake needs besides the registry's name.
+type connector struct {
+	auth      authn.Authenticator
+	transport http.RoundTripper
+	agent     string
+	plain     bool
+	scopes    []string
+}
+
+// connect does the handshake over the schemes that are allowed.
+func (c connector) connect(ctx context.Context, repo name.Repository) (*session, error) {
+	if !isLoopback(hostname(repo.RegistryStr())) {
+		return c.try(ctx, repo, schemeHTTPS)
+	}
+	s, err := c.try(ctx, insecure(repo), schemeHTTP)
 	if err == nil || !mayWantTLS(ctx, err) {
 		return s, err
 	}
-	if s, tlsErr := r.connect(ctx, repo, auth, write, schemeHTTPS); tlsErr == nil {
+	s, tlsErr := c.try(ctx, repo, schemeHTTPS)
+	if tlsErr == nil {
 		return s, nil
+	}
+	var answer *transport.Error
+	if isCertificate(tlsErr) || errors.As(err, &answer) && !errors.Is(tlsErr, http.ErrSchemeMismatch) {
+		return nil, tlsErr // it does speak TLS
 	}
 	return nil, err
 }
@@ -120,13 +182,9 @@ func mayWantTLS(ctx context.Context, err error) bool {
 	return !errors.As(err, &answer) || answer.StatusCode == http.StatusBadRequest
 }
 
-func (r *Registry) connect(ctx context.Context, repo name.Repository, auth authn.Authenticator, write bool, allowed schemes) (*session, error) {
-	scope := transport.PullScope
-	if write {
-		scope = transport.PushScope
-	}
-	g := &guard{inner: r.transport, registry: repo.RegistryStr(), allowed: allowed, plain: r.plainHTTP}
-	t, err := transport.NewWithContext(ctx, repo.Registry, auth, transport.NewUserAgent(g, r.userAgent), []string{repo.Scope(scope)})
+func (c connector) try(ctx context.Context, repo name.Repository, allowed schemes) (*session, error) {
+	g := &guard{inner: c.transport, registry: repo.RegistryStr(), allowed: allowed, plain: c.plain}
+	t, err := transport.NewWithContext(ctx, repo.Registry, c.auth, transport.NewUserAgent(g, c.agent), c.scopes)
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +193,11 @@ func (r *Registry) connect(ctx context.Context, repo name.Repository, auth authn
 		transport: t,
 		client:    &http.Client{Transport: t, CheckRedirect: checkRedirect},
 	}, nil
+}
+
+// base is where every registry answers (OCI distribution spec, "API version check").
+func (s *session) base() *url.URL {
+	return &url.URL{Scheme: s.repo.Scheme(), Host: s.repo.RegistryStr(), Path: "/v2/"}
 }
 
 // path is below the repository: "manifests/v1".

@@ -26,7 +26,8 @@ const annotationSubject = "dev.bpfimg.referrer.subject"
 //
 //	oci-layout, index.json, blobs/sha256/<hex>   the OCI image layout
 //	.lock                                        held while index.json changes
-//	tmp/                                         files being written
+//	tmp/                                         files being written, and what
+//	                                             was downloaded and is not kept yet
 //
 // An image's entry in index.json carries its whole name in the annotation
 // org.opencontainers.image.ref.name ("localhost:5000/xdp-counter:v1", or with

@@ -6,6 +6,7 @@
 package image
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 )
@@ -54,13 +57,31 @@ func TestHelperProcess(t *testing.T) {
 			newImage(t, fmt.Sprint(number, i), nil).put(t, s, mustParse(t, fmt.Sprintf("localhost/p%d:v%d", number, i)))
 		}
 	case "kill": // dies at step number of storing an image
-		s.step = func(string) error {
-			if number--; number < 0 {
-				return syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			}
-			return nil
-		}
+		s.step = killAfter(number)
 		newImage(t, "new", nil).put(t, s, mustParse(t, "localhost/a:v1"))
+	case "killshare": // the same, of downloading and keeping it
+		s.step = killAfter(number)
+		ref := mustParse(t, "localhost/a:v1")
+		shared := s.Share(&oneImage{im: newImage(t, "new", nil)}, ShareOptions{})
+		if _, err := Copy(t.Context(), s, ref, shared, ref, CopyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	case "hold": // downloads for ever
+		src := &oneImage{im: newImage(t, "new", nil), before: func() error {
+			fmt.Println("downloading")
+			select {}
+		}}
+		_, _ = s.Share(src, ShareOptions{}).Blob(t.Context(), mustParse(t, "localhost/a:v1"), src.im.descs[1], MaxLayer) // is killed
+	}
+}
+
+// killAfter ends this process at a step of a write.
+func killAfter(number int) func(string) error {
+	return func(string) error {
+		if number--; number < 0 {
+			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		return nil
 	}
 }
 
@@ -93,12 +114,18 @@ func TestManyProcesses(t *testing.T) {
 // TestKilledAtEveryStep: whenever a writer dies, the store works, has the old or
 // the new image, and takes the new one afterwards.
 func TestKilledAtEveryStep(t *testing.T) {
+	for _, writer := range []string{"kill", "killshare"} {
+		t.Run(writer, func(t *testing.T) { killAtEveryStep(t, writer) })
+	}
+}
+
+func killAtEveryStep(t *testing.T, writer string) {
 	ref := mustParse(t, "localhost/a:v1")
 	before, after := newImage(t, "old", nil), newImage(t, "new", nil)
 	for step := 0; ; step++ {
 		s := newStore(t)
 		before.put(t, s, ref)
-		err := helper(t, "kill", s.dir, step).Run()
+		err := helper(t, writer, s.dir, step).Run()
 		m, readErr := s.Manifest(t.Context(), ref)
 		if readErr != nil {
 			t.Fatalf("step %d: %v", step, readErr)
@@ -110,6 +137,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 		got.check(t, s, ref)
 		after.put(t, s, ref)
 		after.check(t, s, ref)
+		if report, err := s.Check(t.Context()); err != nil || len(report.Problems) != 0 {
+			t.Errorf("step %d: %+v, %v", step, report.Problems, err)
+		}
 		if err == nil {
 			if got.manifest.Descriptor.Digest != after.manifest.Descriptor.Digest || step < 10 {
 				t.Errorf("the last of %d steps left %s", step, m.Descriptor.Digest)
@@ -121,6 +151,34 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Fatalf("step %d: the helper was not killed: %v", step, err)
 		}
 	}
+}
+
+// TestKilledWhileDownloading: the lock dies with its holder, and who waited for it
+// downloads instead.
+func TestKilledWhileDownloading(t *testing.T) {
+	s := newStore(t)
+	holder := helper(t, "hold", s.dir, 0)
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(line, err)
+	}
+	src := &oneImage{im: newImage(t, "new", nil)}
+	shared := &sharedSource{store: s, src: src, patience: time.Millisecond, waiting: func(Reference, digest.Digest) {
+		if err := holder.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	}}
+	data, err := shared.Blob(t.Context(), mustParse(t, "localhost/a:v1"), src.im.descs[1], MaxLayer)
+	if err != nil || string(data) != string(src.im.layer) {
+		t.Errorf("got %q, %v", data, err)
+	}
+	_ = holder.Wait() // killed on purpose
 }
 
 // TestFailureAtEveryStep: an error leaves no file behind and the store works.

@@ -19,10 +19,19 @@ const (
 	lockPollMax = 50 * time.Millisecond
 )
 
-// lockFile takes an exclusive lock on path, which it creates. It is held by the
+// lockFile takes an exclusive lock on path, see openLocked.
+func lockFile(ctx context.Context, path string) (unlock func() error, err error) {
+	f, err := openLocked(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return f.Close, nil
+}
+
+// openLocked takes an exclusive lock on path, which it creates. It is held by the
 // open file, so that it ends with the process, however that ends. It excludes
 // other goroutines too.
-func lockFile(ctx context.Context, path string) (unlock func() error, err error) {
+func openLocked(ctx context.Context, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
@@ -30,7 +39,7 @@ func lockFile(ctx context.Context, path string) (unlock func() error, err error)
 	for pause := lockPoll; ; pause = min(2*pause, lockPollMax) {
 		err := tryLock(f)
 		if err == nil {
-			return f.Close, nil
+			return f, nil
 		}
 		if !errors.Is(err, errLocked) {
 			return nil, errors.Join(err, f.Close())

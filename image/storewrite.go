@@ -29,7 +29,7 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("storing a blob of %s: %w", ref, err)
 	}
-	if s.freshen(desc) {
+	if s.freshen(desc) || s.adopt(desc) {
 		return nil
 	}
 	content, err := data(ctx)
@@ -41,6 +41,9 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 	}
 	if err := s.prepare(); err != nil {
 		return err
+	}
+	if s.adopt(desc) { // reading it may have been what brought it here
+		return nil
 	}
 	return s.writeFile(s.blobPath(desc.Digest), content, func(*os.File) error { return nil })
 }

@@ -20,11 +20,12 @@ func (f *fetch) contents(ctx context.Context, img *Image) error {
 	if err != nil {
 		return err
 	}
-	if err := checkLayers(manifest.Layers); err != nil {
+	if err := checkLayers(manifest); err != nil {
 		return err
 	}
 	layers := make([][]byte, len(manifest.Layers))
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(1 + maxLayers) // an artifact can have more
 	group.Go(func() (err error) {
 		img.Config, err = f.blob(ctx, "config", manifest.Config, image.MaxConfig)
 		return err
@@ -50,9 +51,22 @@ func (f *fetch) blob(ctx context.Context, what string, desc ocispec.Descriptor, 
 }
 
 // checkLayers refuses what would be too much before anything is fetched.
-func checkLayers(layers []ocispec.Descriptor) error {
-	if len(layers) == 0 || len(layers) > maxLayers {
-		return bad("it has %d layers, a bytecode image has 1 to %d", len(layers), maxLayers)
+func checkLayers(manifest ocispec.Manifest) error {
+	layers, most := manifest.Layers, maxLayers
+	if isArtifactConfig(manifest.Config) {
+		most = maxArtifactLayers
+	}
+	count := len(layers)
+	for _, l := range layers {
+		if isBTFLayer(l) {
+			count--
+		}
+	}
+	if count == 0 || count > most {
+		return bad("it has %d layers, a bytecode image has 1 to %d", count, most)
+	}
+	if len(layers) > maxArtifactLayers {
+		return bad("it has %d layers, with those of BTF at most %d are allowed", len(layers), maxArtifactLayers)
 	}
 	var total int64
 	for _, l := range layers {
@@ -70,13 +84,18 @@ func read(img *Image, manifest ocispec.Manifest, layers [][]byte) error {
 	if err != nil {
 		return err
 	}
-	img.Labels = config.labels
+	img.Labels, img.Annotations = config.labels, manifest.Annotations
 	recogniser, err := recognise(manifest, config, layers)
 	if err != nil {
 		return err
 	}
 	img.Format = recogniser.format
-	if img.Described, err = parseDescription(config.labels, recogniser.format); err != nil {
+	if recogniser.format == FormatArtifact {
+		img.Described, err = configDescription(img.Config)
+	} else {
+		img.Described, err = parseDescription(config.labels, recogniser.format)
+	}
+	if err != nil {
 		return err
 	}
 	c := contents{manifest, config, layers}
@@ -85,6 +104,10 @@ func read(img *Image, manifest ocispec.Manifest, layers [][]byte) error {
 		gadgetExtras(c, img)
 	case FormatBumblebee:
 		img.Notes = bumblebee.notes(c)
+	case FormatBpfimg, FormatArtifact:
+		if img.BTF, c, err = splitBTF(c, img.Format); err != nil {
+			return err
+		}
 	}
 	img.Objects, err = recogniser.objects(c)
 	return err

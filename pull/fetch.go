@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -41,7 +42,7 @@ func Fetch(ctx context.Context, src image.Source, ref image.Reference, opts Opti
 	if err != nil {
 		return nil, err
 	}
-	img := &Image{Reference: ref, Root: root}
+	img := &Image{Reference: ref, Root: root, asked: want}
 	if err := f.rest(ctx, img, want, opts); err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func (f *fetch) resolve(ctx context.Context) (image.Manifest, error) {
 
 // rest fills in img below its root. Signatures are looked for beside everything
 // else, from the moment a digest is known that they can be for.
-func (f *fetch) rest(ctx context.Context, img *Image, want platform, opts Options) error {
+func (f *fetch) rest(ctx context.Context, img *Image, want schemas.Platform, opts Options) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	timeout := opts.CandidateTimeout
 	if timeout <= 0 {

@@ -213,7 +213,7 @@ func TestCheckLayers(t *testing.T) {
 		for _, size := range row.sizes {
 			layers = append(layers, ocispec.Descriptor{Size: size})
 		}
-		if err := checkLayers(layers); !errors.Is(err, row.want) {
+		if err := checkLayers(ocispec.Manifest{Layers: layers}); !errors.Is(err, row.want) {
 			t.Errorf("%v: got %v, want %v", row.sizes, err, row.want)
 		}
 	}

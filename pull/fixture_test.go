@@ -200,7 +200,7 @@ type file struct {
 	pax     map[string]string
 }
 
-func archive(t *testing.T, files ...file) []byte {
+func archive(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)

@@ -25,6 +25,7 @@ type recogniser struct {
 // recognisers in the order they are asked: what says more about itself comes
 // first. A new format is a row here.
 var recognisers = []recogniser{
+	{FormatArtifact, isArtifact, artifactObjects},
 	{FormatBpfimg, isBpfimg, func(c contents) ([]Object, error) { return unpack(c, strictRules) }},
 	{FormatGadget, gadget.is, gadget.objects},
 	{FormatBumblebee, bumblebee.is, bumblebee.objects},

@@ -165,7 +165,7 @@ func FuzzIndex(f *testing.F) {
 		case err != nil:
 		case !isImage(chosen.MediaType):
 			t.Errorf("chose a %q", chosen.MediaType)
-		case p != nil && p.OS+p.Architecture != "" && newPlatform(p.OS, p.Architecture, p.Variant) != want:
+		case p != nil && p.OS+p.Architecture != "" && schemas.NewPlatform(p.OS, p.Architecture, p.Variant) != want:
 			t.Errorf("chose %+v for %s", p, want)
 		}
 	})

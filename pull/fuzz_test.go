@@ -75,12 +75,12 @@ func FuzzParseManifest(f *testing.F) {
 			t.Errorf("another kind of error: %v, %v", err, indexErr)
 		}
 		if err == nil {
-			if err := checkLayers(m.Layers); err == nil && m.Config.Digest.Validate() != nil {
+			if err := checkLayers(m); err == nil && m.Config.Digest.Validate() != nil {
 				t.Errorf("accepted config %q", m.Config.Digest)
 			}
 		}
 		if indexErr == nil {
-			if e, err := pick(entries, newPlatform("linux", "amd64", "")); err == nil && !isImage(e.MediaType) {
+			if e, err := pick(entries, schemas.NewPlatform("linux", "amd64", "")); err == nil && !isImage(e.MediaType) {
 				t.Errorf("chose %+v", e)
 			}
 		}

@@ -14,6 +14,7 @@ type Format string
 // The formats the reader knows.
 const (
 	FormatBpfimg    Format = "bpfimg"
+	FormatArtifact  Format = "bpfimg artifact"
 	FormatBpfman    Format = "bpfman"
 	FormatBpfmanOld Format = "bpfman (old labels)"
 	FormatELF       Format = "plain ELF layer"
@@ -33,10 +34,12 @@ type Image struct {
 	Root      image.Manifest
 	// Manifest is the image manifest of the chosen platform.
 	Manifest image.Manifest
-	// Config is the raw config blob, Labels its labels.
-	Config []byte
-	Labels map[string]string
-	Format Format
+	// Config is the raw config blob, Labels its labels, Annotations those of the
+	// manifest.
+	Config      []byte
+	Labels      map[string]string
+	Annotations map[string]string
+	Format      Format
 	// Notes say for people what of the image is not used, such as parts that
 	// only the tool that made it can run.
 	Notes []string
@@ -45,12 +48,18 @@ type Image struct {
 	GadgetBTF []byte
 	// Objects are the ELF files in load order.
 	Objects []Object
-	// Described is the Description from the labels: a claim, shown to people
-	// and used for attach defaults, never for a decision. Nil when absent.
+	// BTF are the types it brings for kernels without.
+	BTF []BTF
+	// Described is the Description from the labels or, of an artifact, the
+	// config: a claim, shown to people and used for attach defaults, never for a
+	// decision. Nil when absent.
 	Described *schemas.Description
 	// Candidates are possible signatures of Root and of Manifest, from
 	// referrers, fallback tag and legacy tag.
 	Candidates []Candidate
+
+	// asked is the platform that was asked for.
+	asked schemas.Platform
 }
 
 // Object is one ELF file of an image.

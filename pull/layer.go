@@ -71,6 +71,7 @@ func unpackLayer(found *files, mediaType string, data []byte, diffID digest.Dige
 	if err != nil {
 		return err
 	}
+	defer tarball.Close() // frees memory; reading to the end found every error
 	hash := digest.SHA256.Digester()
 	in := &budgetReader{r: io.TeeReader(tarball, hash.Hash()), left: left}
 	if err := found.readTar(in, left); err != nil {
@@ -90,16 +91,21 @@ func unpackLayer(found *files, mediaType string, data []byte, diffID digest.Dige
 
 // decompress reads in, which must be an [io.ByteReader] so that nothing is read
 // past the end of the compressed data.
-func decompress(mediaType string, in *bytes.Reader) (io.Reader, error) {
+func decompress(mediaType string, in *bytes.Reader) (io.ReadCloser, error) {
 	kind, ok := layerTypes[mediaType]
-	switch {
-	case !ok:
+	if !ok {
 		return nil, bad("%q is not the media type of a tar layer", clip(mediaType))
-	case kind == zstandard:
-		return nil, bad("it is compressed with zstd, which is not supported yet: build the image with gzip layers")
-	case kind == uncompressed:
-		return in, nil
 	}
+	return decompressors[kind](in)
+}
+
+var decompressors = map[compression]func(*bytes.Reader) (io.ReadCloser, error){
+	uncompressed: func(in *bytes.Reader) (io.ReadCloser, error) { return io.NopCloser(in), nil },
+	gzipped:      openGzip,
+	zstandard:    openZstd,
+}
+
+func openGzip(in *bytes.Reader) (io.ReadCloser, error) {
 	z, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, bad("it is not gzip: %w", err)

@@ -3,12 +3,19 @@
 
 package pull
 
-import "github.com/bpfimg/bpfimg/image"
+import (
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
+)
 
 // Limits on one image, all far above what an honest one needs.
 const (
 	// maxLayers bounds the layers of an image: bpfimg and bpfman write one.
 	maxLayers = 16
+	// maxArtifactLayers bounds the layers of an artifact, one an object
+	// (build.MaxArtifactObjects), and layers with those of BTF, in either form
+	// (build.MaxLayers). It is as many as image.Copy takes.
+	maxArtifactLayers = 64
 	// maxCompressed bounds all layers together as they are fetched, in bytes.
 	maxCompressed = image.MaxLayer
 	// maxUnpacked bounds all layers together as they are unpacked, in bytes.
@@ -21,9 +28,11 @@ const (
 	// maxIndexEntries bounds an index. Real ones have one entry a platform and
 	// one attestation each.
 	maxIndexEntries = 1024
-	// maxDescription bounds the Description label in bytes: two thousand
-	// programs of 500 bytes.
-	maxDescription = 1 << 20
+	// maxDescription bounds the Description in bytes.
+	maxDescription = schemas.MaxDescription
+	// maxWindow bounds the window of a zstd frame in bytes, and so the memory to
+	// unpack it: what every decoder should support (RFC 8878, 3.1.1.1.2).
+	maxWindow = 8 << 20
 	// maxNesting bounds how deep JSON documents nest.
 	maxNesting = 64
 )

@@ -7,69 +7,26 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"strings"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// platform is os/arch[/variant] in its usual spelling: two that mean the same
-// compare equal.
-type platform struct {
-	os, arch, variant string
-}
-
-// String leaves out a variant that goes without saying.
-func (p platform) String() string {
-	s := p.os + "/" + p.arch
-	if p.variant != "" && p.variant != usualVariant[p.arch] {
-		s += "/" + p.variant
-	}
-	return s
-}
-
-// usualVariant is what an architecture alone means; usualArch are other names
-// people give one (containerd's platforms package, database.go).
-var (
-	usualVariant = map[string]string{"amd64": "v1", "arm64": "v8", "arm": "v7"}
-	usualArch    = map[string]string{"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
-)
-
-func newPlatform(os, arch, variant string) platform {
-	p := platform{os: strings.ToLower(os), arch: strings.ToLower(arch), variant: strings.ToLower(variant)}
-	if usual, ok := usualArch[p.arch]; ok {
-		p.arch = usual
-	}
-	if p.variant != "" && p.variant[0] >= '0' && p.variant[0] <= '9' {
-		p.variant = "v" + p.variant
-	}
-	if p.variant == "" {
-		p.variant = usualVariant[p.arch]
-	}
-	return p
-}
-
 // parsePlatform reads what a person asks for; "" is this machine, whose BPF
 // programs run on Linux.
-func parsePlatform(s string) (platform, error) {
+func parsePlatform(s string) (schemas.Platform, error) {
 	if s == "" {
-		return newPlatform("linux", runtime.GOARCH, ""), nil
+		return schemas.NewPlatform("linux", runtime.GOARCH, ""), nil
 	}
-	parts := strings.Split(s, "/")
-	if len(parts) == 2 {
-		parts = append(parts, "")
-	}
-	if len(parts) != 3 || parts[0] == "" || parts[1] == "" {
-		return platform{}, fmt.Errorf("platform %q: want os/arch[/variant], such as linux/arm64", s)
-	}
-	return newPlatform(parts[0], parts[1], parts[2]), nil
+	return schemas.ParsePlatform(s)
 }
 
 // choose returns the manifest of the platform: fetched, if root is an index, and
 // otherwise root itself, whatever platform its config names. Bytecode rarely
 // depends on one, and where it does (byte order, argument registers) loading it
 // says so.
-func (f *fetch) choose(ctx context.Context, root image.Manifest, want platform) (image.Manifest, error) {
+func (f *fetch) choose(ctx context.Context, root image.Manifest, want schemas.Platform) (image.Manifest, error) {
 	if !isIndex(root.Descriptor.MediaType) {
 		return root, nil
 	}
@@ -97,7 +54,7 @@ func (f *fetch) choose(ctx context.Context, root image.Manifest, want platform) 
 
 // pick returns the first entry for the platform, or the only entry that names
 // none. Entries for unknown/unknown are attestations that docker's builder adds.
-func pick(entries []ocispec.Descriptor, want platform) (ocispec.Descriptor, error) {
+func pick(entries []ocispec.Descriptor, want schemas.Platform) (ocispec.Descriptor, error) {
 	var have []string
 	var unnamed []ocispec.Descriptor
 	for _, e := range entries {
@@ -107,8 +64,8 @@ func pick(entries []ocispec.Descriptor, want platform) (ocispec.Descriptor, erro
 			}
 			continue
 		}
-		p := newPlatform(e.Platform.OS, e.Platform.Architecture, e.Platform.Variant)
-		if p.os == "unknown" || p.arch == "unknown" {
+		p := schemas.NewPlatform(e.Platform.OS, e.Platform.Architecture, e.Platform.Variant)
+		if p.OS == "unknown" || p.Arch == "unknown" {
 			continue
 		}
 		if p != want {
@@ -123,7 +80,7 @@ func pick(entries []ocispec.Descriptor, want platform) (ocispec.Descriptor, erro
 	return ocispec.Descriptor{}, &PlatformError{Want: want.String(), Have: have}
 }
 
-func checkEntry(e ocispec.Descriptor, want platform) error {
+func checkEntry(e ocispec.Descriptor, want schemas.Platform) error {
 	switch {
 	case isIndex(e.MediaType):
 		return bad("the entry for %s is another index; an index of indexes is not supported", want)

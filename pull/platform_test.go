@@ -101,7 +101,7 @@ func TestParsePlatform(t *testing.T) {
 			t.Errorf("%q: got %v", s, p)
 		}
 	}
-	if p, err := parsePlatform(""); err != nil || p.os != "linux" || p.arch != runtime.GOARCH {
+	if p, err := parsePlatform(""); err != nil || p.OS != "linux" || p.Arch != runtime.GOARCH {
 		t.Errorf("default: %v (%v)", p, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
 // TestLimitsInTheSpecification: docs/spec.md says what the code does.
@@ -30,6 +31,10 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"objects in a Description", maxEntries},
 		{"depth of nested JSON", maxNesting},
 		{"layers (other formats)", maxLayers},
+		{"window of a zstd frame, bytes", maxWindow},
+		{"layers, those with BTF included", maxArtifactLayers},
+		{"BTF of one layer, bytes", schemas.MaxBTF},
+		{"kernels of all BTF layers", schemas.MaxBTFKernels},
 		{"all layers as fetched, bytes", maxCompressed},
 		{"all layers unpacked, bytes", maxUnpacked},
 		{"entries of all layers", maxEntries},

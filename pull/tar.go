@@ -24,6 +24,8 @@ type rules struct {
 	// pax allows extended headers: times and owners, as container builders
 	// write them.
 	pax bool
+	// suffix ends the names of the files to take; default: that of objects.
+	suffix string
 	// only is the one file to take, whatever its ending; "" takes all objects.
 	only string
 }
@@ -177,7 +179,11 @@ func (f *files) wanted(name string) bool {
 	if f.rules.only != "" {
 		return name == f.rules.only
 	}
-	return !strings.Contains(name, "/") && strings.HasSuffix(name, objectSuffix)
+	suffix := f.rules.suffix
+	if suffix == "" {
+		suffix = objectSuffix
+	}
+	return !strings.Contains(name, "/") && strings.HasSuffix(name, suffix)
 }
 
 // objects returns what was taken, in the archive's order, which is load order.

@@ -3,6 +3,11 @@
 
 package schemas
 
+import (
+	"encoding/json"
+	"slices"
+)
+
 // DescriptionVersion is the version of the [Description] this package writes.
 const DescriptionVersion = 1
 
@@ -40,11 +45,16 @@ type Object struct {
 	CORE bool `json:"core"`
 	// Compiler is the producer string the compiler left, if any.
 	Compiler string `json:"compiler,omitempty"`
+	// MinKernel is the oldest upstream release of Linux with all that the maps
+	// need, and all programs but those whose section begins with a question mark,
+	// which are not loaded by default: "5.17". Empty when nothing is known.
+	// [Program.MinKernel] says what it means.
+	MinKernel string `json:"minKernel,omitempty"`
 	// Programs and Maps sorted by name.
 	Programs []Program `json:"programs"`
 	Maps     []Map     `json:"maps"`
-	// Variables are the global variables of .data, .bss and .rodata, sorted by
-	// name.
+	// Variables are the global variables of .data, .bss and .rodata, and those
+	// that the kernel is to provide (extern), sorted by name.
 	Variables []Variable `json:"variables,omitempty"`
 }
 
@@ -79,6 +89,44 @@ type Program struct {
 	Kfuncs  []string `json:"kfuncs,omitempty"`
 	// Sleepable says whether the program may sleep (".s" sections).
 	Sleepable bool `json:"sleepable,omitempty"`
+	// MinKernel is the highest release among Features. It is an estimate from
+	// what the code mentions: distributions carry features back to older kernels,
+	// [Program.Adaptive] code may run on older ones, and what is not in the table
+	// of features may need a newer one.
+	MinKernel string `json:"minKernel,omitempty"`
+	// Features are what the program and the maps it uses need of the kernel, each
+	// with the first upstream release of Linux that has it: "bpf_loop" (helpers
+	// and kfuncs by their name), "map type ringbuf", "bounded loops", ….
+	Features map[string]string `json:"features,omitempty"`
+	// Adaptive says that the code asks what the kernel has (CO-RE checks of
+	// existence, kernel configuration, weak kernel symbols), so that it may do
+	// without some of Features, and run on kernels before MinKernel.
+	Adaptive bool `json:"adaptive,omitempty"`
+	// TailCalls are the maps it tail-calls through, sorted by map and index.
+	TailCalls []TailCall `json:"tailCalls,omitempty"`
+	// Variables are the names of the global variables it reads or writes, sorted.
+	Variables []string `json:"variables,omitempty"`
+}
+
+// NewestFeatures are those of Features that MinKernel is about, sorted.
+func (p Program) NewestFeatures() []string {
+	var out []string
+	for name, since := range p.Features {
+		if since == p.MinKernel {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TailCall is a jump of a [Program] into another one.
+type TailCall struct {
+	// Map is the name of the map of type prog_array that holds the other program.
+	Map string `json:"map"`
+	// Index in the map, nil when it is not a constant. [Map.Values] says which
+	// program is there in the beginning.
+	Index *uint32 `json:"index,omitempty"`
 }
 
 // Map is one map definition of an [Object]. Compiler-made data maps (.rodata,
@@ -99,6 +147,18 @@ type Map struct {
 	Flags uint32 `json:"flags,omitempty"`
 	// Pinning is "" or "by_name".
 	Pinning string `json:"pinning,omitempty"`
+	// Inner is the definition of the maps that this map of maps holds.
+	Inner *Map `json:"inner,omitempty"`
+	// Values are what a map of programs or maps holds in the beginning: the name
+	// of a program or map by its index in decimal.
+	Values map[string]string `json:"values,omitempty"`
+	// Memory is what the map takes of the kernel's memory when it is full, in
+	// bytes, and MemoryPerCPU what it takes besides for each possible CPU:
+	// estimates for 64-bit kernels with pages of 4 KiB. 0 where it depends on more
+	// than the definition says. What entries refer to (inner maps, sockets) is
+	// not counted.
+	Memory       uint64 `json:"memory,omitempty"`
+	MemoryPerCPU uint64 `json:"memoryPerCPU,omitempty"`
 }
 
 // Variable is one global variable.
@@ -110,4 +170,16 @@ type Variable struct {
 	Size uint32 `json:"size"`
 	// Constant says whether it lives in .rodata: settable only before load.
 	Constant bool `json:"constant,omitempty"`
+	// Default is the value it has in the object: a number, bool, string, array or
+	// object as its type says (an enumerator and an address are strings), or a
+	// string of hexadecimal digits ("0x0a00") where the type does not fit. It is
+	// absent when all its bytes are 0, when there are too many of them, and for
+	// variables that the kernel provides.
+	Default json.RawMessage `json:"default,omitempty"`
+	// Extern is where the loader takes the value from: "kconfig" for the
+	// configuration of the kernel, "ksym" for the address of a kernel symbol; ""
+	// for a variable of the object.
+	Extern string `json:"extern,omitempty"`
+	// Weak says of an extern one that the object does without it.
+	Weak bool `json:"weak,omitempty"`
 }

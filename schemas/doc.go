@@ -8,5 +8,5 @@
 //
 // Doors: [Description] (what an image contains), [BuildFile] (bpfimg.yaml),
 // [Instance] (what runs on a node and where it came from), [Policy] (whom a
-// node trusts), [JSONSchema] (the same, for other languages).
+// node trusts), [Settings] (config.yaml), [JSONSchema] (the same, for other languages).
 package schemas

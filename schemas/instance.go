@@ -23,6 +23,10 @@ type Instance struct {
 	// loaded.
 	Reference string `json:"reference"`
 	Digest    string `json:"digest"`
+	// IndexDigest is that of the index the image was chosen from, Version what the
+	// image says of itself; both may be empty. An update refuses a lower version.
+	IndexDigest string `json:"indexDigest,omitempty"`
+	Version     string `json:"version,omitempty"`
 	// Signers says who was proven to have signed Digest; empty only when
 	// verification was skipped on purpose (Unverified).
 	Signers    []Signer `json:"signers,omitempty"`

@@ -18,14 +18,15 @@ import (
 var documents embed.FS
 
 // jsonSchemaNames in the order people meet the documents.
-var jsonSchemaNames = []string{"description", "config", "policy", "instance", "buildfile"}
+var jsonSchemaNames = []string{"description", "config", "policy", "instance", "buildfile", "settings"}
 
 // ErrNoSchema is wrapped by the error of [JSONSchema] for another name.
 var ErrNoSchema = errors.New("no such schema")
 
 // JSONSchemaNames lists what [JSONSchema] knows: "description" ([Description]),
 // "config" (the OCI image config that `bpfimg build` writes), "policy"
-// ([Policy]), "instance" ([Instance]) and "buildfile" ([BuildFile]).
+// ([Policy]), "instance" ([Instance]), "buildfile" ([BuildFile]) and "settings"
+// ([Settings]).
 func JSONSchemaNames() []string { return slices.Clone(jsonSchemaNames) }
 
 // JSONSchema returns the JSON Schema (draft 2020-12) of the document name, which

@@ -8,7 +8,17 @@ const (
 	// ArtifactType is the artifactType of every bpfimg image manifest, so that
 	// artifact-aware tools can list bytecode by kind.
 	ArtifactType = "application/vnd.bpfimg.bytecode.v1"
+	// MediaTypeDescription is the config of the artifact form: a [Description]
+	// as compact JSON. It marks the form.
+	MediaTypeDescription = "application/vnd.bpfimg.description.v1+json"
+	// MediaTypeObject is a layer of the artifact form: one ELF file as it is. Its
+	// file name is the layer's org.opencontainers.image.title annotation.
+	MediaTypeObject = "application/vnd.bpfimg.object.v1"
 )
+
+// MaxDescription is the largest [Description] readers take, as JSON in bytes: two
+// thousand programs of 500 bytes.
+const MaxDescription = 1 << 20
 
 // Media types of Sigstore and cosign content.
 const (
@@ -54,10 +64,17 @@ const (
 
 // bpfimg's own keys, used as config labels and manifest annotations alike.
 const (
-	// LabelDescription is the whole [Description] as compact JSON.
+	// LabelDescription is the whole [Description] as compact JSON. In the artifact
+	// form the config is the Description, and no label or annotation repeats it.
 	LabelDescription = "dev.bpfimg.description"
 	// LabelHooks is a JSON object: program name → [ProgramHook].
 	LabelHooks = "dev.bpfimg.programs"
+	// LabelCompiler is what the compiler says it is, when bpfimg compiled the
+	// objects from their sources.
+	LabelCompiler = "dev.bpfimg.compiler"
+	// AnnotationPlatform is "os/arch[/variant]", on the manifest of the artifact
+	// form only: an image has the same in its config.
+	AnnotationPlatform = "dev.bpfimg.platform"
 )
 
 // ProgramHook is what [LabelHooks] says of one program.

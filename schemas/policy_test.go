@@ -6,9 +6,12 @@ package schemas_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/verify"
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -38,7 +41,8 @@ func TestPolicies(t *testing.T) {
 		name, policy string
 		want         bool
 	}{
-		{"the one in docs/trust.md", documented(t), true},
+		{"the one in docs/trust.md", documented(t, "trust"), true},
+		{"the one in docs/policy.md", documented(t, "policy"), true},
 		{"nobody", "version: 1\nrules: []\n", true},
 		{"several", "version: 1\nrules:\n- {repository: reg.io/a/*, keys: [a.pub, b.pub]}\n- {repository: reg.io/b, keys: [b.pub]}\n", true},
 		{"JSON", `{"version": 1, "rules": [{"repository": "reg.io/a", "keys": ["a.pub"]}]}`, true},
@@ -68,6 +72,10 @@ func TestPolicies(t *testing.T) {
 		{"deny what is no digest", "version: 1\ndeny: {digests: [v1]}\nrules: []\n", false},
 		{"limits", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], minimumVersion: 1.4.0, allow: {types: [xdp], hooks: ['tc:eth*'], sleepable: false, mapMemory: 64Mi, licenses: gpl}, forbid: {helpers: [bpf_probe_write_user], kfuncs: ['*']}}]\n", true},
 		{"unknown limit", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], allow: {type: [xdp]}}]\n", false},
+		{"no types allowed", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], allow: {types: []}}]\n", false},
+		{"no hooks allowed", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], allow: {hooks: []}}]\n", false},
+		{"another unit", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], allow: {mapMemory: 64MB}}]\n", false},
+		{"another license", "version: 1\nrules: [{repository: reg.io/a, keys: [a.pub], allow: {licenses: mit}}]\n", false},
 		{"rules by name", "version: 1\nrules: {reg.io/a: [a.pub]}\n", false},
 		{"a number as key", "version: 1\nrules: [{repository: reg.io/a, keys: [[a.pub]]}]\n", false},
 	} {
@@ -111,16 +119,46 @@ func trustedRoot(t *testing.T) []byte {
 }
 
 // documented is the policy that people copy.
-func documented(t *testing.T) string {
+func documented(t *testing.T, page string) string {
 	t.Helper()
-	doc, err := os.ReadFile("../docs/trust.md")
+	doc, err := os.ReadFile("../docs/" + page + ".md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
 	policy, _, ok := strings.Cut(rest, "```\n")
 	if !ok {
-		t.Fatal("docs/trust.md shows no policy")
+		t.Fatalf("docs/%s.md shows no policy", page)
 	}
 	return policy
+}
+
+// TestEveryPolicyKeyIsDocumented keeps docs/policy.md complete.
+func TestEveryPolicyKeyIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[reflect.Type]bool{}
+	var walk func(of reflect.Type)
+	walk = func(of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || seen[of] {
+			return
+		}
+		seen[of] = true
+		for i := range of.NumField() {
+			key := of.Field(i).Tag.Get("yaml")
+			if key != "" && !regexp.MustCompile("`([a-z]+\\.)?"+key+"[`.]").Match(doc) {
+				t.Errorf("docs/policy.md says nothing of %s of %s", key, of.Name())
+			}
+			walk(of.Field(i).Type)
+		}
+	}
+	walk(reflect.TypeFor[schemas.Policy]())
+	if len(seen) < 8 {
+		t.Errorf("only %d types were looked at", len(seen))
+	}
 }

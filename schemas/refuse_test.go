@@ -39,6 +39,19 @@ func TestSchemasRefuse(t *testing.T) {
 		{"buildfile", `{"a":"b"}`, `{"io.ebpf.programs":"{}"}`},
 		{"buildfile", `{"attach":"xdp"}`, `{}`},
 		{"buildfile", `{"attach":"xdp"}`, `{"attach":"xdp","target":"eth0"}`},
+		{"buildfile", `"cpu":"v3"`, `"cpu":"probe"`},
+		{"buildfile", `"cpu":"v3"`, `"mcpu":"v3"`},
+		{"buildfile", `"-Wextra"`, `"-fplugin=x"`},
+		{"buildfile", `"A=1"`, `"A B"`},
+		{"buildfile", `"a.c"`, `"a.o"`},
+		{"settings", `"prefix":"a.example/b",`, ``},
+		{"settings", `"prefix":"a.example/b"`, `"prefix":"https://a.example"`},
+		{"settings", `"prefix":"a.example/b"`, `"prefix":"a.example/b","bloked":true`},
+		{"settings", `"location":"m.example:5000"`, `"location":""`},
+		{"settings", `"key":"k.pem",`, ``},
+		{"settings", `"ca":"ca.pem",`, ``},
+		{"settings", `"proxy":""`, `"proxy":"ftp://p"`},
+		{"settings", `"digests-only":true`, `"digests-only":"yes"`},
 		{"instance", `"state":"updating"`, `"state":"sleeping"`},
 		{"instance", `"ifindex":4294967295`, `"ifindex":4294967296`},
 		{"instance", `"asked":true`, `"asked":true,"unasked":true`},
@@ -73,10 +86,13 @@ func rightDocuments(t *testing.T) map[string]string {
 		"description": `{"schemaVersion":1,"objects":[{"file":"a.o","digest":"` + someDigest + `","size":1,"endianness":"little","btf":true,"core":false,` +
 			`"programs":[{"name":"p","type":"xdp","section":"xdp","instructions":2}],` +
 			`"maps":[{"name":"m","type":"hash","keySize":4,"valueSize":8,"maxEntries":1}]}]}`,
-		"policy":    `{"version":1,"rules":[{"repository":"r.example/a","keys":["k.pub"]}]}`,
-		"buildfile": `{"name":"n","labels":{"a":"b"},"programs":{"p":{"attach":"xdp"}}}`,
-		"instance":  string(marshal(t, fullInstance())),
-		"config":    exampleConfig(t),
+		"policy": `{"version":1,"rules":[{"repository":"r.example/a","keys":["k.pub"]}]}`,
+		"buildfile": `{"name":"n","labels":{"a":"b"},"programs":{"p":{"attach":"xdp"}},` +
+			`"compile":{"sources":["a.c"],"defines":["A=1"],"cpu":"v3","flags":["-Wextra"]}}`,
+		"settings": `{"registries":[{"prefix":"a.example/b","ca":"ca.pem","ca-only":true,"cert":"c.pem","key":"k.pem","proxy":"",` +
+			`"mirrors":[{"location":"m.example:5000","digests-only":true}]},{"prefix":"*.b.example","blocked":true}]}`,
+		"instance": string(marshal(t, fullInstance())),
+		"config":   exampleConfig(t),
 	}
 }
 

@@ -6,19 +6,14 @@ package sign
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/bpfimg/bpfimg/schemas"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/secure-systems-lab/go-securesystemslib/dsse"
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -30,32 +25,23 @@ const (
 	contentDSSE         = "dsse-envelope"
 )
 
-// Types of an in-toto statement and of its DSSE payload (in-toto/attestation,
-// spec/v1/statement.md and envelope.md).
-const (
-	statementType   = "https://in-toto.io/Statement/v1"
-	payloadTypeJSON = "application/vnd.in-toto+json"
-)
+// maxBundle bounds a bundle in bytes: what readers here take.
+const maxBundle = 1 << 20
 
-// statement is the in-toto statement of an image signature, as cosign 3 fills
-// it (cmd/cosign/cli/sign/sign.go, signDigestBundle): one subject without a
-// name, annotations there, and an empty predicate.
-type statement struct {
-	Type          string    `json:"_type"`
-	Subject       []subject `json:"subject"`
-	PredicateType string    `json:"predicateType"`
-	Predicate     struct{}  `json:"predicate"`
+// signaturePredicate makes a statement an image signature, with the empty
+// predicate cosign 3 gives it.
+func signaturePredicate() Predicate {
+	return Predicate{Type: schemas.PredicateCosignSign, Body: json.RawMessage("{}")}
 }
 
-type subject struct {
-	Digest      map[string]string `json:"digest"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-}
-
-// writeBundle signs the subject and stores the bundle as its referrer.
-func (j *job) writeBundle(ctx context.Context) (ocispec.Descriptor, error) {
-	bundle, err := j.makeBundle(ctx)
+// writeBundle signs the predicate of the subject and stores the bundle as its
+// referrer.
+func (j *job) writeBundle(ctx context.Context, p Predicate) (ocispec.Descriptor, error) {
+	bundle, err := j.makeBundle(ctx, p)
 	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := j.unmoved(ctx); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	config, err := j.putBlob(ctx, ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
@@ -78,44 +64,34 @@ func (j *job) writeBundle(ctx context.Context) (ocispec.Descriptor, error) {
 		Subject:      &j.subject,
 		Annotations: map[string]string{
 			annotationContent:         contentDSSE,
-			annotationPredicate:       schemas.PredicateCosignSign,
+			annotationPredicate:       p.Type,
 			ocispec.AnnotationCreated: created.UTC().Format(time.RFC3339),
 		},
 	})
 }
 
-// makeBundle returns the Sigstore bundle v0.3 of a signature of the subject.
-func (j *job) makeBundle(ctx context.Context) ([]byte, error) {
-	payload, err := json.Marshal(statement{
-		Type:          statementType,
-		PredicateType: schemas.PredicateCosignSign,
-		Subject: []subject{{
-			Digest:      map[string]string{j.subject.Digest.Algorithm().String(): j.subject.Digest.Encoded()},
-			Annotations: j.opts.Annotations,
-		}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encoding the statement: %w", err)
-	}
-	sig, err := j.sign(ctx, dsse.PAE(payloadTypeJSON, payload))
+// makeBundle returns the Sigstore bundle v0.3 of a statement about the subject,
+// with what the services add: certificate, log entries, timestamps.
+func (j *job) makeBundle(ctx context.Context, p Predicate) ([]byte, error) {
+	payload, err := newStatement(j.subject.Digest, p, j.opts.Annotations)
 	if err != nil {
 		return nil, err
 	}
-	hint, err := j.keyHint()
+	opts, err := j.opts.Services.bundleOptions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	data, err := protojson.Marshal(&protobundle.Bundle{
-		MediaType: schemas.MediaTypeBundle,
-		VerificationMaterial: &protobundle.VerificationMaterial{
-			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{Hint: hint}},
-		},
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload:     payload,
-			PayloadType: payloadTypeJSON,
-			Signatures:  []*protodsse.Signature{{Sig: sig}},
-		}},
-	})
+	if opts.TrustedRoot, err = j.trusted(); err != nil {
+		return nil, err
+	}
+	made, err := sigsign.Bundle(&sigsign.DSSEData{Data: payload, PayloadType: payloadTypeJSON}, keypair{j}, opts)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.Join(ctx.Err(), err)
+		}
+		return nil, fmt.Errorf("making the bundle: %w", err)
+	}
+	data, err := protojson.Marshal(made)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the bundle: %w", err)
 	}
@@ -124,16 +100,8 @@ func (j *job) makeBundle(ctx context.Context) ([]byte, error) {
 	if err := json.Compact(&compact, data); err != nil {
 		return nil, fmt.Errorf("encoding the bundle: %w", err)
 	}
-	return compact.Bytes(), nil
-}
-
-// keyHint is how cosign names a key in a bundle: base64 of the SHA-256 of the
-// public key in PKIX DER form (sigstore/cosign, internal/key).
-func (j *job) keyHint() (string, error) {
-	der, err := x509.MarshalPKIXPublicKey(j.public)
-	if err != nil {
-		return "", fmt.Errorf("encoding the public key: %w", err)
+	if compact.Len() > maxBundle {
+		return nil, fmt.Errorf("the bundle is %d bytes, over the %d that readers take: shorten the predicate", compact.Len(), maxBundle)
 	}
-	sum := sha256.Sum256(der)
-	return base64.StdEncoding.EncodeToString(sum[:]), nil
+	return compact.Bytes(), nil
 }

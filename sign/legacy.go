@@ -44,6 +44,9 @@ func (j *job) writeLegacy(ctx context.Context) (ocispec.Descriptor, error) {
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	if err := j.unmoved(ctx); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	layer, err := j.putBlob(ctx, schemas.MediaTypeSimpleSigning, message)
 	if err != nil {
 		return ocispec.Descriptor{}, err

@@ -9,6 +9,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,16 +27,22 @@ type Repository interface {
 	image.Sink
 }
 
-// Options of [Sign].
+// Options of [Sign] and [Attest].
 type Options struct {
 	// Legacy writes what cosign 2 wrote, appended to the tag sha256-<hex>.sig,
-	// instead of a bundle.
+	// instead of a bundle. It holds no certificate: signatures with services are
+	// bundles.
 	Legacy bool
+	// Recursive signs every image of an index too, and the index last.
+	Recursive bool
 	// Annotations go into the signed content.
 	Annotations map[string]string
 	// Created is the creation time noted beside a bundle; default: now. It is
 	// not part of what is signed.
 	Created time.Time
+	// Services are asked for certificates, log entries and timestamps; default:
+	// none.
+	Services Services
 }
 
 // Result says what was signed and where the signature is.
@@ -43,45 +50,107 @@ type Result struct {
 	// Subject is the image manifest that was signed, Signature the manifest that
 	// holds the signature.
 	Subject, Signature ocispec.Descriptor
+	// Images are those of the index that were signed with it, in its order.
+	Images []Result
 }
 
-// Sign resolves ref once and signs that digest, never a tag. Signing again with
+// ErrMoved: the tag names another image than the one that was resolved.
+// Nothing was written.
+var ErrMoved = errors.New("the tag moved while the image was being signed")
+
+// Sign resolves ref once and signs that digest, never a tag: the signature is
+// written only when the tag still names it then ([ErrMoved]). Signing again with
 // the same key is not an error: a legacy signature that is there already is
 // kept, a bundle is added to those there are.
 func Sign(ctx context.Context, repo Repository, ref image.Reference, signer signature.SignerVerifier, opts Options) (Result, error) {
-	m, err := repo.Manifest(ctx, ref)
-	if err != nil {
-		return Result{}, fmt.Errorf("resolving the digest: %w", err)
-	}
-	d := m.Descriptor.Digest
-	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
-		return Result{}, fmt.Errorf("digest %q: only sha256 digests can be signed", d)
-	}
-	job := &job{repo: repo, ref: ref.WithDigest(d.String()), signer: signer, opts: opts, subject: ocispec.Descriptor{
-		MediaType: m.Descriptor.MediaType, Digest: d, Size: m.Descriptor.Size,
-	}}
-	if job.public, err = signer.PublicKey(); err != nil {
-		return Result{}, fmt.Errorf("reading the public key of the private key: %w", err)
-	}
-	write := job.writeBundle
-	if opts.Legacy {
-		write = job.writeLegacy
-	}
-	sig, err := write(ctx)
+	j, err := newJob(ctx, repo, ref, signer, opts)
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Subject: job.subject, Signature: sig}, nil
+	write := func(ctx context.Context, j *job) (ocispec.Descriptor, error) {
+		return j.writeBundle(ctx, signaturePredicate())
+	}
+	if opts.Legacy {
+		if s := opts.Services; s.Keyless() || len(s.Logs)+len(s.Timestamps) > 0 {
+			return Result{}, fmt.Errorf("%w: legacy signatures hold no certificate, log entry or timestamp here: make a bundle", ErrServices)
+		}
+		write = func(ctx context.Context, j *job) (ocispec.Descriptor, error) { return j.writeLegacy(ctx) }
+	}
+	if opts.Recursive {
+		return j.signAll(ctx, write)
+	}
+	sig, err := write(ctx, j)
+	return Result{Subject: j.subject, Signature: sig}, err
 }
 
-// job is one call of [Sign] after the reference was resolved.
+// Attest resolves ref once, as [Sign] does, and attaches a signed statement that
+// says p of it, as a bundle.
+func Attest(ctx context.Context, repo Repository, ref image.Reference, signer signature.SignerVerifier, p Predicate, opts Options) (Result, error) {
+	j, err := newJob(ctx, repo, ref, signer, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	sig, err := j.writeBundle(ctx, p)
+	return Result{Subject: j.subject, Signature: sig}, err
+}
+
+// newJob resolves ref.
+func newJob(ctx context.Context, repo Repository, ref image.Reference, signer signature.SignerVerifier, opts Options) (*job, error) {
+	public, err := signer.PublicKey(options.WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key of the private key: %w", err)
+	}
+	m, err := repo.Manifest(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("resolving the digest: %w", err)
+	}
+	j := &job{repo: repo, named: ref, signer: signer, public: public, opts: opts}
+	return j.at(m)
+}
+
+// job is one signature after the reference was resolved.
 type job struct {
 	repo    Repository
+	named   image.Reference // as it was given
+	top     digest.Digest   // what named was when it was resolved
 	ref     image.Reference // the image, by digest
 	subject ocispec.Descriptor
+	content []byte // the manifest
 	signer  signature.SignerVerifier
 	public  crypto.PublicKey
 	opts    Options
+}
+
+// at is the same job for the manifest m.
+func (j *job) at(m image.Manifest) (*job, error) {
+	d := m.Descriptor.Digest
+	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+		return nil, fmt.Errorf("digest %q: only sha256 digests can be signed", d)
+	}
+	at := *j
+	if at.top == "" {
+		at.top = d
+	}
+	at.ref = j.named.WithDigest(d.String())
+	at.subject = ocispec.Descriptor{MediaType: m.Descriptor.MediaType, Digest: d, Size: m.Descriptor.Size}
+	at.content = m.Bytes
+	return &at, nil
+}
+
+// unmoved fails with [ErrMoved] when the tag that was resolved names another
+// image now: whoever typed it may have meant that one.
+func (j *job) unmoved(ctx context.Context) error {
+	if j.named.Digest() != "" {
+		return nil
+	}
+	m, err := j.repo.Manifest(ctx, j.named)
+	if err != nil {
+		return fmt.Errorf("resolving the digest again: %w", err)
+	}
+	if m.Descriptor.Digest != j.top {
+		return fmt.Errorf("%w: %s was %s and is %s now: look at it, and sign the digest that is meant", ErrMoved, j.named, j.top, m.Descriptor.Digest)
+	}
+	return nil
 }
 
 // hash makes ECDSA keys of any curve sign SHA-256, which is all that

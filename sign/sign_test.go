@@ -60,8 +60,8 @@ func TestBundleShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Subject.Digest != subject || repo.resolved["v1"] != 1 {
-		t.Errorf("signed %s after resolving %d times, want %s and once", result.Subject.Digest, repo.resolved["v1"], subject)
+	if result.Subject.Digest != subject || repo.resolved["v1"] != 2 {
+		t.Errorf("signed %s after resolving %d times, want %s, resolved once and looked at again", result.Subject.Digest, repo.resolved["v1"], subject)
 	}
 	stored := repo.manifests[result.Signature.Digest.String()]
 	var manifest ocispec.Manifest

@@ -4,6 +4,7 @@
 package testregistry
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -68,6 +69,35 @@ func Redirect(target string) Action {
 // Truncate ends the body after n bytes, although the header promised more.
 func Truncate(n int) Action {
 	return edit(func(body []byte, _ http.Header) []byte { return body[:min(n, len(body))] })
+}
+
+// CutUpload lets n bytes of the request's body reach the registry, and then cuts
+// the connection without an answer.
+func CutUpload(n int) Action {
+	return func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
+		cut := r.Clone(r.Context())
+		cut.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, int64(n)), cutOff{}))
+		next.ServeHTTP(newCapture(), cut)
+		panic(http.ErrAbortHandler) // how net/http is told to cut a connection
+	}
+}
+
+// LoseAnswer lets the registry do what is asked, and cuts the connection without
+// an answer.
+func LoseAnswer() Action {
+	return func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(newCapture(), r)
+		panic(http.ErrAbortHandler) // as in CutUpload
+	}
+}
+
+// IgnoreRange answers a request for a part with the whole.
+func IgnoreRange() Action {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		whole := r.Clone(r.Context())
+		whole.Header.Del("Range")
+		next.ServeHTTP(w, whole)
+	}
 }
 
 // Corrupt changes one bit in the middle of the body, whose length and announced

@@ -65,11 +65,28 @@ func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 		inner.Host = req.Host
 	}
 	answer := newCapture()
-	t.handler.ServeHTTP(answer, inner)
+	if err := serveWhole(t.handler, answer, inner); err != nil {
+		return nil, err
+	}
 	if err := req.Context().Err(); err != nil {
 		return nil, err
 	}
 	return answer.response(req)
+}
+
+// serveWhole turns a connection that h cuts into the error a client gets then.
+func serveWhole(h http.Handler, w http.ResponseWriter, req *http.Request) (err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			err = io.ErrUnexpectedEOF
+		default:
+			panic(p) // a bug of the handler, which is the test's to see
+		}
+	}()
+	h.ServeHTTP(w, req)
+	return nil
 }
 
 // response is the answer as a client sees it.

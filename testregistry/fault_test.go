@@ -206,6 +206,57 @@ func TestDripAndHangEndWithTheClient(t *testing.T) {
 	})
 }
 
+// TestTransfersCutInTheMiddle: what a client finds that asks again.
+func TestTransfersCutInTheMiddle(t *testing.T) {
+	r := newRegistry(t, testregistry.Options{})
+	plain := newClient(t, r)
+	d := plain.putBlob("a", "0123456789").Digest.String()
+	start := func() string { return plain.do("POST", "/v2/a/blobs/uploads/", "").header.Get("Location") }
+
+	at := start()
+	cut := newClient(t, testregistry.Fault{Method: "PATCH", Do: testregistry.CutUpload(4)}.Wrap(r))
+	if a := cut.do("PATCH", at, "abcdefgh", "Content-Range", "0-7"); !isCut(a.err) {
+		t.Errorf("got %+v, want a cut connection", a)
+	}
+	if got := plain.do("GET", at, "").want(t, http.StatusNoContent).header.Get("Range"); got != "0-3" {
+		t.Errorf("after 4 bytes: %q", got)
+	}
+	lost := newClient(t, testregistry.Fault{Method: "PATCH", Do: testregistry.LoseAnswer()}.Wrap(r))
+	if a := lost.do("PATCH", at, "efgh", "Content-Range", "4-7"); !isCut(a.err) {
+		t.Errorf("got %+v, want no answer", a)
+	}
+	if got := plain.do("GET", at, "").want(t, http.StatusNoContent).header.Get("Range"); got != "0-7" {
+		t.Errorf("after 8 bytes: %q", got)
+	}
+
+	whole := newClient(t, testregistry.Fault{Do: testregistry.IgnoreRange()}.Wrap(r))
+	if a := whole.do("GET", "/v2/a/blobs/"+d, "", "Range", "bytes=3-").want(t, http.StatusOK); a.body != "0123456789" {
+		t.Errorf("got %q", a.body)
+	}
+	part := newClient(t, testregistry.Fault{Do: testregistry.Truncate(2)}.Wrap(r))
+	if a := part.do("GET", "/v2/a/blobs/"+d, "", "Range", "bytes=3-"); !isCut(a.err) || a.body != "34" || a.status != http.StatusPartialContent {
+		t.Errorf("got %+v", a)
+	}
+}
+
+func TestChunkRules(t *testing.T) {
+	c := newClient(t, newRegistry(t, testregistry.Options{MinChunk: 4}))
+	a := c.do("POST", "/v2/a/blobs/uploads/", "").want(t, http.StatusAccepted)
+	if got := a.header.Get("OCI-Chunk-Min-Length"); got != "4" {
+		t.Errorf("OCI-Chunk-Min-Length: %q", got)
+	}
+	at := a.header.Get("Location")
+	c.do("PATCH", at, "0123", "Content-Range", "0-3").want(t, http.StatusAccepted)
+	c.do("PATCH", at, "45", "Content-Range", "4-5").want(t, http.StatusAccepted) // may be the last
+	c.do("PATCH", at, "6789", "Content-Range", "6-9").want(t, http.StatusRequestedRangeNotSatisfiable)
+	c.do("PUT", at+"?digest="+digest.FromString("012345").String(), "").want(t, http.StatusCreated)
+
+	c = newClient(t, newRegistry(t, testregistry.Options{NoChunks: true}))
+	at = c.do("POST", "/v2/a/blobs/uploads/", "").header.Get("Location")
+	c.do("PATCH", at, "0123", "Content-Range", "0-3").want(t, http.StatusMethodNotAllowed)
+	c.do("PUT", at+"?digest="+digest.FromString("0123").String(), "0123").want(t, http.StatusCreated)
+}
+
 func TestFlood(t *testing.T) {
 	c, _ := faulty(t, testregistry.Fault{Path: "/manifests/v1", Do: testregistry.Flood("text/x", 200_001)})
 	a := c.do("GET", "/v2/a/manifests/v1", "").want(t, http.StatusOK)

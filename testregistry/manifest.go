@@ -148,14 +148,15 @@ func (r *Registry) checkComplete(name string, head manifestHead) *apiError {
 	return nil
 }
 
-// readBody reads a request's body of at most limit bytes.
+// readBody reads a request's body of at most limit bytes. With one that is cut it
+// returns what arrived beside the error.
 func readBody(req *http.Request, limit int64) ([]byte, *apiError) {
 	if req.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
 	data, err := io.ReadAll(io.LimitReader(req.Body, limit+1))
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "SIZE_INVALID", "the request ended early: %v", err)
+		return data[:min(int64(len(data)), limit)], refuse(http.StatusBadRequest, "SIZE_INVALID", "the request ended early: %v", err)
 	}
 	if int64(len(data)) > limit {
 		return nil, tooLarge(limit)

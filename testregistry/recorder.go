@@ -26,6 +26,9 @@ type Recorder struct {
 // Call is one request.
 type Call struct {
 	Method, Path string
+	// Range is the request's Range header or, of a part of an upload, its
+	// Content-Range.
+	Range string
 	// Status is the answer's; 0 while there is none.
 	Status int
 	// Start and End are ticks of the Recorder's clock; End is 0 while there is no
@@ -46,7 +49,8 @@ func (r *Recorder) start(req *http.Request) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.clock++
-	r.calls = append(r.calls, Call{Method: req.Method, Path: req.URL.Path, Start: r.clock})
+	part := req.Header.Get("Range") + req.Header.Get("Content-Range")
+	r.calls = append(r.calls, Call{Method: req.Method, Path: req.URL.Path, Range: part, Start: r.clock})
 	return len(r.calls) - 1
 }
 

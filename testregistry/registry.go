@@ -35,6 +35,11 @@ type Options struct {
 	// PageSize bounds the entries of one answer that lists tags, repositories or
 	// referrers; a Link header leads to the rest. Default: 1000.
 	PageSize int
+	// MinChunk is announced as the least size of all chunks of an upload but the
+	// last, in bytes, and held to. Default: any size.
+	MinChunk int64
+	// NoChunks refuses chunked uploads (405), as some registries do.
+	NoChunks bool
 	// AcceptIncomplete takes manifests whose blobs or children are missing, so
 	// that a test can break an image.
 	AcceptIncomplete bool

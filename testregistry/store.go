@@ -27,6 +27,8 @@ type repository struct {
 	manifests map[digest.Digest]*storedManifest
 	tags      map[string]digest.Digest
 	blobs     map[digest.Digest]bool
+	// sorted are the keys of tags; nil when they have changed since.
+	sorted []string
 }
 
 // store is every repository: in memory for reading, and on disk, where it
@@ -95,7 +97,7 @@ func newStored(mediaType string, data []byte) *storedManifest {
 func (s *store) repo(name string) *repository {
 	r := s.repos[name]
 	if r == nil {
-		r = &repository{map[digest.Digest]*storedManifest{}, map[string]digest.Digest{}, map[digest.Digest]bool{}}
+		r = &repository{manifests: map[digest.Digest]*storedManifest{}, tags: map[string]digest.Digest{}, blobs: map[digest.Digest]bool{}}
 		s.repos[name] = r
 	}
 	return r
@@ -122,6 +124,7 @@ func (s *store) putManifest(name, tag string, m *storedManifest) error {
 	repo.manifests[m.digest] = m
 	if tag != "" {
 		repo.tags[tag] = m.digest
+		repo.sorted = nil
 	}
 	return nil
 }
@@ -179,6 +182,7 @@ func (s *store) deleteTag(name string, repo *repository, tag string) error {
 		}
 	}
 	delete(repo.tags, tag)
+	repo.sorted = nil
 	return nil
 }
 
@@ -230,13 +234,16 @@ func (s *store) names() []string {
 // tags lists the tags of a repository, sorted; false when there is no such
 // repository.
 func (s *store) tags(name string) ([]string, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	repo := s.repos[name]
 	if repo == nil {
 		return nil, false
 	}
-	return slices.Sorted(maps.Keys(repo.tags)), true
+	if repo.sorted == nil {
+		repo.sorted = slices.Sorted(maps.Keys(repo.tags))
+	}
+	return repo.sorted, true // read only; a change makes a new one
 }
 
 // referrers lists the manifests whose subject is d, sorted by digest.

@@ -30,8 +30,9 @@ type upload struct {
 	name string
 	size int64 // accounted for; guarded by uploads.mu
 
-	mu   sync.Mutex // held while a part is read
-	data []byte
+	mu    sync.Mutex // held while a part is read
+	data  []byte
+	short bool // the last chunk was below Options.MinChunk
 }
 
 func newUploads(maxBlob int64) *uploads {

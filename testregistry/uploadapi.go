@@ -36,7 +36,10 @@ func (r *Registry) serveUpload(w http.ResponseWriter, req *http.Request, rt rout
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	case http.MethodPatch:
-		if err := r.appendPart(req, rt.target, up); err != nil {
+		if r.opts.NoChunks {
+			return errMethod(req)
+		}
+		if err := r.appendChunk(req, rt.target, up); err != nil {
 			return err
 		}
 		answerUpload(w, rt.name, rt.target, int64(len(up.data)), http.StatusAccepted)
@@ -67,6 +70,9 @@ func (r *Registry) startUpload(w http.ResponseWriter, req *http.Request, name st
 		}
 		return r.putBlob(w, req, name, d, data)
 	}
+	if r.opts.MinChunk > 0 {
+		w.Header().Set("OCI-Chunk-Min-Length", strconv.FormatInt(r.opts.MinChunk, 10))
+	}
 	answerUpload(w, name, r.uploads.start(name), 0, http.StatusAccepted)
 	return nil
 }
@@ -82,6 +88,18 @@ func answerUpload(w http.ResponseWriter, name, id string, size int64, status int
 
 var contentRange = regexp.MustCompile(`^(?:bytes )?(\d{1,18})-(\d{1,18})(?:/.*)?$`)
 
+// appendChunk adds a part that others may follow. One that is too short can be
+// the last, which is seen only when another one follows.
+func (r *Registry) appendChunk(req *http.Request, id string, up *upload) *apiError {
+	if up.short {
+		return refuse(http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "all chunks but the last have %d bytes or more", r.opts.MinChunk)
+	}
+	before := int64(len(up.data))
+	err := r.appendPart(req, id, up)
+	up.short = err == nil && int64(len(up.data))-before < r.opts.MinChunk
+	return err
+}
+
 // appendPart adds the request's body. The caller holds up.mu.
 func (r *Registry) appendPart(req *http.Request, id string, up *upload) *apiError {
 	have := int64(len(up.data))
@@ -92,12 +110,11 @@ func (r *Registry) appendPart(req *http.Request, id string, up *upload) *apiErro
 		}
 	}
 	part, err := readBody(req, r.opts.MaxBlob-have)
-	if err != nil {
-		return err
-	}
+	// What arrived before the connection was cut is kept, as distribution does, so
+	// that a client can ask how much that is and go on after it.
 	up.data = append(up.data, part...)
 	r.uploads.grow(id, int64(len(part)))
-	return nil
+	return err
 }
 
 // finishUpload stores the blob. The caller holds up.mu.

@@ -234,6 +234,10 @@ func TestAttacks(t *testing.T) {
 			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
 			img.Objects[0].Bytes[100] ^= 1
 		}, "content does not match its digest"},
+		{"BTF changed after fetch", func(t *testing.T, img *pull.Image) {
+			img.BTF = []pull.BTF{{Kernels: []string{"5.4"}, Bytes: []byte("types"), Digest: digest.FromString("other types").String()}}
+			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
+		}, "content does not match its digest"},
 		{"digest of another kind", func(t *testing.T, img *pull.Image) {
 			img.Candidates = []pull.Candidate{good.bundle(t, digestOf(img))}
 			img.Objects[0].Digest = digest.SHA512.FromBytes(img.Objects[0].Bytes).String()

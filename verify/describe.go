@@ -9,13 +9,14 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxWarnings bounds what an image can make a person read.
 const maxWarnings = 16
 
-// describe fills in the Description: what the objects themselves say, and from
-// the labels the name, the version and attach defaults.
+// describe fills in v.desc: what the objects themselves say, and from the claimed
+// Description the name, the version and attach defaults.
 func describe(v *Verified) (*Verified, error) {
 	v.desc = schemas.Description{SchemaVersion: schemas.DescriptionVersion}
 	for _, o := range v.img.Objects {
@@ -31,6 +32,9 @@ func describe(v *Verified) (*Verified, error) {
 			v.takeDefaults(o)
 		}
 	}
+	if v.desc.Version == "" {
+		v.desc.Version = v.img.Labels[ocispec.AnnotationVersion]
+	}
 	return v, nil
 }
 
@@ -43,7 +47,7 @@ func (v *Verified) takeDefaults(claimed schemas.Object) {
 			continue
 		}
 		if real.Digest != claimed.Digest {
-			v.warn("the labels describe another content of object %q: ignored", claimed.File)
+			v.warn("the Description is of another content of object %q: ignored", claimed.File)
 			return
 		}
 		for _, program := range claimed.Programs {
@@ -51,10 +55,10 @@ func (v *Verified) takeDefaults(claimed schemas.Object) {
 		}
 		return
 	}
-	v.warn("the labels describe an object %q that is not in the image: ignored", claimed.File)
+	v.warn("the Description names an object %q that is not in the image: ignored", claimed.File)
 }
 
-// takeDefault does so for one program, unless the label lies about it: a claim
+// takeDefault does so for one program, unless the Description lies about it: a claim
 // that is wrong where it can be checked is not believed where it cannot.
 func (v *Verified) takeDefault(object *schemas.Object, claimed schemas.Program) {
 	for i := range object.Programs {
@@ -63,7 +67,7 @@ func (v *Verified) takeDefault(object *schemas.Object, claimed schemas.Program) 
 			continue
 		}
 		if real.Type != claimed.Type || real.Section != claimed.Section {
-			v.warn("the labels say program %q is a %q in section %q, it is a %q in section %q: ignored",
+			v.warn("the Description says program %q is a %q in section %q, it is a %q in section %q: ignored",
 				claimed.Name, claimed.Type, claimed.Section, real.Type, real.Section)
 			return
 		}
@@ -80,7 +84,7 @@ func (v *Verified) takeDefault(object *schemas.Object, claimed schemas.Program) 
 		}
 		return
 	}
-	v.warn("the labels describe a program %q that object %q does not have: ignored", claimed.Name, object.File)
+	v.warn("the Description names a program %q that object %q does not have: ignored", claimed.Name, object.File)
 }
 
 // warn adds a warning, up to [maxWarnings].
@@ -89,6 +93,6 @@ func (v *Verified) warn(format string, args ...any) {
 	case n < maxWarnings:
 		v.warnings = append(v.warnings, clip(fmt.Sprintf(format, args...)))
 	case n == maxWarnings:
-		v.warnings = append(v.warnings, "the labels are wrong in more places")
+		v.warnings = append(v.warnings, "the Description is wrong in more places")
 	}
 }

@@ -35,6 +35,11 @@ func intact(img *pull.Image) ([]digest.Digest, error) {
 			return nil, err
 		}
 	}
+	for i, b := range img.BTF {
+		if err := rehash(fmt.Sprintf("BTF %d", i+1), b.Bytes, digest.Digest(b.Digest)); err != nil {
+			return nil, err
+		}
+	}
 	root := img.Root.Descriptor.Digest
 	if root == want {
 		return []digest.Digest{want}, nil

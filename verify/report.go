@@ -145,6 +145,8 @@ type Report struct {
 	Trusted   bool   `json:"trusted"`
 	// Skipped says that nothing was verified, on purpose.
 	Skipped bool `json:"skipped,omitempty"`
+	// Remembered is when the signatures were verified, if not just now.
+	Remembered *time.Time `json:"remembered,omitempty"`
 	// Rule names what was asked, Missing what of it was not shown.
 	Rule    string   `json:"rule,omitempty"`
 	Missing []string `json:"missing,omitempty"`
@@ -171,7 +173,7 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 		}
 		return r
 	}
-	r.Trusted, r.Skipped = !v.skipped, v.skipped
+	r.Trusted, r.Skipped, r.Remembered = !v.skipped, v.skipped, v.decided
 	if !v.skipped {
 		r.Rule = v.rule.String()
 	}

@@ -30,6 +30,7 @@ type Rule struct {
 	timeKeys     bool         // proven time required for keys; identities always
 	attestations []requirement
 	denied       denyList
+	limits       limits
 }
 
 // signers are those who may sign one thing.
@@ -109,6 +110,9 @@ func (b *ruleBuilder) fill(rule *Rule) (err error) {
 		return err
 	}
 	if err := checkCounts(spec); err != nil {
+		return err
+	}
+	if rule.limits, err = newLimits(spec); err != nil {
 		return err
 	}
 	return b.trustedRoot(rule)

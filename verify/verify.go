@@ -31,6 +31,8 @@ type Verified struct {
 	attempts []Attempt
 	warnings []string
 	skipped  bool
+	// decided is when the signatures were verified, if it was not now.
+	decided *time.Time
 }
 
 // Reference is what was asked for, Digest the image manifest that was verified.
@@ -39,8 +41,29 @@ func (v *Verified) Reference() image.Reference { return v.img.Reference }
 // Digest is "sha256:<hex>" of the platform's image manifest.
 func (v *Verified) Digest() string { return v.img.Manifest.Descriptor.Digest.String() }
 
+// IndexDigest is that of the index the image was chosen from, "" without one.
+func (v *Verified) IndexDigest() string {
+	if root := v.img.Root.Descriptor.Digest.String(); root != v.Digest() {
+		return root
+	}
+	return ""
+}
+
 // Objects are the verified ELF files in load order.
 func (v *Verified) Objects() []pull.Object { return slices.Clone(v.img.Objects) }
+
+// BTF returns the verified types the image brings for one kernel, by its exact
+// release (`uname -r`) and architecture (in Go's spelling); nil when it brings
+// none. kernels is how many it brings some for. Nothing has read them yet.
+func (v *Verified) BTF(release, arch string) (types []byte, kernels int) {
+	for _, b := range v.img.BTF {
+		kernels += len(b.Kernels)
+		if b.Arch == arch && slices.Contains(b.Kernels, release) {
+			types = b.Bytes
+		}
+	}
+	return types, kernels
+}
 
 // Description is read from the verified bytes, not from labels; attach defaults
 // of the (signed) labels are carried over for programs that really exist.
@@ -51,6 +74,10 @@ func (v *Verified) Signers() []schemas.Signer { return slices.Clone(v.signers) }
 
 // Rule is what was asked of the image and holds; the zero Rule after [Skip].
 func (v *Verified) Rule() Rule { return v.rule }
+
+// Remembered is when the signatures were verified, if not just now; see
+// [Verdicts].
+func (v *Verified) Remembered() *time.Time { return v.decided }
 
 // Skipped says that verification was skipped on purpose.
 func (v *Verified) Skipped() bool { return v.skipped }
@@ -81,6 +108,12 @@ type Options struct {
 	// Now is the time by which a key without proof of when it signed is judged;
 	// default: the time of the call.
 	Now time.Time
+	// Verdicts remembers who has signed, so that a second time need not verify
+	// the signatures again. With Fresh they are verified again all the same.
+	Verdicts Verdicts
+	Fresh    bool
+	// Log is told when a verdict cannot be remembered; default: nobody.
+	Log *slog.Logger
 }
 
 // Check is [CheckWith] without options.
@@ -104,24 +137,51 @@ func CheckWith(ctx context.Context, img *pull.Image, trust Trust, opts Options) 
 		return nil, fmt.Errorf("%s@%s: %w", name, digest, err)
 	}
 	refusal.Rule = rule.String()
-	targets, err := intact(img)
-	if err != nil {
-		refusal.Err = err
-		return nil, refusal
-	}
-	c, err := newChecker(rule, targets, now(opts))
-	if err != nil {
+	v := &Verified{img: img, rule: rule}
+	if err := v.proveSigners(ctx, trust, opts, refusal); err != nil {
 		return nil, err
 	}
-	c.image = describeSubject(img)
-	if err := c.run(ctx, img.Candidates); err != nil {
-		return nil, fmt.Errorf("verifying %s@%s: %w", name, digest, err)
+	if v, err = describe(v); err != nil {
+		return nil, err
+	}
+	if refusal.Missing = unmet(rule.limits.judge(v.desc)); len(refusal.Missing) > 0 {
+		return nil, refusal
+	}
+	return v, nil
+}
+
+// proveSigners finds out who has signed and attested what the rule asks for, or
+// recalls it. The bytes are hashed in any case.
+func (v *Verified) proveSigners(ctx context.Context, trust Trust, opts Options, refusal *NotTrustedError) error {
+	targets, err := intact(v.img)
+	if err != nil {
+		refusal.Err = err
+		return refusal
+	}
+	at := now(opts)
+	if !opts.Fresh {
+		if found := opts.Verdicts.recall(v.img, trust, at); found != nil {
+			v.signers, v.decided, refusal.Signers = found.Signers, &found.Decided, found.Signers
+			return ctx.Err()
+		}
+	}
+	c, err := newChecker(v.rule, targets, at)
+	if err != nil {
+		return err
+	}
+	c.image = describeSubject(v.img)
+	if err := c.run(ctx, v.img.Candidates); err != nil {
+		return fmt.Errorf("verifying %s@%s: %w", refusal.Reference, refusal.Digest, err)
 	}
 	refusal.Attempts, refusal.Signers = c.attempts, c.signers
 	if refusal.Missing = c.verdict(); len(refusal.Missing) > 0 {
-		return nil, refusal
+		return refusal
 	}
-	return describe(&Verified{img: img, rule: rule, signers: c.signers, attempts: c.attempts})
+	v.signers, v.attempts = c.signers, c.attempts
+	if err := opts.Verdicts.remember(v.img, trust, v.rule, v.signers, at); err != nil && opts.Log != nil {
+		opts.Log.Debug(err.Error(), "reference", refusal.Reference)
+	}
+	return nil
 }
 
 func now(opts Options) time.Time {

@@ -92,7 +92,8 @@ func outcome(t *testing.T, name string, data []byte) string {
 		if p.Target != "" {
 			hook += ":" + p.Target
 		}
-		programs = append(programs, fmt.Sprintf("%s %s[%s]=%s", p.Type, p.Name, p.AttachType, hook))
+		programs = append(programs, fmt.Sprintf("%s %s[%s]=%s since %s (%s)", p.Type, p.Name, p.AttachType, hook,
+			p.MinKernel, strings.Join(p.NewestFeatures(), ", ")))
 	}
 	tags := obj.Endianness
 	if obj.Arch != "" {

@@ -14,6 +14,16 @@ func helperName(n int64) string {
 	return "bpf_" + helperNames[n]
 }
 
+// HelperNames are all helpers as [schemas.Program.Helpers] spells them, by number
+// from 1.
+func HelperNames() []string {
+	names := make([]string, 0, len(helperNames)-1)
+	for n := 1; n < len(helperNames); n++ {
+		names = append(names, helperName(int64(n)))
+	}
+	return names
+}
+
 // helperNames by number, without their "bpf_": enum bpf_func_id of linux/bpf.h.
 // The list is closed since Linux 6.2; newer functions are kfuncs.
 var helperNames = [...]string{

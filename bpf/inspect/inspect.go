@@ -50,6 +50,7 @@ func object(name string, data []byte) (obj schemas.Object, err error) {
 		return schemas.Object{}, err
 	}
 	digest := sha256.Sum256(data)
+	weak := elf.weakSymbols()
 	obj = schemas.Object{
 		File:       name,
 		Digest:     "sha256:" + hex.EncodeToString(digest[:]),
@@ -60,10 +61,11 @@ func object(name string, data []byte) (obj schemas.Object, err error) {
 		BTF:        spec.Types != nil,
 		CORE:       hasCORE(spec),
 		Compiler:   compiler(elf),
-		Programs:   describePrograms(spec),
+		Programs:   describePrograms(spec, weak),
 		Maps:       describeMaps(spec),
-		Variables:  describeVariables(spec),
+		Variables:  describeVariables(spec, weak),
 	}
+	obj.MinKernel = objectMinKernel(spec, obj.Programs)
 	return obj, nil
 }
 

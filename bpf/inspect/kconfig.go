@@ -135,11 +135,16 @@ func WeakSymbols(data []byte) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.weakSymbols(), nil
+}
+
+// weakSymbols is [WeakSymbols] of a file that is read already.
+func (f *elfFile) weakSymbols() map[string]bool {
 	weak := map[string]bool{}
 	for _, s := range f.symbols {
 		if s.bind == elf.STB_WEAK && s.section == int(elf.SHN_UNDEF) && len(bytes.TrimSpace(s.name)) > 0 {
 			weak[string(s.name)] = true
 		}
 	}
-	return weak, nil
+	return weak
 }

@@ -5,6 +5,7 @@ package inspect
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,18 +19,29 @@ import (
 // flagSleepable is BPF_F_SLEEPABLE of linux/bpf.h.
 const flagSleepable = 1 << 4
 
-// describePrograms describes every program, sorted by name.
-func describePrograms(spec *ebpf.CollectionSpec) []schemas.Program {
+// describer holds what the description of every program takes.
+type describer struct {
+	hooks []HookInfo
+	maps  map[string]*ebpf.MapSpec
+	// weak are the names of what the object does without.
+	weak      map[string]bool
+	variables places
+	questions *questions
+}
+
+// describePrograms describes every program, sorted by name. weak are the names of
+// what the object does without.
+func describePrograms(spec *ebpf.CollectionSpec, weak map[string]bool) []schemas.Program {
 	out := make([]schemas.Program, 0, len(spec.Programs))
-	hooks := Hooks()
+	d := describer{hooks: Hooks(), maps: spec.Maps, weak: weak, variables: variablePlaces(spec), questions: newQuestions()}
 	for _, p := range spec.Programs {
-		out = append(out, describeProgram(p, hooks))
+		out = append(out, d.program(p))
 	}
 	slices.SortFunc(out, func(a, b schemas.Program) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
-func describeProgram(p *ebpf.ProgramSpec, hooks []HookInfo) schemas.Program {
+func (d describer) program(p *ebpf.ProgramSpec) schemas.Program {
 	out := schemas.Program{
 		Name:         p.Name,
 		Type:         programType(p.Type),
@@ -38,9 +50,15 @@ func describeProgram(p *ebpf.ProgramSpec, hooks []HookInfo) schemas.Program {
 		Instructions: instructions(p.Instructions),
 		License:      p.License,
 		Sleepable:    p.Flags&flagSleepable != 0,
+		TailCalls:    tailCalls(p.Instructions, d.maps),
+		Variables:    d.variables.used(p.Instructions),
 	}
-	out.Hook, out.Target, out.Options = hookOf(hooks, out.Type, out.AttachType, out.Section)
+	out.Hook, out.Target, out.Options = hookOf(d.hooks, out.Type, out.AttachType, out.Section)
 	out.Helpers, out.Kfuncs = calls(p.Instructions)
+	needed := needs{}
+	needed.ofProgram(p, d.maps, d.weak)
+	out.Adaptive = d.questions.in(p.Instructions, d.weak)
+	out.Features, out.MinKernel = needed, needed.minKernel()
 	return out
 }
 
@@ -74,12 +92,23 @@ func calls(insns asm.Instructions) (helpers, kfuncs []string) {
 		case ins.IsBuiltinCall():
 			helpers = append(helpers, helperName(ins.Constant))
 		case ins.IsKfuncCall():
-			kfuncs = append(kfuncs, ins.Reference())
+			kfuncs = append(kfuncs, kfuncName(ins))
 		}
 	}
 	slices.Sort(helpers)
 	slices.Sort(kfuncs)
 	return slices.Compact(helpers), slices.Compact(kfuncs)
+}
+
+// kfuncName is the name of a kernel function that an instruction calls, or
+// "unknown#N" when the object gives a number for one kernel's types in place of a
+// name. Whatever symbol such an object names beside it, the kernel goes by the
+// number; where a name counts the reader has put -1 there.
+func kfuncName(ins *asm.Instruction) string {
+	if name := ins.Reference(); name != "" && ins.Constant == -1 {
+		return name
+	}
+	return fmt.Sprintf("unknown#%d", ins.Constant)
 }
 
 // hasCORE says whether any instruction is to be adjusted to the kernel's types.

@@ -15,7 +15,6 @@ var helperReleases = []struct {
 	last    int64
 	release string
 }{
-	{2, "3.18"},
 	{3, "3.19"},
 	{11, "4.1"},
 	{16, "4.2"},

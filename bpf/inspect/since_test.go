@@ -12,7 +12,7 @@ import (
 // of a release.
 func TestHelperSince(t *testing.T) {
 	for name, want := range map[string]string{
-		"map_lookup_elem": "3.18", "map_delete_elem": "3.19", "probe_read": "4.1", "tail_call": "4.2",
+		"map_lookup_elem": "3.19", "map_delete_elem": "3.19", "probe_read": "4.1", "tail_call": "4.2",
 		"get_current_task": "4.8", "csum_update": "4.9", "redirect_map": "4.14", "bind": "4.17", "xdp_adjust_tail": "4.18",
 		"sk_storage_get": "5.2", "send_signal": "5.3", "tcp_gen_syncookie": "5.4", "skb_output": "5.5", "jiffies64": "5.6",
 		"read_branch_records": "5.7", "ktime_get_boot_ns": "5.8", "ringbuf_output": "5.8", "csum_level": "5.8",

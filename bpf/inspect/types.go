@@ -5,6 +5,7 @@ package inspect
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -21,6 +22,10 @@ func nameOf[T ~uint32](names []string, n T) string {
 func programType(t ebpf.ProgramType) string   { return nameOf(programTypes, t) }
 func attachTypeName(t ebpf.AttachType) string { return nameOf(attachTypes, t) }
 func mapType(t ebpf.MapType) string           { return nameOf(mapTypes, t) }
+
+// ProgramTypes are all types of programs as [schemas.Program.Type] spells them, by
+// number from 1.
+func ProgramTypes() []string { return slices.Clone(programTypes[1:]) }
 
 // programTypes by number: enum bpf_prog_type of linux/bpf.h, spelled as
 // libbpf_bpf_prog_type_str does.

@@ -48,7 +48,7 @@ func newApp(term *terminal) *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Flags:    []cli.Flag{rootFlag(), debugFlag()},
+		Flags:    []cli.Flag{rootFlag(), configFlag(), debugFlag()},
 		Commands: commands(term),
 	}
 }
@@ -61,9 +61,13 @@ func commands(term *terminal) []*cli.Command {
 		buildCommand(term),
 		pushCommand(term),
 		generateKeyPairCommand(term),
+		publicKeyCommand(term),
 		signCommand(term),
+		attestCommand(term),
+		trustRootCommand(term),
 		pullCommand(term),
 		verifyCommand(term),
+		policyCommand(term),
 		runCommand(term),
 		psCommand(term),
 		describeCommand(term),
@@ -80,6 +84,8 @@ func commands(term *terminal) []*cli.Command {
 		loadCommand(term),
 		treeCommand(term),
 		lsCommand(term),
+		loginCommand(term),
+		logoutCommand(term),
 		pruneCommand(term),
 		storeCommand(term),
 		registryCommand(term),

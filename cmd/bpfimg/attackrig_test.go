@@ -265,7 +265,10 @@ func (r *attackRig) run(t *testing.T, number int, row attack) {
 		r.write(name, []byte(strings.NewReplacer("REPO", v.ref.Name(), "HOST", r.host).Replace(row.policy)))
 		args = []string{"--policy", name}
 	}
-	args = append([]string{"verify", "--platform", "linux/amd64"}, args...) // the last platform given counts
+	// A node of its own each time: another one may have read something already, which
+	// would not be asked for again. The last platform given counts.
+	node := fmt.Sprintf("node%d", number)
+	args = append([]string{"--root", node, "verify", "--platform", "linux/amd64"}, args...)
 	out := r.command(append(args, v.ref.String())...)
 	said := out.stderr
 	if row.code == exitDone {

@@ -5,12 +5,11 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/build/compile"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
@@ -19,26 +18,33 @@ import (
 func buildCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "build",
-		Usage:     "wrap compiled BPF objects into an image in the local store",
-		ArgsUsage: "OBJECT.o…",
-		Flags: []cli.Flag{
+		Usage:     "wrap BPF objects, or the C sources of a folder compiled, into an image in the local store",
+		ArgsUsage: "OBJECT.o… | OS/ARCH=OBJECT.o… | FOLDER",
+		Flags: append(
+			append(signerFlags(), statementFlags()...),
 			&cli.StringFlag{Name: "tag", Aliases: []string{"t"}, Usage: "name of the image: REGISTRY/REPOSITORY[:TAG]"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "bpfimg.yaml with name, version and attach defaults"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add a config label KEY=VALUE (repeatable)"},
 			&cli.StringSliceFlag{Name: "annotation", Usage: "add a manifest annotation KEY=VALUE (repeatable)"},
-			&cli.StringFlag{Name: "platform", Usage: "os/arch the image is for", DefaultText: "linux and what the objects hint at"},
+			&cli.StringSliceFlag{Name: "platform", Usage: "os/arch[/variant] the image is for; several make a multi-platform image (repeatable, or with commas)", DefaultText: "linux and what the objects hint at"},
+			clangFlag(),
+			&cli.StringFlag{Name: "format", Value: string(build.FormImage), Usage: "image, which everything reads, or artifact: an OCI artifact without an image config"},
+			&cli.StringFlag{Name: "compression", Usage: "of an image's layer: gzip, zstd or none", DefaultText: "gzip"},
+			btfArchiveFlag(),
 			&cli.BoolFlag{Name: "push", Usage: "push the image when it is built"},
-			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push and --key)"},
-			keyFlag("private key for --sign"),
-			legacyFlag(),
+			&cli.BoolFlag{Name: "sign", Usage: "sign the pushed image (needs --push, and --key or what sign needs without)"},
+			legacyFlag(), recursiveFlag(),
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withSession(term, func(s *session) error {
 			if s.c.String("tag") == "" || s.c.NArg() == 0 {
 				return usagef("build: want -t NAME and at least one object, such as: bpfimg build -t localhost:5000/xdp-counter:v1 counter.bpf.o")
 			}
-			if s.c.Bool("sign") && (!s.c.Bool("push") || s.c.String("key") == "") {
-				return usagef("build: --sign needs --push (a signature lives beside the image in the registry) and --key")
+			if s.c.Bool("sign") && !s.c.Bool("push") {
+				return usagef("build: --sign needs --push: a signature lives beside the image in the registry")
+			}
+			if (s.c.Bool("provenance") || s.c.Bool("sbom")) && !s.c.Bool("sign") {
+				return usagef("build: --provenance and --sbom need --sign: they are attached signed")
 			}
 			return s.build()
 		}),
@@ -51,55 +57,111 @@ func (s *session) build() error {
 	if err != nil {
 		return err
 	}
-	result, err := s.buildImage(ref)
+	var w *signing
+	if s.c.Bool("sign") { // what is missing for it is found before anything is pushed
+		if w, err = s.newSigning(s.c.Context); err != nil {
+			return err
+		}
+	}
+	done, err := s.buildImage(ref)
 	if err != nil {
 		return fmt.Errorf("building %s: %w", ref, err)
 	}
-	digest := result.Manifest.Descriptor.Digest.String()
-	done := buildResult{imageResult{Reference: ref.String(), Digest: digest}, result.Description}
 	if s.c.Bool("push") {
 		if _, err := s.push(ref); err != nil {
 			return err
 		}
 	}
-	if s.c.Bool("sign") {
-		signed, err := s.sign(ref.WithDigest(digest), nil)
-		if err != nil {
+	if w != nil {
+		if err := w.signBuilt(ref.WithDigest(done.Digest), &done); err != nil {
 			return err
 		}
-		done.Signature = signed.Signature.Digest.String()
 	}
-	return s.printLine(done, ref.Name()+"@"+digest)
+	return s.printLine(done, ref.Name()+"@"+done.Digest)
 }
 
-// buildResult is what `build -o json` prints.
+// buildResult is what `build -o json` prints: of one image its description, of
+// an index its images.
 type buildResult struct {
 	imageResult
-	Description schemas.Description `json:"description"`
+	Description *schemas.Description `json:"description,omitempty"`
+	BTF         []build.BTF          `json:"btf,omitempty"`
+	Platforms   []platformResult     `json:"platforms,omitempty"`
+	// Attestations are the digests of the manifests that hold them.
+	Attestations []string `json:"attestations,omitempty"`
+
+	made made
 }
 
-func (s *session) buildImage(ref image.Reference) (build.Result, error) {
+// platformResult is one image of an index.
+type platformResult struct {
+	Platform    string              `json:"platform"`
+	Digest      string              `json:"digest"`
+	Description schemas.Description `json:"description"`
+	BTF         []build.BTF         `json:"btf,omitempty"`
+}
+
+// buildImage builds an image, or of objects for several platforms an index.
+func (s *session) buildImage(ref image.Reference) (buildResult, error) {
+	done := buildResult{imageResult: imageResult{Reference: ref.String()}}
+	done.made.started = time.Now()
 	opts, err := s.buildOptions()
 	if err != nil {
-		return build.Result{}, err
+		return done, err
 	}
-	var inputs []build.Input
-	for _, path := range s.c.Args().Slice() {
-		data, err := readLimited(path, inspect.MaxObject)
-		if err != nil {
-			return build.Result{}, err
-		}
-		inputs = append(inputs, build.Input{Name: filepath.Base(path), Bytes: data})
+	variants, report, err := s.buildInputs(&opts)
+	if err != nil {
+		return done, err
 	}
+	done.made.opts, done.made.variants, done.made.report = opts, variants, report
 	store, err := s.store()
 	if err != nil {
-		return build.Result{}, err
+		return done, err
 	}
-	return build.Build(s.c.Context, store, ref, inputs, opts)
+	if len(variants) == 1 {
+		opts.Platform = variants[0].Platform
+		result, err := build.Build(s.c.Context, store, ref, variants[0].Inputs, opts)
+		if err != nil {
+			return done, err
+		}
+		done.Digest, done.Description, done.BTF = result.Manifest.Descriptor.Digest.String(), &result.Description, result.BTF
+		s.noticeBTF("", result)
+		return done, nil
+	}
+	result, err := build.Index(s.c.Context, store, ref, variants, opts)
+	if err != nil {
+		return done, err
+	}
+	done.Digest = result.Manifest.Descriptor.Digest.String()
+	for _, im := range result.Images {
+		digest := im.Manifest.Descriptor.Digest.String()
+		done.Platforms = append(done.Platforms, platformResult{im.Platform, digest, im.Description, im.BTF})
+		s.term.notice("%s: %s", im.Platform, digest)
+		s.noticeBTF(im.Platform+": ", im.Result)
+	}
+	return done, nil
+}
+
+// buildInputs compiles sources, which fill in what opts do not say of them, or
+// reads objects, of which there is no report.
+func (s *session) buildInputs(opts *build.Options) ([]build.Variant, *compile.Report, error) {
+	platforms := wantedPlatforms(s.c.StringSlice("platform"))
+	src, err := s.sources()
+	if err != nil {
+		return nil, nil, err
+	}
+	if src != nil {
+		return s.compile(src, platforms, opts)
+	}
+	variants, err := buildVariants(s.c.Args().Slice(), platforms)
+	return variants, nil, err
 }
 
 func (s *session) buildOptions() (build.Options, error) {
-	opts := build.Options{Platform: s.c.String("platform")}
+	opts := build.Options{
+		BTFArchive: s.c.String("btf-archive"),
+		Form:       build.Form(s.c.String("format")), Compression: build.Compression(s.c.String("compression")),
+	}
 	var err error
 	if opts.Labels, err = pairs(s.c, "label"); err != nil {
 		return opts, err

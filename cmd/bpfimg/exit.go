@@ -12,9 +12,12 @@ import (
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/build/compile"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/image/hosts"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/sign"
+	"github.com/bpfimg/bpfimg/sign/trustroot"
 	"github.com/bpfimg/bpfimg/verify"
 )
 
@@ -56,7 +59,8 @@ func exitCode(err error) int {
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
 	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
-		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest):
+		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest),
+		errors.Is(err, hosts.ErrSettings), errors.Is(err, sign.ErrServices), errors.Is(err, trustroot.ErrOptions):
 		return exitUsage
 	case errors.As(err, &permission):
 		return exitPermission
@@ -71,13 +75,18 @@ func exitCode(err error) int {
 // hint says what to do next, where the error itself does not.
 func hint(err error) string {
 	var permission *bpf.PermissionError
+	var compilation *compile.Error
 	switch {
+	case errors.As(err, &compilation):
+		return safe(compilation.Hint)
 	case errors.As(err, &permission):
 		return "run as root, or give the process that capability (setcap, AmbientCapabilities= of systemd)"
 	case errors.Is(err, sign.ErrPassword):
 		return "set COSIGN_PASSWORD, or type the password when asked"
 	case errors.Is(err, image.ErrUnauthorized):
-		return "log in with `docker login` or `podman login`: bpfimg reads their credentials"
+		return "log in with `bpfimg login`, `docker login` or `podman login`: they share their credentials"
+	case errors.Is(err, image.ErrArtifactRefused):
+		return "build it with --format image: every registry takes container images"
 	case errors.Is(err, bpf.ErrExists):
 		return "give another --name, or `bpfimg stop` it first"
 	case errors.Is(err, inspect.ErrNotBPF):

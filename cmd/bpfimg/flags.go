@@ -22,6 +22,14 @@ func rootFlag() cli.Flag {
 	}
 }
 
+func configFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "config", EnvVars: []string{"BPFIMG_CONFIG"},
+		Usage:       "settings: mirrors, blocked registries, certificates and proxies",
+		DefaultText: "/etc/bpfimg/config.yaml; before it config.yaml in the XDG config folder when not root",
+	}
+}
+
 func debugFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "debug", Usage: "log what is done to standard error"}
 }

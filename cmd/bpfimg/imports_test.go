@@ -25,9 +25,17 @@ var mayImport = map[string][]string{
 	"bpf/varset":          {"bpf/inspect"},
 	"bpf/kconfig":         {"bpf/inspect", "bpf/varset"},
 	"bpf/vmtest":          nil,
-	"image":               {"schemas"},
-	"build":               {"schemas", "bpf/inspect", "image"},
+	"image":               {"schemas", "image/hosts", "image/logins"},
+	"image/hosts":         {"schemas"},
+	"image/logins":        nil,
+	"build":               {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive"},
+	"build/btfgen":        {"bpf/inspect"},
+	"build/btfarchive":    {"schemas"},
+	"build/compile":       {"schemas", "bpf/inspect", "build"},
+	"build/provenance":    {"schemas", "build/compile"},
+	"build/sbom":          {"schemas", "build/compile"},
 	"sign":                {"schemas", "image"},
+	"sign/trustroot":      nil,
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},
 	"verify":              {"schemas", "pull", "bpf/inspect", "image"},
@@ -67,6 +75,23 @@ func TestImportsOfRooms(t *testing.T) {
 				}
 				if strings.HasPrefix(dep, "github.com/urfave/cli") {
 					t.Errorf("%s: %s imports the command-line library", goos, room)
+				}
+			}
+		}
+	}
+}
+
+// TestNodeSignsNothing: what decides and runs on a node does not ask services, run
+// key plugins or update trust by itself, and cannot by mistake.
+func TestNodeSignsNothing(t *testing.T) {
+	for _, room := range []string{"image", "pull", "verify", "bpf"} {
+		for _, dep := range goList(t, "-deps", module+room) {
+			for _, not := range []string{
+				module + "sign", "github.com/sigstore/sigstore-go/pkg/sign", "github.com/sigstore/rekor-tiles/v2/pkg/client",
+				"github.com/sigstore/sigstore/pkg/signature/kms",
+			} {
+				if dep == not || strings.HasPrefix(dep, not+"/") {
+					t.Errorf("%s links %s", room, dep)
 				}
 			}
 		}

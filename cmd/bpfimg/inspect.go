@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
 )
@@ -34,11 +34,20 @@ func inspectCommand(term *terminal) *cli.Command {
 type inspection struct {
 	Reference string `json:"reference,omitempty"`
 	Digest    string `json:"digest,omitempty"`
-	Format    string `json:"format,omitempty"`
+	// Index is the digest of the index the image is in, Platforms what that lists
+	// and Platform the one that was chosen; absent if it is in none.
+	Index     string                 `json:"index,omitempty"`
+	Platform  string                 `json:"platform,omitempty"`
+	Platforms []pull.PlatformOfIndex `json:"platforms,omitempty"`
+	Format    string                 `json:"format,omitempty"`
 	// Notes say what of an image of another tool is not used.
-	Notes   []string          `json:"notes,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Objects []schemas.Object  `json:"objects"`
+	Notes  []string          `json:"notes,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations of an artifact, which has no labels; those of an image repeat
+	// its labels.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Objects     []schemas.Object  `json:"objects"`
+	BTF         []inspectedBTF    `json:"btf,omitempty"`
 }
 
 func (s *session) inspect(arg string) error {
@@ -91,6 +100,12 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		Reference: arg, Digest: img.Manifest.Descriptor.Digest.String(),
 		Format: string(img.Format), Notes: img.Notes, Labels: img.Labels,
 	}
+	if result.Platforms = img.Platforms(); result.Platforms != nil {
+		result.Index, result.Platform = img.Root.Descriptor.Digest.String(), img.Platform()
+	}
+	if img.Format == pull.FormatArtifact {
+		result.Annotations = img.Annotations
+	}
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
 		if err != nil {
@@ -98,76 +113,6 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		}
 		result.Objects = append(result.Objects, o)
 	}
+	result.BTF = inspectBTF(img.BTF)
 	return result, nil
-}
-
-func showInspection(term *terminal, r inspection) error {
-	if r.Reference != "" {
-		fmt.Fprintf(term.out, "image    %s\ndigest   %s\nformat   %s\n", safe(r.Reference), safe(r.Digest), safe(r.Format))
-		for _, note := range r.Notes {
-			fmt.Fprintf(term.out, "note     %s\n", safe(note))
-		}
-		fmt.Fprintln(term.out)
-	}
-	for i, o := range r.Objects {
-		if i > 0 {
-			fmt.Fprintln(term.out)
-		}
-		if err := showObject(term, o); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func showObject(term *terminal, o schemas.Object) error {
-	fmt.Fprintf(term.out, "object   %s, %s, %s-endian%s\n", safe(o.File), sizeText(o.Size), safe(o.Endianness), archText(o.Arch))
-	fmt.Fprintf(term.out, "digest   %s\n", safe(o.Digest))
-	fmt.Fprintf(term.out, "license  %s\n", safe(o.License))
-	fmt.Fprintf(term.out, "BTF      %s\n\n", btfText(o))
-	var rows [][]string
-	for _, p := range o.Programs {
-		hook := p.Hook
-		if p.Target != "" {
-			hook += ":" + p.Target
-		}
-		rows = append(rows, []string{p.Name, p.Type, p.Section, hook, strconv.Itoa(p.Instructions), strings.Join(p.Helpers, " ")})
-	}
-	if err := term.table([]string{"PROGRAM", "TYPE", "SECTION", "HOOK", "INSNS", "HELPERS"}, rows); err != nil {
-		return err
-	}
-	if len(o.Maps) == 0 {
-		return nil
-	}
-	fmt.Fprintln(term.out)
-	rows = nil
-	for _, m := range o.Maps {
-		rows = append(rows, []string{m.Name, m.Type, sized(m.KeyType, m.KeySize), sized(m.ValueType, m.ValueSize), strconv.FormatUint(uint64(m.MaxEntries), 10)})
-	}
-	return term.table([]string{"MAP", "TYPE", "KEY", "VALUE", "MAX ENTRIES"}, rows)
-}
-
-func archText(arch string) string {
-	if arch == "" {
-		return ""
-	}
-	return ", for " + safe(arch)
-}
-
-func btfText(o schemas.Object) string {
-	switch {
-	case o.BTF && o.CORE:
-		return "yes, with CO-RE relocations"
-	case o.BTF:
-		return "yes, no CO-RE relocations"
-	}
-	return "no"
-}
-
-// sized is a C type with its size in bytes, or the size alone.
-func sized(typ string, size uint32) string {
-	if typ == "" {
-		return fmt.Sprintf("%dB", size)
-	}
-	return fmt.Sprintf("%s (%dB)", typ, size)
 }

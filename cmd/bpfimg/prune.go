@@ -5,8 +5,10 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
 )
 
@@ -28,6 +30,12 @@ func pruneCommand(term *terminal) *cli.Command {
 			if err != nil {
 				return fmt.Errorf("pruning the local store: %w", err)
 			}
+			verdicts, err := s.pruneVerdicts(store, dry)
+			if err != nil {
+				return err
+			}
+			pruned.Blobs += verdicts.Files
+			pruned.Bytes += verdicts.Bytes
 			word := "deleted"
 			if dry {
 				word = "would delete"
@@ -35,4 +43,16 @@ func pruneCommand(term *terminal) *cli.Command {
 			return s.printLine(pruned, fmt.Sprintf("%s %d files, %s", word, pruned.Blobs, sizeText(pruned.Bytes)))
 		}),
 	}
+}
+
+// pruneVerdicts forgets what was decided about images that the store has no more.
+func (s *session) pruneVerdicts(store *image.Store, dry bool) (verify.PrunedVerdicts, error) {
+	return s.verdicts().Prune(func(digest string) bool {
+		ref, err := image.ParseReference("localhost/any@" + digest)
+		if err != nil {
+			return false
+		}
+		_, err = store.Manifest(s.c.Context, ref) // found whatever its name is
+		return err == nil
+	}, time.Now(), dry)
 }

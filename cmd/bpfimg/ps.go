@@ -19,6 +19,7 @@ func psCommand(term *terminal) *cli.Command {
 		Usage: "list running instances, and where record and kernel differ",
 		Flags: []cli.Flag{
 			bpffsFlag(), outputFlag(),
+			&cli.BoolFlag{Name: "check", Usage: "judge what runs by the policy as it is now, and fail if any of it is denied"}, policyFlag(),
 			&cli.DurationFlag{Name: "measure", Usage: "have the kernel count runs for so long, such as 1s, and show those"},
 		},
 		Action: withManager(term, func(s *session, manager *bpf.Manager) error {
@@ -29,7 +30,10 @@ func psCommand(term *terminal) *cli.Command {
 			if list == nil {
 				list = []bpf.Status{} // "[]" in JSON, not "null"
 			}
-			return s.print(list, func() error { return showInstances(term, list) })
+			if s.c.Bool("check") {
+				return s.psCheck(manager, list)
+			}
+			return s.print(list, func() error { return showInstances(term, list, nil) })
 		}),
 	}
 }
@@ -45,15 +49,25 @@ func (s *session) instances(manager *bpf.Manager) ([]bpf.Status, error) {
 	return manager.Measure(s.c.Context, d)
 }
 
-func showInstances(term *terminal, list []bpf.Status) error {
-	var rows [][]string
-	for _, st := range list {
-		count, average := allRunsText(st)
-		rows = append(rows, []string{
-			st.Name, st.Reference, shortDigest(st.Digest), signedBy(st), hooksText(st), count, average, sinceText(st.Started), state(st),
-		})
+// showInstances prints a table, with a column for what was checked unless checks
+// is nil.
+func showInstances(term *terminal, list []bpf.Status, checks []instanceCheck) error {
+	header := []string{"NAME", "IMAGE", "DIGEST", "SIGNER", "HOOKS", "RUNS", "AVERAGE", "SINCE", "STATE"}
+	if checks != nil {
+		header = append(header, "CHECK")
 	}
-	if err := term.table([]string{"NAME", "IMAGE", "DIGEST", "SIGNER", "HOOKS", "RUNS", "AVERAGE", "SINCE", "STATE"}, rows); err != nil {
+	var rows [][]string
+	for i, st := range list {
+		count, average := allRunsText(st)
+		row := []string{
+			st.Name, st.Reference, shortDigest(st.Digest), signedBy(st), hooksText(st), count, average, sinceText(st.Started), state(st),
+		}
+		if checks != nil {
+			row = append(row, checks[i].text())
+		}
+		rows = append(rows, row)
+	}
+	if err := term.table(header, rows); err != nil {
 		return err
 	}
 	for _, st := range list {

@@ -37,7 +37,7 @@ func (s *session) push(ref image.Reference) (string, error) {
 	}
 	bar := s.term.progress("pushing " + ref.String())
 	defer bar.done()
-	registry, err := s.registry(bar.event)
+	registry, err := s.origin(bar.event)
 	if err != nil {
 		return "", err
 	}

@@ -29,6 +29,7 @@ func runCommand(term *terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "share-maps", Usage: "INSTANCE: use its maps where names are the same (repeatable)"},
 			&cli.StringFlag{Name: "map-mode", Usage: "mode of the maps' pins, such as 0660", DefaultText: "0600, or 0660 with --map-group"},
 			&cli.StringFlag{Name: "map-group", Usage: "group that may open the maps' pins, by name or number"},
+			btfFlag(),
 			&cli.BoolFlag{Name: "foreground", Usage: "stay attached until Ctrl-C, then detach"},
 			pullFlag(pullMissing), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		),
@@ -72,7 +73,11 @@ func (s *session) runOptions() (bpf.RunOptions, error) {
 		}
 		opts.Attach = append(opts.Attach, a)
 	}
-	err := s.mapOptions(&opts)
+	if err := s.mapOptions(&opts); err != nil {
+		return opts, err
+	}
+	var err error
+	opts.KernelBTF, err = s.kernelBTF()
 	return opts, err
 }
 

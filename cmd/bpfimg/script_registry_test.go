@@ -50,6 +50,8 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // registry heal                         ends all faults
 // registry count                        starts counting round trips, at a latency
 // registry roundtrips N                 wants at most N of them since
+// registry once METHOD PATH             wants each path that has PATH asked for once since
+// registry seen METHOD PATH             waits until such a request came
 // registry stop                         stops it
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	r, _ := ts.Value(registryKey{}).(*scriptRegistry)
@@ -74,6 +76,10 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		if got := r.recorder.RoundTrips(); got > limit || got == 0 {
 			ts.Fatalf("%d sequential round trips, want at most %d: %v", got, limit, r.recorder.Calls())
 		}
+	case args[0] == "once" && len(args) == 3:
+		r.wantOnce(ts, args[1], args[2])
+	case args[0] == "seen" && len(args) == 3:
+		r.awaitRequest(ts, args[1], args[2])
 	case args[0] == "heal":
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -84,7 +90,40 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		defer r.mu.Unlock()
 		r.faults = append(r.faults, testregistry.Fault{Method: args[1], Path: args[2], Do: faultAction(ts, name, value)})
 	default:
-		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | stop]")
+		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | count | roundtrips N | once METHOD PATH | seen METHOD PATH | stop]")
+	}
+}
+
+// wantOnce fails unless there were requests and none was made again.
+func (r *scriptRegistry) wantOnce(ts *testscript.TestScript, method, part string) {
+	times := map[string]int{}
+	for _, c := range r.recorder.Calls() {
+		if c.Method == method && strings.Contains(c.Path, part) {
+			times[c.Path]++
+		}
+	}
+	if len(times) == 0 {
+		ts.Fatalf("no %s of a path with %s", method, part)
+	}
+	for path, n := range times {
+		if n != 1 {
+			ts.Fatalf("%s %s: %d times", method, path, n)
+		}
+	}
+}
+
+// awaitRequest waits for a request, under a deadline.
+func (r *scriptRegistry) awaitRequest(ts *testscript.TestScript, method, part string) {
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for r.recorder.Count(method, part) == 0 {
+		select {
+		case <-deadline.C:
+			ts.Fatalf("nobody asked for %s %s", method, part)
+		case <-tick.C:
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 // runs itself as it.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
+		"sigstore-kms-file": kmsPlugin,
 		"bpfimg": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -47,6 +48,7 @@ func scriptParams(dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    cmdExits,
 			"foreign":  cmdForeign,
+			"host":     cmdHost,
 			"registry": cmdRegistry,
 			"valid":    cmdValid,
 			"veth":     cmdVeth,
@@ -58,6 +60,7 @@ func scriptParams(dir string) testscript.Params {
 				return err
 			}
 			env.Values[registryKey{}] = &scriptRegistry{store: store}
+			env.Values[hostsKey{}] = scriptHosts{}
 			bpffs := fmt.Sprintf("/sys/fs/bpf/bpfimg-test-%d-%s", os.Getpid(), filepath.Base(env.WorkDir))
 			env.Defer(func() { os.RemoveAll(bpffs) }) // what a failed script left
 			for k, v := range map[string]string{
@@ -76,10 +79,15 @@ func scriptParams(dir string) testscript.Params {
 	}
 }
 
-// condition adds [root]: may load programs and make network namespaces.
+// condition adds [root]: may load programs and make network namespaces; and
+// [btf]: the kernel has its types.
 func condition(name string) (bool, error) {
-	if name == "root" {
+	switch name {
+	case "root":
 		return os.Geteuid() == 0, nil
+	case "btf":
+		_, err := os.Stat("/sys/kernel/btf/vmlinux")
+		return err == nil, nil
 	}
 	return false, errors.New("unknown condition " + name)
 }

@@ -8,9 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/image/logins"
+	"github.com/bpfimg/bpfimg/verify"
+	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 )
 
@@ -106,13 +110,46 @@ func (s *session) store() (*image.Store, error) {
 	return image.OpenStore(filepath.Join(s.root, "store"))
 }
 
-// registry makes a client for any registry.
+// verdicts remembers who has signed what, beside the store.
+func (s *session) verdicts() verify.Verdicts {
+	return verify.NewVerdicts(filepath.Join(s.root, "verdicts"))
+}
+
+// registry makes a client for any registry, which may read from mirrors.
 func (s *session) registry(progress func(image.Event)) (*image.Registry, error) {
+	settings, err := s.hosts()
+	if err != nil {
+		return nil, err
+	}
 	return image.NewRegistry(image.RegistryOptions{
+		Keychain:  logins.New(s.term.lookup),
 		PlainHTTP: s.c.Bool("plain-http"),
 		UserAgent: "bpfimg/" + buildVersion().Version,
+		Hosts:     settings,
+		Log:       s.log,
 		Progress:  progress,
 	})
+}
+
+// shared reads from the registry what no other process is reading into the same
+// store, and waits for what one is.
+func (s *session) shared(store *image.Store, registry *image.Registry) image.Source {
+	var once sync.Once
+	return store.Share(registry, image.ShareOptions{Waiting: func(ref image.Reference, d digest.Digest) {
+		once.Do(func() {
+			s.term.notice("waiting for another process that is downloading %s", ref.WithDigest(d.String()))
+		})
+	}})
+}
+
+// origin is registry for commands that change what is there: a mirror's answer may
+// be an old one.
+func (s *session) origin(progress func(image.Event)) (*image.Registry, error) {
+	registry, err := s.registry(progress)
+	if err != nil {
+		return nil, err
+	}
+	return registry.WithoutMirrors(), nil
 }
 
 // manager opens what talks to the kernel.

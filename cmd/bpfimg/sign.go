@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/sign"
+	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/urfave/cli/v2"
 )
 
@@ -17,63 +18,104 @@ func legacyFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "legacy-signature", Usage: "write what cosign 2 wrote (tag sha256-….sig) instead of a Sigstore bundle"}
 }
 
+func recursiveFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "recursive", Aliases: []string{"r"}, Usage: "sign every image of a multi-platform image, and then the index"}
+}
+
 func signCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "sign",
 		Usage:     "sign the digest of an image in its registry",
 		ArgsUsage: "REFERENCE",
-		Flags: []cli.Flag{
-			keyFlag("private key (cosign's encrypted PEM; password from COSIGN_PASSWORD)"),
-			legacyFlag(),
+		Flags: append(
+			signerFlags(), legacyFlag(), recursiveFlag(),
 			&cli.StringSliceFlag{Name: "annotation", Aliases: []string{"a"}, Usage: "put KEY=VALUE into the signed content (repeatable)"},
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
-		},
+		),
 		Action: withImage(term, func(s *session, ref image.Reference) error {
 			annotations, err := pairs(s.c, "annotation")
 			if err != nil {
 				return err
 			}
-			r, err := s.sign(ref, annotations)
+			ctx, cancel := s.deadline()
+			defer cancel()
+			w, err := s.newSigning(ctx)
 			if err != nil {
 				return err
 			}
-			done := imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}
+			r, err := w.sign(ctx, ref, annotations)
+			if err != nil {
+				return err
+			}
+			done := signResult{imageResult: imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}}
+			for _, im := range r.Images {
+				done.Images = append(done.Images, signedImage{im.Subject.Digest.String(), im.Signature.Digest.String()})
+			}
 			return s.printLine(done, ref.Name()+"@"+done.Signature)
 		}),
 	}
 }
 
+// signResult is what `sign -o json` prints.
+type signResult struct {
+	imageResult
+	// Images are those signed with an index.
+	Images []signedImage `json:"images,omitempty"`
+}
+
+type signedImage struct {
+	Digest    string `json:"digest"`
+	Signature string `json:"signature"`
+}
+
+// signing is what a command signs with, once or several times.
+type signing struct {
+	s        *session
+	signer   signature.SignerVerifier
+	registry *image.Registry
+	opts     sign.Options
+}
+
+// newSigning opens the key, or finds the identity, the flags name.
+func (s *session) newSigning(ctx context.Context) (*signing, error) {
+	w := &signing{s: s, opts: sign.Options{Legacy: s.c.Bool("legacy-signature"), Recursive: s.c.Bool("recursive")}}
+	var err error
+	if w.opts.Created, err = s.term.sourceDate(); err != nil {
+		return nil, err
+	}
+	if w.signer, w.opts.Services, err = s.signer(ctx); err != nil {
+		return nil, err
+	}
+	w.registry, err = s.origin(nil)
+	return w, err
+}
+
 // sign signs ref's digest in its registry and, when the local store has
 // that image, keeps the signature beside it, so that a following run needs no
 // pull.
-func (s *session) sign(ref image.Reference, annotations map[string]string) (sign.Result, error) {
-	created, err := s.term.sourceDate()
-	if err != nil {
-		return sign.Result{}, err
-	}
-	signer, err := s.term.loadSigner(s.c.String("key"))
-	if err != nil {
-		return sign.Result{}, err
-	}
-	ctx, cancel := s.deadline()
-	defer cancel()
-	registry, err := s.registry(nil)
-	if err != nil {
-		return sign.Result{}, err
-	}
-	result, err := sign.Sign(ctx, registry, ref, signer, sign.Options{
-		Legacy:      s.c.Bool("legacy-signature"),
-		Annotations: annotations,
-		Created:     created,
-	})
+func (w *signing) sign(ctx context.Context, ref image.Reference, annotations map[string]string) (sign.Result, error) {
+	opts := w.opts
+	opts.Annotations = annotations
+	result, err := sign.Sign(ctx, w.registry, ref, w.signer, opts)
 	if err != nil {
 		return result, fmt.Errorf("signing %s: %w", ref, err)
 	}
-	s.term.notice("signed %s@%s", ref.Name(), result.Subject.Digest)
-	if err := s.keepSignature(ctx, registry, ref.WithDigest(result.Subject.Digest.String())); err != nil {
-		s.term.notice("warning: the signature is in the registry, but not in the local store: %v", err)
+	w.s.term.notice("signed %s@%s", ref.Name(), result.Subject.Digest)
+	for _, im := range result.Images {
+		w.s.term.notice("signed %s@%s of it", ref.Name(), im.Subject.Digest)
 	}
+	w.keep(ctx, ref, result)
 	return result, nil
+}
+
+// keep copies what was written into the local store, if the image is there.
+func (w *signing) keep(ctx context.Context, ref image.Reference, result sign.Result) {
+	for _, r := range append(result.Images, result) {
+		if err := w.s.keepSignature(ctx, w.registry, ref.WithDigest(r.Subject.Digest.String())); err != nil {
+			w.s.term.notice("warning: the signature is in the registry, but not in the local store: %v", err)
+			return
+		}
+	}
 }
 
 // keepSignature copies the signatures of ref (a digest) into the local store if

@@ -24,6 +24,8 @@ type judge struct {
 	// report says how the last check went, notes what of that image is not used.
 	report verify.Report
 	notes  []string
+	// fresh has signatures verified that were verified before.
+	fresh bool
 }
 
 // newJudge reads the flags that say whom to trust, and --insecure-skip-verify.
@@ -78,7 +80,7 @@ func (j *judge) check(img *pull.Image) (*verify.Verified, error) {
 	if j.trust == nil {
 		v, err = verify.Skip(img, j.s.log)
 	} else {
-		v, err = verify.Check(j.s.c.Context, img, j.trust)
+		v, err = verify.CheckWith(j.s.c.Context, img, j.trust, verify.Options{Verdicts: j.s.verdicts(), Fresh: j.fresh, Log: j.s.log})
 	}
 	j.report, j.notes = verify.NewReport(img, v, err), img.Notes
 	if err != nil {

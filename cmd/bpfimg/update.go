@@ -20,8 +20,9 @@ func updateCommand(term *terminal) *cli.Command {
 		ArgsUsage: "NAME REFERENCE",
 		Flags: trustFlags(insecureFlag(),
 			&cli.StringSliceFlag{Name: "attach", Usage: "PROGRAM=HOOK[:TARGET][,option=value…] for programs that shall go elsewhere (repeatable)"},
-			setFlag(), maxEntriesFlag(),
+			setFlag(), maxEntriesFlag(), btfFlag(),
 			&cli.BoolFlag{Name: "keep-maps", Value: true, Usage: "go on using the maps whose definition is unchanged"},
+			&cli.BoolFlag{Name: "allow-downgrade", Usage: "take an image of a lower version than what runs"},
 			pullFlag(pullAlways), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		),
 		Action: withSession(term, func(s *session) error {
@@ -50,6 +51,7 @@ func (s *session) update(name string, ref image.Reference) error {
 	err = s.withVerified(ref, known, func(ctx context.Context, manager *bpf.Manager, v *verify.Verified) (err error) {
 		updated, err = manager.Update(ctx, name, v, bpf.UpdateOptions{
 			Attach: run.Attach, Set: run.Set, MaxEntries: run.MaxEntries, FreshMaps: !s.c.Bool("keep-maps"),
+			KernelBTF: run.KernelBTF, AllowDowngrade: s.c.Bool("allow-downgrade"),
 		})
 		if err != nil {
 			return fmt.Errorf("updating %s to %s@%s: %w", name, ref.Name(), v.Digest(), err)

@@ -30,6 +30,7 @@ func (s *session) verify(ref image.Reference) error {
 	if err != nil {
 		return err
 	}
+	j.fresh = true
 	ctx, cancel := s.deadline()
 	defer cancel()
 	f, err := s.fetch(ctx, ref, j)

@@ -128,7 +128,7 @@ func TestSeveralOfOneName(t *testing.T) {
 		return v
 	}
 	r := Versions(both("update_v1.bpf.o"), both("update_v2.bpf.o"))
-	if got := names(r.Maps); !slices.Contains(got, "~b.o:sized maxEntries") {
+	if got := names(r.Maps); len(got) != 1 || !strings.HasPrefix(got[0], "~b.o:sized maxEntries") {
 		t.Errorf("maps %q, want b.o:sized among them", got)
 	}
 }

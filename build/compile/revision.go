@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package compile
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	gitTimeout = 30 * time.Second
+	maxGitText = 1 << 20 // bytes kept of what git prints
+)
+
+// DirtySuffix ends a [Report].Revision that the sources differ from, as docker
+// buildx writes it.
+const DirtySuffix = "-dirty"
+
+// readRevision asks git which commit the sources are of. That there is none, or
+// no git, is no failure.
+func (j *job) readRevision(ctx context.Context) {
+	path := j.inPath("git")
+	if path == "" {
+		return
+	}
+	g := git{j, path}
+	top, err := g.ask(ctx, "rev-parse", "--show-toplevel")
+	if err != nil {
+		if !strings.Contains(err.Error(), "not a git repository") {
+			fmt.Fprintf(j.log, "no source revision: %v\n", err)
+		}
+		return
+	}
+	commit, err := g.ask(ctx, "rev-parse", "--verify", "HEAD")
+	if err != nil || !isCommit.MatchString(commit) {
+		fmt.Fprintln(j.log, "no source revision: the repository has no commit")
+		return
+	}
+	dirty, err := g.dirty(ctx, top)
+	if err != nil {
+		fmt.Fprintf(j.log, "no source revision: %v\n", err)
+		return
+	}
+	if !dirty && !g.tracks(ctx) {
+		return // the repository ignores them: they are not of its commits
+	}
+	j.report.Revision = commit
+	if dirty {
+		j.report.Revision += DirtySuffix
+	}
+	if origin, err := g.ask(ctx, "remote", "get-url", "origin"); err == nil {
+		j.report.Remote = publicURL(origin)
+	}
+}
+
+// isCommit is a SHA-1 or SHA-256 object name.
+var isCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// git is the program and the job that runs it.
+type git struct {
+	*job
+	path string
+}
+
+// ask runs git in the source folder and returns its first [maxGitText] bytes less
+// the line end. It runs neither hooks nor a file system monitor of the repository's
+// configuration, and writes nothing.
+func (g git) ask(ctx context.Context, args ...string) (string, error) {
+	out, complaint := &head{max: maxGitText}, &head{max: maxVersionText}
+	c := command{
+		words:   slices.Concat([]string{g.path, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"}, args),
+		dir:     g.folder,
+		env:     g.environment("GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_LITERAL_PATHSPECS=1"),
+		timeout: min(gitTimeout, g.timeout), stdout: out, stderr: complaint,
+	}
+	if err := c.run(ctx); err != nil {
+		if said := firstLine(complaint.data); said != "" {
+			return "", fmt.Errorf("git %s: %s", args[0], said)
+		}
+		return "", fmt.Errorf("git %s: %w", args[0], err)
+	}
+	return strings.TrimSuffix(string(out.data), "\n"), nil
+}
+
+// dirty: a file that was compiled is changed or new, or the submodule it is in
+// is. Ignored files are not: a vmlinux.h that is generated would make every
+// build dirty.
+func (g git) dirty(ctx context.Context, top string) (bool, error) {
+	out, err := g.ask(ctx, "status", "--porcelain", "-z", "--untracked-files=all")
+	if err != nil {
+		return false, err
+	}
+	if len(out) >= maxGitText {
+		return true, nil // cut off; with so many changes, one of ours is likely among them
+	}
+	compiled := g.compiled(top)
+	for _, change := range changes(out) {
+		for _, path := range compiled {
+			if path == change || strings.HasPrefix(path, change+"/") {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// changes are the paths in `git status --porcelain -z`: two letters, a space, the
+// path; after a rename or copy, the path it had.
+func changes(status string) []string {
+	var paths []string
+	fields := strings.Split(status, "\x00")
+	for i := 0; i < len(fields); i++ {
+		if len(fields[i]) < 4 {
+			continue
+		}
+		paths = append(paths, strings.TrimSuffix(fields[i][3:], "/"))
+		if strings.ContainsAny(fields[i][:2], "RC") {
+			i++
+		}
+	}
+	return paths
+}
+
+// tracks: all sources are known to git.
+func (g git) tracks(ctx context.Context) bool {
+	args := []string{"ls-files", "--error-unmatch", "--"}
+	for _, s := range g.sources {
+		args = append(args, argument(s))
+	}
+	_, err := g.ask(ctx, args...)
+	return err == nil
+}
+
+// compiled are the files below top that the compiler read, relative to top.
+func (g git) compiled(top string) []string {
+	folder, err := filepath.EvalSymlinks(g.folder)
+	if err != nil {
+		folder = g.folder
+	}
+	var paths []string
+	for _, o := range g.report.Objects {
+		for _, f := range o.Files {
+			path := f.Path
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(folder, path)
+			}
+			if rel, err := filepath.Rel(filepath.FromSlash(top), path); err == nil && filepath.IsLocal(rel) {
+				paths = append(paths, filepath.ToSlash(rel))
+			}
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// scpLike is git's short form of an ssh URL, user@host:path.
+var scpLike = regexp.MustCompile(`^([A-Za-z0-9._-]+)@([A-Za-z0-9.-]+):([^/].*)$`)
+
+// publicURL is a remote's URL without what must not be published: user and
+// password (the user of ssh stays, it is no secret), query and fragment. Paths
+// of this machine mean nothing elsewhere and give "".
+func publicURL(remote string) string {
+	if m := scpLike.FindStringSubmatch(remote); m != nil {
+		remote = "ssh://" + m[1] + "@" + m[2] + "/" + m[3]
+	}
+	u, err := url.Parse(remote)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	switch u.Scheme {
+	case "http", "https", "git":
+		u.User = nil
+	case "ssh":
+		if u.User != nil {
+			u.User = url.User(u.User.Username())
+		}
+	default:
+		return ""
+	}
+	u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = "", false, "", ""
+	return u.String()
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
+	"github.com/bpfimg/bpfimg/verify"
+	"github.com/urfave/cli/v2"
+)
+
+func policyCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "policy",
+		Usage: "look at trust policies: is this one right, and what does it say of an image",
+		Subcommands: []*cli.Command{
+			{
+				Name: "check", Usage: "read a policy and all files it names, and warn of what may not be meant", ArgsUsage: "FILE",
+				Flags:  []cli.Flag{&cli.BoolFlag{Name: "strict", Usage: "fail on warnings too"}, outputFlag()},
+				Action: withSession(term, (*session).policyCheck),
+			},
+			{
+				Name: "explain", Usage: "say which rule decides on an image, and which of its clauses are met", ArgsUsage: "REFERENCE",
+				Flags:  trustFlags(pullFlag(pullMissing), platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()),
+				Action: withImage(term, (*session).policyExplain),
+			},
+			{
+				Name: "test", Usage: "compare what a policy says of images with a table of what it should say", ArgsUsage: "FILE",
+				Flags:  []cli.Flag{policyFlag(), pullFlag(pullMissing), platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()},
+				Action: withSession(term, (*session).policyTest),
+			},
+			{
+				Name: "default", Usage: "print the policy to begin with, which trusts nobody and says how to trust somebody",
+				Action: func(c *cli.Context) error {
+					if c.NArg() > 0 {
+						return usagef("policy default: want no arguments")
+					}
+					_, err := fmt.Fprint(term.out, verify.DefaultPolicy())
+					return err
+				},
+			},
+		},
+	}
+}
+
+// policyChecked is what `bpfimg policy check` prints.
+type policyChecked struct {
+	Policy      string   `json:"policy"`
+	Fingerprint string   `json:"fingerprint"`
+	Rules       int      `json:"rules"`
+	Warnings    []string `json:"warnings"`
+}
+
+func (s *session) policyCheck() error {
+	if s.c.NArg() != 1 {
+		return usagef("policy check: want one policy file, got %d arguments", s.c.NArg())
+	}
+	p, err := verify.LoadPolicy(s.c.Args().First())
+	if err != nil {
+		return err
+	}
+	checked := policyChecked{Policy: p.Name(), Fingerprint: p.Fingerprint(), Rules: p.Rules(), Warnings: p.Lint(time.Now())}
+	err = s.print(checked, func() error {
+		for _, w := range checked.Warnings {
+			if _, err := fmt.Fprintln(s.term.out, "warning:", safe(w)); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(s.term.out, "%s: rules: %d, warnings: %d\n", safe(checked.Policy), checked.Rules, len(checked.Warnings))
+		return err
+	})
+	if err == nil && s.c.Bool("strict") && len(checked.Warnings) > 0 {
+		err = fmt.Errorf("policy %s has warnings, and --strict was given", checked.Policy)
+	}
+	return err
+}
+
+func (s *session) policyExplain(ref image.Reference) error {
+	j, err := s.newJudge(ref)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.deadline()
+	defer cancel()
+	img, err := s.fetchImage(ctx, ref)
+	if err != nil {
+		return err
+	}
+	e, err := verify.Explain(ctx, img, j.trust, verify.Options{})
+	if err != nil {
+		return err
+	}
+	if err := s.print(e, func() error { return showExplanation(s.term, e) }); err != nil {
+		return err
+	}
+	if e.Trusted {
+		return nil
+	}
+	return fmt.Errorf("%s@%s: %w: %s", e.Reference, e.Digest, verify.ErrNotTrusted, e.Reasons()[0])
+}
+
+// fetchImage gets an image from the store or the registry, as --pull says,
+// whether it is trusted or not.
+func (s *session) fetchImage(ctx context.Context, ref image.Reference) (*pull.Image, error) {
+	mode, err := oneOf(s.c, "pull", pullAlways, pullMissing, pullNever)
+	if err != nil {
+		return nil, err
+	}
+	store, err := s.store()
+	if err != nil {
+		return nil, err
+	}
+	opts := pull.Options{Platform: s.c.String("platform")}
+	if mode != pullAlways {
+		img, err := pull.Fetch(ctx, store, ref, opts)
+		if err == nil {
+			return img, nil
+		}
+		if mode == pullNever || !worthPulling(err) {
+			return nil, fmt.Errorf("local store: %w", err)
+		}
+	}
+	registry, err := s.registry(nil)
+	if err != nil {
+		return nil, err
+	}
+	img, err := pull.Fetch(ctx, &pull.Cached{Local: store, Remote: registry}, ref, opts)
+	if err != nil {
+		return nil, fmt.Errorf("pulling %s: %w", ref, err)
+	}
+	return img, nil
+}
+
+func showExplanation(term *terminal, e verify.Explanation) error {
+	verdict := "not trusted"
+	if e.Trusted {
+		verdict = "trusted"
+	}
+	if _, err := fmt.Fprintf(term.out, "%s@%s: %s\n", safe(e.Reference), e.Digest, verdict); err != nil {
+		return err
+	}
+	rows := make([][]string, 0, len(e.Clauses))
+	for _, c := range e.Clauses {
+		met := "no"
+		if c.Met {
+			met = "yes"
+		}
+		rows = append(rows, []string{c.Clause, c.Want, met, c.Found})
+	}
+	if err := term.table([]string{"CLAUSE", "WANTED", "MET", "FOUND"}, rows); err != nil {
+		return err
+	}
+	return term.attempts(verify.Report{Attempts: e.Attempts})
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/sign/trustroot"
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+)
+
+func trustRootCommand(term *terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "trust-root",
+		Usage: "whom to trust in Sigstore's services, for signatures without a key",
+		Subcommands: []*cli.Command{{
+			Name:  "update",
+			Usage: "fetch trusted_root.json through The Update Framework",
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "file", Aliases: []string{"o"}, Value: trustroot.Target, Usage: "the file to write"},
+				&cli.StringFlag{Name: "mirror", Usage: "address of the TUF repository (needs --tuf-root)", DefaultText: "Sigstore's public one"},
+				&cli.StringFlag{Name: "tuf-root", Usage: "root.json that everything at the mirror is checked by"},
+				&cli.StringFlag{Name: "output", Value: "text", Usage: "output as text or json"},
+				timeoutFlag(),
+			},
+			Action: withSession(term, (*session).updateTrustRoot),
+		}},
+	}
+}
+
+// trustRootResult is what `trust-root update --output json` prints.
+type trustRootResult struct {
+	File    string `json:"file"`
+	Digest  string `json:"digest"`
+	Changed bool   `json:"changed"`
+}
+
+func (s *session) updateTrustRoot() error {
+	if s.c.NArg() > 0 {
+		return usagef("trust-root update takes no arguments")
+	}
+	opts := trustroot.Options{Mirror: s.c.String("mirror"), Cache: filepath.Join(s.root, "tuf")}
+	if path := s.c.String("tuf-root"); path != "" {
+		data, err := readLimited(path, trustroot.MaxFile)
+		if err != nil {
+			return fmt.Errorf("reading the TUF root: %w", err)
+		}
+		opts.Root = data
+	}
+	ctx, cancel := s.deadline()
+	defer cancel()
+	got, err := trustroot.Fetch(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("updating the trusted root: %w", err)
+	}
+	path := s.c.String("file")
+	old, err := readLimited(path, trustroot.MaxFile)
+	result := trustRootResult{File: path, Digest: digest.FromBytes(got.File).String(), Changed: err != nil || string(old) != string(got.File)}
+	state := "unchanged"
+	if result.Changed {
+		state = "written"
+		if err := replaceFile(path, got.File); err != nil {
+			return err
+		}
+	}
+	return s.printLine(result, fmt.Sprintf("%s: %s, %s; trusts %d certificate authorities, %d logs and %d timestamp authorities",
+		path, state, result.Digest, got.Authorities, got.Logs, got.Timestamps))
+}
+
+// replaceFile writes path in one step: whoever reads it meanwhile, or after a
+// crash, finds the old content or the new.
+func replaceFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".bpfimg-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
