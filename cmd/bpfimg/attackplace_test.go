@@ -101,8 +101,14 @@ func TestLabelsThatLie(t *testing.T) {
 	})
 	v.sign(lying)
 	out := r.command("verify", "--key", "cosign.pub", v.ref.String())
-	if out.code != exitDone || !strings.Contains(out.stderr, `say program "xdp_count" is a "socket_filter"`) || !strings.Contains(out.stderr, `it is a "xdp"`) {
+	if out.code != exitDone || !strings.Contains(out.stderr, `program "xdp_count" is a "socket_filter"`) || !strings.Contains(out.stderr, `it is a "xdp"`) {
 		t.Errorf("exit code %d:\n%s%s", out.code, out.stdout, out.stderr)
+	}
+	for allowed, code := range map[string]int{"socket_filter": exitNotTrusted, "xdp": exitDone} {
+		r.write(allowed+".yaml", []byte("version: 1\nrules: [{repository: "+v.ref.Name()+", keys: [cosign.pub], allow: {types: ["+allowed+"]}}]\n"))
+		if out := r.command("verify", "--policy", allowed+".yaml", v.ref.String()); out.code != code {
+			t.Errorf("%s allowed: exit code %d, want %d:\n%s%s", allowed, out.code, code, out.stdout, out.stderr)
+		}
 	}
 	// The same labels, changed after the image was signed.
 	if out := r.command("verify", "--key", "cosign.pub", v.ref.WithDigest(v.relabel(v.good, func(labels map[string]string) {
