@@ -12,7 +12,7 @@ import (
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 )
 
-const slsaProvenance = "https://slsa.dev/provenance/v1"
+const provenanceType = "https://slsa.dev/provenance/v1"
 
 // rewritten replaces the statement of a bundle after it was signed.
 func rewritten(statement string) func(*protobundle.Bundle) {
@@ -62,10 +62,10 @@ func keyAttacks(t *testing.T) []attack {
 			v.attach(v.good, v.key.Sign(t, verifytest.Statement(v.good.Digest.String(), schemas.PredicateCosignSign+"x")))
 		}, code: exitNotTrusted, want: "is an attestation"},
 		{name: "attestation in place of a signature", prepare: func(v *victim) {
-			v.attach(v.good, v.key.Sign(t, verifytest.Statement(v.good.Digest.String(), slsaProvenance)))
+			v.attach(v.good, v.key.Sign(t, verifytest.Statement(v.good.Digest.String(), provenanceType)))
 		}, code: exitNotTrusted, want: "is an attestation"},
 		{name: "attestation rewritten to a signature", prepare: func(v *victim) {
-			v.attach(v.good, v.key.Sign(t, verifytest.Statement(v.good.Digest.String(), slsaProvenance), rewritten(signs(v.good))))
+			v.attach(v.good, v.key.Sign(t, verifytest.Statement(v.good.Digest.String(), provenanceType), rewritten(signs(v.good))))
 		}, code: exitNotTrusted, want: "changed after it was signed"},
 		{name: "second signature in the envelope", prepare: func(v *victim) {
 			v.attach(v.good, v.stranger.Sign(t, signs(v.good), func(b *protobundle.Bundle) {

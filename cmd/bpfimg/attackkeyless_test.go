@@ -142,7 +142,7 @@ func keylessAttacks(t *testing.T, r *attackRig) []attack {
 			v.attach(v.good, r.sigstore.Sign(t, signs(v.evil), func(how *verifytest.Signing) { how.Change = rewritten(signs(v.good)) }))
 		}, code: exitNotTrusted, want: "its proofs do not hold"},
 		{name: "attestation in place of a signature", prepare: func(v *victim) {
-			v.attach(v.good, r.sigstore.Sign(t, verifytest.Statement(v.good.Digest.String(), slsaProvenance)))
+			v.attach(v.good, r.sigstore.Sign(t, verifytest.Statement(v.good.Digest.String(), provenanceType)))
 		}, code: exitNotTrusted, want: "is an attestation"},
 		{name: "certificate where keys are trusted", prepare: ours(), args: byKey, code: exitNotTrusted, want: "signed with a certificate"},
 		{name: "key where identities are trusted", prepare: func(v *victim) {
