@@ -68,6 +68,7 @@ type signedImage struct {
 	ref                     image.Reference
 	trust                   verify.Trust
 	manifest, config, layer []byte
+	bundles                 [][]byte // by a key, by an identity
 }
 
 func newSignedImage(t *testing.T) *signedImage {
@@ -113,7 +114,8 @@ func (s *signedImage) sign(subject ocispec.Descriptor) {
 		[]schemas.PolicyIdentity{{Issuer: verifytest.Issuer, Subject: verifytest.Subject}}, root))
 	statement := verifytest.Statement(subject.Digest.String(), schemas.PredicateCosignSign)
 	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
-	for _, bundle := range [][]byte{key.Sign(s.t, statement), sigstore.Sign(s.t, statement)} {
+	s.bundles = [][]byte{key.Sign(s.t, statement), sigstore.Sign(s.t, statement)}
+	for _, bundle := range s.bundles {
 		list.Manifests = append(list.Manifests, s.attach(ocispec.Manifest{
 			ArtifactType: schemas.MediaTypeBundle, Subject: &subject,
 			Layers: []ocispec.Descriptor{s.put(schemas.MediaTypeBundle, bundle)},
@@ -191,38 +193,51 @@ func refused(err error) bool {
 	return errors.As(err, &answer) // not JSON, or not of the format
 }
 
-// TestImageMutations: an image in which one bit of any byte is changed after it
-// was signed is refused, whether it is served under the old digest or all digests
-// above are made to fit, and whatever signatures are said to be its own.
-func TestImageMutations(t *testing.T) {
+// TestMutationsOnTheWay: any byte changed on the way is noticed where it arrives,
+// be it of the manifest, of the config, of the layer or of a signature.
+func TestMutationsOnTheWay(t *testing.T) {
+	s := newSignedImage(t)
+	at := s.ref.WithDigest(digest.FromBytes(s.manifest).String())
+	eachByte(s.manifest, 1, func(i int, mutant []byte) {
+		s.answers = map[string][]byte{"manifests/" + at.Digest(): mutant}
+		if _, err := s.src.Manifest(t.Context(), at); !errors.Is(err, image.ErrDigestMismatch) {
+			t.Errorf("manifest: byte %d changed: %v", i, err)
+		}
+	})
+	for part, data := range map[string][]byte{"config": s.config, "layer": s.layer, "bundle by key": s.bundles[0], "keyless bundle": s.bundles[1]} {
+		desc := ocispec.Descriptor{Digest: digest.FromBytes(data), Size: int64(len(data))}
+		eachByte(data, 1, func(i int, mutant []byte) {
+			s.answers = map[string][]byte{"blobs/" + desc.Digest.String(): mutant}
+			if _, err := s.src.Blob(t.Context(), s.ref, desc, image.MaxLayer); !errors.Is(err, image.ErrDigestMismatch) {
+				t.Errorf("%s: byte %d changed: %v", part, i, err)
+			}
+		})
+	}
+}
+
+// TestMutationsMadeToFit: an image in which one bit is changed after it was
+// signed, and every digest above made to fit, is refused, whatever signatures
+// are said to be its own. Bytes are sampled: each takes a whole pull.
+func TestMutationsMadeToFit(t *testing.T) {
 	s := newSignedImage(t)
 	if whole, err := s.check(nil); err != nil || len(whole.Signers()) != 3 {
 		t.Fatalf("unchanged: %v, %v", whole, err)
 	}
-	blob := func(data []byte) string { return "blobs/" + digest.FromBytes(data).String() }
 	serve := func(part string, at int, answers map[string][]byte) {
 		if v, err := s.check(answers); v != nil || !refused(err) {
 			t.Errorf("%s: byte %d changed: %v, %v", part, at, v, err)
 		}
 	}
-	eachByte(s.manifest, 1, func(at int, mutant []byte) {
+	eachByte(s.manifest, 5, func(at int, mutant []byte) {
 		serve("manifest", at, map[string][]byte{"manifests/v1": mutant})
 	})
 	for part, data := range map[string][]byte{"config": s.config, "layer": s.layer} {
-		// A digest that does not fit is one that does not fit: a sample of them.
-		eachByte(data, 64, func(at int, mutant []byte) {
-			serve(part, at, map[string][]byte{blob(data): mutant})
-		})
-		eachByte(data, sampled, func(at int, mutant []byte) {
+		eachByte(data, 29, func(at int, mutant []byte) {
 			fits := bytes.ReplaceAll(s.manifest, []byte(digest.FromBytes(data)), []byte(digest.FromBytes(mutant)))
-			serve(part+" and manifest", at, map[string][]byte{"manifests/v1": fits, blob(mutant): mutant})
+			serve(part, at, map[string][]byte{"manifests/v1": fits, "blobs/" + digest.FromBytes(mutant).String(): mutant})
 		})
 	}
 }
-
-// sampled is which bytes of configs and layers are changed on the way; each of
-// them is changed in memory.
-const sampled = 5
 
 // TestMutationsAfterFetch: every byte that is used is hashed once more where it
 // is used.
