@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/pull"
+	"github.com/bpfimg/bpfimg/verify/verifytest"
 	"github.com/opencontainers/go-digest"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 )
@@ -35,7 +36,7 @@ func TestThreshold(t *testing.T) {
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b, "c": c, "a2": a}}
 	patterns := `  identities: [{issuer: "` + testIssuer + `", subjectPattern: "^https://git\\.example/.*$"}, {issuer: "` + testIssuer + `", subjectPattern: "^https://git\\.example/acme/.*$"}]` + "\n"
 	d := digestOf(newImage(t))
-	another := func(how *signing) { how.template = certificateOf(t, "https://git.example/acme/y", testIssuer) }
+	another := func(how *signing) { how.Template = verifytest.Certificate(t, "https://git.example/acme/y", testIssuer) }
 	for _, tt := range []struct {
 		name, clauses string
 		candidates    []pull.Candidate
@@ -117,7 +118,7 @@ func TestKeyTimes(t *testing.T) {
 		{"timestamp required and there", "  keys: [k]\n  timestamp: required\n", key.bundle(t, d, s.stampBundle(t)), ""},
 		{"timestamp required, log has it", "  keys: [k]\n  timestamp: required\n", logged(0), ""},
 		{"timestamp required, of another", "  keys: [k]\n  timestamp: required\n", key.bundle(t, d, func(b *protobundle.Bundle) {
-			b.VerificationMaterial.TimestampVerificationData = s.stamp(t, []byte("another"))
+			b.VerificationMaterial.TimestampVerificationData = s.Stamp(t, []byte("another"))
 		}), "its proofs do not hold"},
 		{"log required, legacy without", "  keys: [k]\n  transparencyLog: required\n", key.legacy(t, payloadOf(d)), "no entry of a transparency log"},
 	} {
@@ -211,7 +212,7 @@ func TestAttestations(t *testing.T) {
 		})), "changed after it was signed"},
 		{"by the builder", demand("type: slsaprovenance1, keys: [builder]"), attest(builder, attested(d, slsa1, good)), ""},
 		{"not by the builder", demand("type: slsaprovenance1, keys: [builder]"), attest(key, attested(d, slsa1, good)), "not signed by a trusted key"},
-		{"by an identity", demand("type: slsaprovenance1, identities: [{issuer: '" + testIssuer + "', subject: '" + testSubject + "'}]"), candidateOf(s.sign(t, attested(d, slsa1, good))), ""},
+		{"by an identity", demand("type: slsaprovenance1, identities: [{issuer: '" + testIssuer + "', subject: '" + testSubject + "'}]"), candidateOf(s.Sign(t, attested(d, slsa1, good))), ""},
 		{"condition", demand(`type: slsaprovenance1, condition: 'predicate.buildDefinition.buildType == "x" && predicate.buildDefinition.n == 3 && predicate.list.all(n, n < 4)'`), attest(key, attested(d, slsa1, good)), ""},
 		{"condition on the rest", demand(`type: slsaprovenance1, condition: 'image.repository == "reg.example/net/xdp-counter" && "sha256:" + subject[0].digest.sha256 == image.digest && image.version == ""'`), attest(key, attested(d, slsa1, good)), ""},
 		{"condition false", demand(`type: slsaprovenance1, condition: 'predicate.buildDefinition.n > 3'`), attest(key, attested(d, slsa1, good)), "is false"},

@@ -108,7 +108,7 @@ func (s *signedImage) blobOf(desc ocispec.Descriptor) []byte {
 func (s *signedImage) sign(subject ocispec.Descriptor) {
 	s.t.Helper()
 	key, sigstore := verifytest.NewKey(s.t), verifytest.NewGoodSigstore(s.t)
-	root := verifytest.Must[*verify.TrustedRoot](s.t)(verify.ParseTrustedRoot(sigstore.TrustedRoot(s.t, true, true), "root.json"))
+	root := verifytest.Must[*verify.TrustedRoot](s.t)(verify.ParseTrustedRoot(sigstore.TrustedRoot(s.t, verifytest.Trust{}), "root.json"))
 	public := verifytest.Must[verify.Key](s.t)(verify.ParseKey(key.PEM(s.t), "test.pub"))
 	s.trust = verifytest.Must[*verify.Signers](s.t)(verify.NewSigners([]verify.Key{public},
 		[]schemas.PolicyIdentity{{Issuer: verifytest.Issuer, Subject: verifytest.Subject}}, root))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify/verifytest"
 	"github.com/opencontainers/go-digest"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -49,7 +50,7 @@ func TestKeyless(t *testing.T) {
 
 // edit changes the bundle after everything in it was made.
 func edit(f func(m *protobundle.VerificationMaterial)) func(*signing) {
-	return func(how *signing) { how.change = func(b *protobundle.Bundle) { f(b.VerificationMaterial) } }
+	return func(how *signing) { how.Change = func(b *protobundle.Bundle) { f(b.VerificationMaterial) } }
 }
 
 // editEntry changes its log entry, and has the log sign it again if told so.
@@ -57,25 +58,25 @@ func (s *sigstore) editEntry(t *testing.T, again bool, f func(*protorekor.Transp
 	return edit(func(m *protobundle.VerificationMaterial) {
 		f(m.TlogEntries[0])
 		if again {
-			s.promise(t, m.TlogEntries[0])
+			s.Promise(t, m.TlogEntries[0])
 		}
 	})
 }
 
-func unlogged(how *signing)  { how.logged = time.Time{} }
-func unstamped(how *signing) { how.stamped = false }
+func unlogged(how *signing)  { how.Logged = time.Time{} }
+func unstamped(how *signing) { how.Stamped = false }
 
 // validFrom makes the certificate valid for that long from a moment counted
 // from now.
 func validFrom(start, length time.Duration) func(*signing) {
 	return func(how *signing) {
-		how.template.NotBefore = time.Now().Add(start)
-		how.template.NotAfter = time.Now().Add(start + length)
+		how.Template.NotBefore = time.Now().Add(start)
+		how.Template.NotAfter = time.Now().Add(start + length)
 	}
 }
 
 func loggedAt(ago time.Duration) func(*signing) {
-	return func(how *signing) { how.logged = time.Now().Add(-ago) }
+	return func(how *signing) { how.Logged = time.Now().Add(-ago) }
 }
 
 func changes(all ...func(*signing)) []func(*signing) { return all }
@@ -86,7 +87,7 @@ func TestKeylessAttacks(t *testing.T) {
 	s, other := newGoodSigstore(t), newGoodSigstore(t)
 	expired := newSigstore(t, -50*time.Minute, -40*time.Minute)
 	strange := func(*testing.T) []byte { // a signature of another image, to take parts of
-		return s.sign(t, statementOf(someOther, schemas.PredicateCosignSign))
+		return s.Sign(t, statementOf(someOther, schemas.PredicateCosignSign))
 	}
 	optional := func(r *Rule) { r.logIDs = false }
 	tests := []struct {
@@ -110,12 +111,12 @@ func TestKeylessAttacks(t *testing.T) {
 		{"expired intermediate, no log", expired, changes(unlogged), optional, "leaf certificate"},
 		{"intermediate expired since", expired, changes(validFrom(-50*time.Minute, 20*time.Minute), loggedAt(45*time.Minute), unstamped), nil, ""},
 		{"certificate for another purpose", s, changes(func(how *signing) {
-			how.template.ExtKeyUsage = nil
-			how.template.ExtKeyUsage = append(how.template.ExtKeyUsage, 1)
+			how.Template.ExtKeyUsage = nil
+			how.Template.ExtKeyUsage = append(how.Template.ExtKeyUsage, 1)
 		}), nil, "leaf certificate"},
-		{"wrong issuer", s, changes(func(how *signing) { how.template = certificateOf(t, testSubject, testIssuer+".evil") }), nil, "another identity: issuer is"},
-		{"wrong subject", s, changes(func(how *signing) { how.template = certificateOf(t, testSubject+"x", testIssuer) }), nil, "another identity: subject is"},
-		{"no issuer", s, changes(func(how *signing) { how.template.ExtraExtensions = nil }), nil, "another identity: issuer is"},
+		{"wrong issuer", s, changes(func(how *signing) { how.Template = verifytest.Certificate(t, testSubject, testIssuer+".evil") }), nil, "another identity: issuer is"},
+		{"wrong subject", s, changes(func(how *signing) { how.Template = verifytest.Certificate(t, testSubject+"x", testIssuer) }), nil, "another identity: subject is"},
+		{"no issuer", s, changes(func(how *signing) { how.Template.ExtraExtensions = nil }), nil, "another identity: issuer is"},
 		{"wrong ref", s, nil, func(r *Rule) { r.signers.identities[0].spec.SourceRef = "refs/heads/other" }, "another identity: source ref is"},
 		{"wrong repository", s, nil, func(r *Rule) { r.signers.identities[0].spec.SourceRepository = testRepo + "2" }, "another identity: source repository is"},
 		{"wrong workflow", s, nil, func(r *Rule) { r.signers.identities[0].spec.Workflow = "w" }, "another identity: workflow is"},
@@ -128,7 +129,7 @@ func TestKeylessAttacks(t *testing.T) {
 			m.TimestampVerificationData = materialOf(t, strange(t)).TimestampVerificationData
 		})), optional, "its proofs do not hold"},
 		{"timestamp by a stranger", s, changes(unlogged, edit(func(m *protobundle.VerificationMaterial) {
-			m.TimestampVerificationData = other.stamp(t, []byte("x"))
+			m.TimestampVerificationData = other.Stamp(t, []byte("x"))
 		})), optional, "its proofs do not hold"},
 		{"certificate of another signature", s, changes(edit(func(m *protobundle.VerificationMaterial) {
 			m.Content = materialOf(t, strange(t)).Content
@@ -137,14 +138,14 @@ func TestKeylessAttacks(t *testing.T) {
 			m.TlogEntries[0].LogId = &protocommon.LogId{KeyId: make([]byte, 32)}
 		})), nil, "not enough verified log entries"},
 		{"promise by another log", s, changes(edit(func(m *protobundle.VerificationMaterial) {
-			other.promise(t, m.TlogEntries[0])
+			other.Promise(t, m.TlogEntries[0])
 		})), nil, "not enough verified log entries"},
 		{"promise of another time", s, changes(s.editEntry(t, false, func(e *protorekor.TransparencyLogEntry) { e.IntegratedTime-- })), nil, "not enough verified log entries"},
 		{"no promise and no timestamp", s, changes(unstamped, s.editEntry(t, false, func(e *protorekor.TransparencyLogEntry) { e.InclusionPromise = nil })), nil, "threshold not met"},
 		{"no inclusion proof", s, changes(s.editEntry(t, false, func(e *protorekor.TransparencyLogEntry) { e.InclusionProof = nil })), nil, "inclusion proof missing"},
 		{"inclusion proof of another tree", s, changes(s.editEntry(t, false, func(e *protorekor.TransparencyLogEntry) { e.InclusionProof.RootHash[0] ^= 1 })), nil, "its proofs do not hold"},
 		{"checkpoint by another log", s, changes(s.editEntry(t, false, func(e *protorekor.TransparencyLogEntry) {
-			e.InclusionProof.Checkpoint = other.entryOf(t, "dsse", string(e.CanonicalizedBody), time.Now()).InclusionProof.Checkpoint
+			e.InclusionProof.Checkpoint = other.Entry(t, "dsse", string(e.CanonicalizedBody), time.Now()).InclusionProof.Checkpoint
 		})), nil, "its proofs do not hold"},
 		{"entry rewritten and signed again", s, changes(s.editEntry(t, true, func(e *protorekor.TransparencyLogEntry) {
 			e.CanonicalizedBody = []byte(strings.Replace(string(e.CanonicalizedBody), "0.0.1", "0.0.2", 1))
@@ -200,7 +201,7 @@ func TestKeylessLegacyAttacks(t *testing.T) {
 		{"expired now, valid when it was logged", changes(validFrom(-30*time.Minute, 10*time.Minute), loggedAt(25*time.Minute), unstamped), nil, ""},
 		{"no log entry", changes(unlogged), nil, "no entry of a transparency log"},
 		{"expired", changes(validFrom(-30*time.Minute, 10*time.Minute)), nil, "its proofs do not hold"},
-		{"other subject", changes(func(how *signing) { how.template = certificateOf(t, "https://git.example/evil", testIssuer) }), nil, "another identity"},
+		{"other subject", changes(func(how *signing) { how.Template = verifytest.Certificate(t, "https://git.example/evil", testIssuer) }), nil, "another identity"},
 		{"log entry of another", nil, take(schemas.AnnotationCosignBundle), "its proofs do not hold"},
 		{"timestamp of another, which is one too many", nil, take(schemas.AnnotationCosignTimestamp), ""},
 		{"certificate of another", nil, take(schemas.AnnotationCosignCertificate), "its proofs do not hold"},
@@ -235,13 +236,13 @@ func TestKeylessOthers(t *testing.T) {
 		"attestation":   {func(img *pull.Image) string { return statementOf(digestOf(img), "https://slsa.dev/provenance/v1") }, "is an attestation"},
 	} {
 		img := newImage(t)
-		img.Candidates = []pull.Candidate{candidateOf(s.sign(t, tt.statement(img)))}
+		img.Candidates = []pull.Candidate{candidateOf(s.Sign(t, tt.statement(img)))}
 		v, err := Check(t.Context(), img, s.trustIdentity(t))
 		t.Run(name, func(t *testing.T) { checkOutcome(t, img, v, err, tt.want) })
 	}
 	img := newImage(t)
-	img.Candidates = []pull.Candidate{candidateOf(s.sign(t, statementOf(someOther, schemas.PredicateCosignSign), func(how *signing) {
-		how.change = func(b *protobundle.Bundle) {
+	img.Candidates = []pull.Candidate{candidateOf(s.Sign(t, statementOf(someOther, schemas.PredicateCosignSign), func(how *signing) {
+		how.Change = func(b *protobundle.Bundle) {
 			b.GetDsseEnvelope().Payload = []byte(statementOf(digestOf(img), schemas.PredicateCosignSign))
 		}
 	}))}
@@ -269,7 +270,7 @@ func TestKeylessOthers(t *testing.T) {
 // certificates to be in one.
 func TestCertificateLogs(t *testing.T) {
 	s := newGoodSigstore(t)
-	s.trusted = s.trustWith(t, true, true, realIDs(t, s.virtual.CTLogs()))
+	s.trusted = s.trust(t, verifytest.Trust{CertificateLogs: true})
 	img := newImage(t)
 	img.Candidates = []pull.Candidate{s.keyless(t, digestOf(img))}
 	v, err := Check(t.Context(), img, s.trustIdentity(t))

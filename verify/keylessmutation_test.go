@@ -86,7 +86,7 @@ func FuzzKeylessBundle(f *testing.F) {
 	c.rule.attestations = []requirement{{predicate: slsa1, spec: schemas.PolicyAttestation{Type: slsa1}, signers: c.rule.signers}}
 	c.attested = []bool{false}
 	f.Add(s.keyless(f, someOther).Bundle)
-	f.Add(s.sign(f, attested(someOther, slsa1, `{}`)))
+	f.Add(s.Sign(f, attested(someOther, slsa1, `{}`)))
 	f.Add([]byte(`{"mediaType":"` + schemas.MediaTypeBundle + `","verificationMaterial":{"certificate":{"rawBytes":"MA=="},"tlogEntries":[{}]},"dsseEnvelope":{"payloadType":"application/vnd.in-toto+json","signatures":[{}]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		attempt := new(Attempt)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify/verifytest"
 )
 
 // fakeFiles stands for the files a policy names: a key's path is its id, and
@@ -219,10 +220,10 @@ func TestTrustedRootMustDo(t *testing.T) {
 		{"timestamp without", "  keys: [a]\n  timestamp: required\n", nil, "need a trustedRoot"},
 		{"attestation by identity without", "  keys: [a]\n  attestations: [{type: spdx, identities: [{issuer: i, subject: s}]}]\n", nil, "need a trustedRoot"},
 		{"keys without", "  keys: [a]\n", nil, ""},
-		{"no log", identity, s.trust(t, false, true), "names no transparency log"},
-		{"no log, optional", identity + "  transparencyLog: optional\n", s.trust(t, false, true), ""},
-		{"no log, no timestamp", identity + "  transparencyLog: optional\n", s.trust(t, false, false), "no signing time"},
-		{"no timestamp authority", identity, s.trust(t, true, false), ""},
+		{"no log", identity, s.trust(t, verifytest.Trust{NoLog: true}), "names no transparency log"},
+		{"no log, optional", identity + "  transparencyLog: optional\n", s.trust(t, verifytest.Trust{NoLog: true}), ""},
+		{"no log, no timestamp", identity + "  transparencyLog: optional\n", s.trust(t, verifytest.Trust{NoLog: true, NoTimestamps: true}), "no signing time"},
+		{"no timestamp authority", identity, s.trust(t, verifytest.Trust{NoTimestamps: true}), ""},
 		{"no authority", identity, must[*TrustedRoot](t)(ParseTrustedRoot([]byte(`{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`), "tr.json")), "no certificate authority"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

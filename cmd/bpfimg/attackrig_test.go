@@ -76,8 +76,8 @@ func newAttackRig(t *testing.T) *attackRig {
 		Keychain: authn.NewMultiKeychain(), Transport: testregistry.InProcess(inner),
 	}))
 	r.write("cosign.pub", r.key.PEM(t))
-	r.write("root.json", r.sigstore.TrustedRoot(t, true, true))
-	r.write("old.json", r.expired.TrustedRoot(t, true, true))
+	r.write("root.json", r.sigstore.TrustedRoot(t, verifytest.Trust{}))
+	r.write("old.json", r.expired.TrustedRoot(t, verifytest.Trust{}))
 	r.good, r.evil = r.build("good"), r.build("evil", "--label", "intruder=yes")
 	r.store = verifytest.Must[*image.Store](t)(image.OpenStore(filepath.Join(r.dir, "ci", "store")))
 	return r

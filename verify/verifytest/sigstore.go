@@ -77,24 +77,42 @@ func NewSigstore(t testing.TB, start, end time.Duration) *Sigstore {
 // NewGoodSigstore makes one that is valid now.
 func NewGoodSigstore(t testing.TB) *Sigstore { return NewSigstore(t, -time.Hour, time.Hour) }
 
-// TrustedRoot is the trusted_root.json that trusts it, with or without its log
-// and its timestamp authority.
-func (s *Sigstore) TrustedRoot(t testing.TB, logs, stamps bool) []byte {
+// Trust says what of a [Sigstore] a trusted root names; the zero value is its
+// authority, its log and its timestamp authority.
+type Trust struct {
+	NoLog, NoTimestamps bool
+	// CertificateLogs adds logs of certificates, which no certificate here is in.
+	CertificateLogs bool
+}
+
+// TrustedRoot is the trusted_root.json that trusts it.
+func (s *Sigstore) TrustedRoot(t testing.TB, trust Trust) []byte {
 	t.Helper()
-	rekor := map[string]*root.TransparencyLog{}
-	for id, log := range s.virtual.RekorLogs() {
-		log.ID = Must[[]byte](t)(hex.DecodeString(id)) // it has the text there
-		if logs {
-			rekor[id] = log
-		}
+	var (
+		logs, ctLogs map[string]*root.TransparencyLog
+		stamps       []root.TimestampingAuthority
+	)
+	if !trust.NoLog {
+		logs = realIDs(t, s.virtual.RekorLogs())
 	}
-	var authorities []root.TimestampingAuthority
-	if stamps {
-		authorities = s.virtual.TimestampingAuthorities()
+	if trust.CertificateLogs {
+		ctLogs = realIDs(t, s.virtual.CTLogs())
+	}
+	if !trust.NoTimestamps {
+		stamps = s.virtual.TimestampingAuthorities()
 	}
 	authority := &root.FulcioCertificateAuthority{Root: s.root, Intermediates: []*x509.Certificate{s.between}, URI: "https://ca.example"}
-	material := Must[*root.TrustedRoot](t)(root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{authority}, nil, authorities, rekor))
+	material := Must[*root.TrustedRoot](t)(root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{authority}, ctLogs, stamps, logs))
 	return Must[[]byte](t)(material.MarshalJSON())
+}
+
+// realIDs repairs the ids of virtual logs, which are text there.
+func realIDs(t testing.TB, logs map[string]*root.TransparencyLog) map[string]*root.TransparencyLog {
+	t.Helper()
+	for id, log := range logs {
+		log.ID = Must[[]byte](t)(hex.DecodeString(id))
+	}
+	return logs
 }
 
 // Certificate is the template of one for subject, vouched for by issuer and
