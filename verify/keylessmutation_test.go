@@ -158,3 +158,25 @@ func FuzzStatement(f *testing.F) {
 		_, _ = s.content()
 	})
 }
+
+// FuzzSubjectPattern: a pattern that is accepted matches whole subjects only. What
+// it matches, it matches to the last byte, whatever flags it sets within.
+func FuzzSubjectPattern(f *testing.F) {
+	for _, pattern := range []string{
+		`^a$`, `^(a|b)$`, `^a|b$`, `(?m)^a$`, `^(?m:a$)\n?$`, `^(?i)A$`, `^a\z$`, `^(?s:.*)$`, `^^a$$`, `^(?U)a+$`, `^$`, `^\Qa.b\E$`, `^(?-s).*$`,
+	} {
+		f.Add(pattern, "a")
+		f.Add(pattern, "xa\n")
+	}
+	f.Fuzz(func(t *testing.T, pattern, subject string) {
+		id, err := newIdentity(schemas.PolicyIdentity{Issuer: testIssuer, SubjectPattern: pattern})
+		if err != nil || !id.pattern.MatchString(subject) {
+			return
+		}
+		whole := regexp.MustCompile(id.pattern.String())
+		whole.Longest()
+		if at := whole.FindStringIndex(subject); at == nil || at[0] != 0 || at[1] != len(subject) {
+			t.Errorf("%q matches %v of %q", pattern, at, subject)
+		}
+	})
+}
