@@ -76,7 +76,7 @@ func (s *session) fetchFrom(ctx context.Context, src image.Source, ref image.Ref
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", ref, err)
 	}
-	return j.check(img)
+	return j.check(ctx, img)
 }
 
 // withVerified fetches and verifies an image for do, which loads it, and keeps it

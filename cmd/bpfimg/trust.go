@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -72,7 +73,7 @@ func (s *session) trust(key, policy string) (verify.Trust, error) {
 }
 
 // check returns the verified image, or an error that wraps ErrNotTrusted.
-func (j *judge) check(img *pull.Image) (*verify.Verified, error) {
+func (j *judge) check(ctx context.Context, img *pull.Image) (*verify.Verified, error) {
 	var (
 		v   *verify.Verified
 		err error
@@ -80,7 +81,7 @@ func (j *judge) check(img *pull.Image) (*verify.Verified, error) {
 	if j.trust == nil {
 		v, err = verify.Skip(img, j.s.log)
 	} else {
-		v, err = verify.CheckWith(j.s.c.Context, img, j.trust, verify.Options{Verdicts: j.s.verdicts(), Fresh: j.fresh, Log: j.s.log})
+		v, err = verify.CheckWith(ctx, img, j.trust, verify.Options{Verdicts: j.s.verdicts(), Fresh: j.fresh, Log: j.s.log})
 	}
 	j.report, j.notes = verify.NewReport(img, v, err), img.Notes
 	if err != nil {
