@@ -70,7 +70,9 @@ func scriptParams(dir string) testscript.Params {
 				"BPFIMG_BPFFS":    bpffs,
 				"COSIGN_PASSWORD": "test",
 				"HOME":            env.WorkDir,
-				"ESCAPES":         "note=a\x1b[2Jb\u009bc",
+				// The race detector would wait a second at each command's end.
+				"GORACE":  "atexit_sleep_ms=0",
+				"ESCAPES": "note=a\x1b[2Jb\u009bc",
 			} {
 				env.Setenv(k, v)
 			}
