@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,59 @@ func (k *kit) signatures() map[string]string {
 	tag := strings.Replace(k.built.Manifest.Descriptor.Digest.String(), ":", "-", 1) + ".sig"
 	legacy, payloads := k.manifest(k.ref.WithTag(tag))
 	bundle := k.blob(bundles.Layers[0])
+	return map[string]string{
+		"key":         string(public),
+		"referrer":    indent(t, referrer.Bytes),
+		"bundle":      indent(t, bundle),
+		"statement":   indent(t, payload(t, bundle)),
+		"legacy":      indent(t, legacy.Bytes),
+		"payload":     indent(t, k.blob(payloads.Layers[0])),
+		"attestation": k.attestation(signer, public),
+	}
+}
+
+// attestation attests something of the example and returns the statement, once a
+// policy that requires it was satisfied.
+func (k *kit) attestation(signer signature.SignerVerifier, public []byte) string {
+	t := k.t
+	t.Helper()
+	predicate, err := sign.NewPredicate("https://example.com/review/v1", []byte(`{"reviewer":"net-team","verdict":"approved"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := sign.Attest(t.Context(), k.store, k.ref, signer, predicate, sign.Options{Created: time.Unix(0, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, parsed := k.manifest(k.ref.WithDigest(result.Signature.Digest.String()))
+	if parsed.Annotations["dev.sigstore.bundle.predicateType"] != predicate.Type {
+		t.Errorf("the manifest names no type: %s", m.Bytes)
+	}
+	dir := t.TempDir()
+	policy := "version: 1\nrules:\n- repository: " + k.ref.Name() + "\n  keys: [k.pub]\n  attestations:\n" +
+		"  - {type: \"" + predicate.Type + "\", condition: 'predicate.verdict == \"approved\"'}\n"
+	for name, data := range map[string]string{"k.pub": string(public), "policy.yaml": policy} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust, err := verify.LoadPolicy(filepath.Join(dir, "policy.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := pull.Fetch(t.Context(), k.store, k.ref, pull.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := verify.Check(t.Context(), img, trust); err != nil {
+		t.Error(err)
+	}
+	return indent(t, payload(t, k.blob(parsed.Layers[0])))
+}
+
+// payload is the statement in a bundle.
+func payload(t *testing.T, bundle []byte) []byte {
+	t.Helper()
 	var envelope struct {
 		DSSE struct {
 			Payload []byte `json:"payload"`
@@ -264,14 +318,7 @@ func (k *kit) signatures() map[string]string {
 	if err := json.Unmarshal(bundle, &envelope); err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{
-		"key":       string(public),
-		"referrer":  indent(t, referrer.Bytes),
-		"bundle":    indent(t, bundle),
-		"statement": indent(t, envelope.DSSE.Payload),
-		"legacy":    indent(t, legacy.Bytes),
-		"payload":   indent(t, k.blob(payloads.Layers[0])),
-	}
+	return envelope.DSSE.Payload
 }
 
 // verify checks that both signatures are accepted.
