@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -75,10 +76,11 @@ func TestHelperProcess(t *testing.T) {
 	}
 }
 
-// killAfter ends this process at a step of a write.
+// killAfter ends this process at a step of a write, of which several may go on.
 func killAfter(number int) func(string) error {
+	var done atomic.Int64
 	return func(string) error {
-		if number--; number < 0 {
+		if done.Add(1) > int64(number) {
 			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 		return nil
