@@ -202,12 +202,15 @@ func text(table []byte, offset uint64) string {
 	return string(s)
 }
 
-// place is where in the file an address of memory comes from.
+// place is where in the file an address of memory comes from; 0 if not there.
 func (f *File) place(address uint64, executable bool) (offset uint64, ok bool) {
 	for _, s := range f.segments {
 		if s.executable == executable && address >= s.address && address-s.address < s.size {
 			offset = s.offset + address - s.address
-			return offset, offset >= s.offset && offset < f.size
+			if offset < s.offset || offset >= f.size {
+				return 0, false // a segment that the file does not have
+			}
+			return offset, true
 		}
 	}
 	return 0, false
