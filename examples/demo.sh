@@ -10,6 +10,11 @@ set -euo pipefail
 
 readonly object=$(cd "$(dirname "$0")" && pwd)/xdp-counter/counter.bpf.o
 readonly ns=bpfimg-demo-$$ dev=demo$$
+# A network of this process's own, 198.19.0.0/30 and on: one that another demo
+# has, or left when it was killed, would take its packets. 198.18.0.0/15 is for
+# tests between networks (RFC 2544).
+readonly net=198.19.$(($$ / 64 % 256)) host=$(($$ % 64 * 4))
+readonly ours=$net.$((host + 1)) theirs=$net.$((host + 2))
 readonly dir=$(mktemp -d)
 export BPFIMG_ROOT=$dir/root BPFIMG_BPFFS=/sys/fs/bpf/bpfimg-demo-$$ COSIGN_PASSWORD=demo
 unset BPFIMG_POLICY
@@ -61,9 +66,9 @@ cat "$dir/registry.out"
 say "A network of our own: a veth pair, its other end in a namespace."
 show ip netns add "$ns"
 show ip link add "$dev" type veth peer name eth0 netns "$ns"
-show ip addr add 198.18.0.1/30 dev "$dev"
+show ip addr add "$ours/30" dev "$dev"
 show ip link set "$dev" up
-show ip -n "$ns" addr add 198.18.0.2/30 dev eth0
+show ip -n "$ns" addr add "$theirs/30" dev eth0
 show ip -n "$ns" link set eth0 up
 
 say "What is in the object?"
@@ -82,7 +87,7 @@ show bpfimg run --key cosign.pub --attach "xdp_count=xdp:$dev" "$ref"
 show bpfimg ps
 
 say "Traffic: the counter moves (protocol 1 is ICMP)."
-show ip netns exec "$ns" ping -q -c 3 -i 0.2 198.18.0.1
+show ip netns exec "$ns" ping -q -c 3 -i 0.2 "$ours"
 show bpfimg map dump xdp-counter pkts
 
 say "A key that did not sign it."

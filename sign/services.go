@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
 )
@@ -184,19 +185,12 @@ type bounded struct{ ctx context.Context }
 
 // RoundTrip implements [http.RoundTripper].
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	// What stays of this ends with the request's own context, when its body was
-	// read, or with b's.
-	ctx, cancel := context.WithCancelCause(req.Context())
-	context.AfterFunc(b.ctx, func() { cancel(context.Cause(b.ctx)) })
-	resp, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
+	resp, err := withcontext.RoundTrip(b.ctx, req)
 	if err != nil {
-		cancel(nil)
 		return nil, err
 	}
 	if resp.StatusCode/100 == 3 {
-		err := errors.Join(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
-		cancel(nil)
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
 	}
 	return resp, nil
 }

@@ -16,11 +16,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
@@ -78,7 +77,7 @@ func LoadKeys(files ...string) (Keys, error) {
 
 // LoadKeyFile reads a public key file of at most [MaxKey] bytes; see [ParseKey].
 func LoadKeyFile(path string) (Key, error) {
-	data, err := readLimited(path, MaxKey)
+	data, err := limited.ReadFile(path, MaxKey)
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
@@ -216,21 +215,4 @@ func formsOf(public crypto.PublicKey) []func() (signature.Verifier, error) {
 		}
 	}
 	return []func() (signature.Verifier, error){hashed(crypto.SHA256)}
-}
-
-// readLimited reads a file unless it is over limit bytes.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: over the limit of %d bytes", path, limit)
-	}
-	return data, nil
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
 	"go.yaml.in/yaml/v3"
 )
@@ -43,7 +44,7 @@ type Policy struct {
 // every key file and trusted root it names, relative to its folder. Unknown keys
 // are an error that names the line.
 func LoadPolicy(path string) (*Policy, error) {
-	data, err := readLimited(path, MaxPolicy)
+	data, err := limited.ReadFile(path, MaxPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // fileSource reads the files a policy names, each once, relative to its folder.
@@ -34,7 +36,7 @@ func (s *fileSource) read(file string, limit int64) ([]byte, string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(s.dir, path)
 	}
-	data, err := readLimited(path, limit)
+	data, err := limited.ReadFile(path, limit)
 	if err != nil {
 		return nil, "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 )
@@ -32,7 +33,7 @@ type TrustedRoot struct {
 // LoadTrustedRoot reads a Sigstore trusted root file of at most
 // [MaxTrustedRoot] bytes; see [ParseTrustedRoot].
 func LoadTrustedRoot(path string) (*TrustedRoot, error) {
-	data, err := readLimited(path, MaxTrustedRoot)
+	data, err := limited.ReadFile(path, MaxTrustedRoot)
 	if err != nil {
 		return nil, fmt.Errorf("trusted root: %w", err)
 	}

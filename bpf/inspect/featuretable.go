@@ -37,15 +37,6 @@ var (
 	featureSleepableUprobe = kernelFeature{"sleepable uprobes", "6.0", "8c7dcb84e3b7"}
 )
 
-// kernelFeatures are the rows above, for the documentation.
-func kernelFeatures() []kernelFeature {
-	return []kernelFeature{
-		featureJumpIfLower, featureJump32, featureISA4, featureAtomics, featureAcquire, featureMayGoto, featureArenaCast,
-		featureLoops, featureLarge, featureGlobals, featureCalls, featureCallbacks, featureMixedTailCalls, featureKfuncs,
-		featureXDPFrags, featureSleepable, featureSleepableIter, featureSleepableUprobe,
-	}
-}
-
 // sleepableAttachTypes are those of featureSleepable.
 var sleepableAttachTypes = map[string]bool{"trace_fentry": true, "trace_fexit": true, "modify_return": true, "lsm_mac": true}
 

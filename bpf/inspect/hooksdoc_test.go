@@ -13,7 +13,14 @@ import (
 // TestHooksDoc keeps the tables of docs/hooks.md those of the code; -update
 // writes them.
 func TestHooksDoc(t *testing.T) {
-	const path, begin, end = "../../docs/hooks.md", "<!-- generated from the table of hooks -->\n", "<!-- end -->\n"
+	generatedDoc(t, "../../docs/hooks.md", "<!-- generated from the table of hooks -->\n", hooksTable())
+}
+
+// generatedDoc keeps what follows the line begin in the page at path, up to the
+// marker of its end, what it should be; -update writes it.
+func generatedDoc(t *testing.T, path, begin, text string) {
+	t.Helper()
+	const end = "<!-- end -->\n"
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -23,7 +30,7 @@ func TestHooksDoc(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("%s lacks its markers", path)
 	}
-	want := head + begin + hooksTable() + end + tail
+	want := head + begin + text + end + tail
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -31,7 +38,7 @@ func TestHooksDoc(t *testing.T) {
 		return
 	}
 	if string(data) != want {
-		t.Errorf("%s is not what the code says; go test ./bpf/inspect -run TestHooksDoc -update", path)
+		t.Errorf("%s is not what the code says; go test ./bpf/inspect -run %s -update", path, t.Name())
 	}
 }
 

@@ -35,19 +35,19 @@ var (
 // Object describes the ELF file in data; name is its base name. The error wraps
 // one of [ErrNotBPF], [ErrUnreadable], [ErrTooLarge] and [ErrNoPrograms].
 func Object(name string, data []byte) (schemas.Object, error) {
-	obj, err := object(name, data)
+	obj, _, err := object(name, data)
 	if err != nil {
 		return schemas.Object{}, fmt.Errorf("object %q: %w", name, err)
 	}
 	return obj, nil
 }
 
-// object is [Object] without the name in its errors.
-func object(name string, data []byte) (obj schemas.Object, err error) {
+// object is [Object] without the name in its errors, and what it was read from.
+func object(name string, data []byte) (obj schemas.Object, spec *ebpf.CollectionSpec, err error) {
 	defer recoverParser(&err)
 	elf, spec, err := load(data)
 	if err != nil {
-		return schemas.Object{}, err
+		return schemas.Object{}, nil, err
 	}
 	digest := sha256.Sum256(data)
 	weak := elf.weakSymbols()
@@ -66,7 +66,7 @@ func object(name string, data []byte) (obj schemas.Object, err error) {
 		Variables:  describeVariables(spec, weak),
 	}
 	obj.MinKernel = objectMinKernel(spec, obj.Programs)
-	return obj, nil
+	return obj, spec, nil
 }
 
 // Load reads the ELF file in data for loading, with the same checks and errors

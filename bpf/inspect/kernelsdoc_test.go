@@ -6,7 +6,6 @@ package inspect
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,26 +14,7 @@ import (
 // TestKernelsDoc keeps the table of docs/kernels.md that of the code; -update
 // writes it.
 func TestKernelsDoc(t *testing.T) {
-	const path, begin, end = "../../docs/kernels.md", "<!-- generated from the table of kernel features -->\n", "<!-- end -->\n"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := strings.Cut(string(data), begin)
-	_, tail, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s lacks its markers", path)
-	}
-	want := head + begin + featuresTable() + end + tail
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(data) != want {
-		t.Errorf("%s is not what the code says; go test ./bpf/inspect -run TestKernelsDoc -update", path)
-	}
+	generatedDoc(t, "../../docs/kernels.md", "<!-- generated from the table of kernel features -->\n", featuresTable())
 }
 
 func featuresTable() string {
@@ -56,4 +36,13 @@ func featuresTable() string {
 		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(slices.Sorted(slices.Values(bySince[since])), ", "), since)
 	}
 	return b.String() + "\n"
+}
+
+// kernelFeatures are the rows above, for the documentation.
+func kernelFeatures() []kernelFeature {
+	return []kernelFeature{
+		featureJumpIfLower, featureJump32, featureISA4, featureAtomics, featureAcquire, featureMayGoto, featureArenaCast,
+		featureLoops, featureLarge, featureGlobals, featureCalls, featureCallbacks, featureMixedTailCalls, featureKfuncs,
+		featureXDPFrags, featureSleepable, featureSleepableIter, featureSleepableUprobe,
+	}
 }

@@ -6,28 +6,37 @@ package inspect
 import (
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 )
 
-// Code lists the instructions of every program of the ELF file in data by the
+// Listing is [Object], and beside it the instructions of every program by the
 // program's name, one to a line, in the notation of cilium/ebpf: with the
 // subprograms it calls behind it, with names in place of map and function
 // numbers, and with the kernel types of CO-RE relocations. Two programs with the
 // same lines do the same on the same kernel with the same maps and variables.
-// Errors are those of [Object].
-func Code(name string, data []byte) (code map[string][]string, err error) {
-	defer recoverParser(&err)
-	spec, err := Load(data)
+func Listing(name string, data []byte) (schemas.Object, map[string][]string, error) {
+	obj, code, err := listing(name, data)
 	if err != nil {
-		return nil, fmt.Errorf("object %q: %w", name, err)
+		return schemas.Object{}, nil, fmt.Errorf("object %q: %w", name, err)
+	}
+	return obj, code, nil
+}
+
+// listing is [Listing] without the name in its errors.
+func listing(name string, data []byte) (obj schemas.Object, code map[string][]string, err error) {
+	defer recoverParser(&err)
+	obj, spec, err := object(name, data)
+	if err != nil {
+		return obj, nil, err
 	}
 	code = make(map[string][]string, len(spec.Programs))
 	for program, p := range spec.Programs {
 		code[program] = codeLines(p)
 	}
-	return code, nil
+	return obj, code, nil
 }
 
 func codeLines(p *ebpf.ProgramSpec) []string {

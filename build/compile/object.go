@@ -17,6 +17,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // configs is the first clang that knows --no-default-config; from then on it
@@ -84,7 +85,7 @@ func (j *job) compileSource(ctx context.Context, t target, dir, source string, f
 	if o.Files, err = j.filesRead(deps); err != nil {
 		return nil, o, fmt.Errorf("%s: %w", doing, err)
 	}
-	data, err := readLimited(object, inspect.MaxObject)
+	data, err := limited.ReadFile(object, inspect.MaxObject)
 	if err != nil {
 		return nil, o, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -124,7 +125,7 @@ func (j *job) runTool(ctx context.Context, doing string, t target, words []strin
 // filesRead lists and hashes what a dependency file names. The stand-in headers
 // are left out: they are ours, and gone afterwards.
 func (j *job) filesRead(deps string) ([]File, error) {
-	text, err := readLimited(deps, maxDepfile)
+	text, err := limited.ReadFile(deps, maxDepfile)
 	if err != nil {
 		return nil, err
 	}
@@ -168,21 +169,4 @@ func hashFile(folder, name string) (File, error) {
 		return File{}, fmt.Errorf("hashing what the compiler read: %q has more than %d bytes", name, maxHeader)
 	}
 	return File{Path: filepath.ToSlash(filepath.Clean(name)), Digest: fmt.Sprintf("sha256:%x", sum.Sum(nil)), Size: n}, nil
-}
-
-// readLimited reads a file a tool wrote.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%q has more than %d bytes", filepath.Base(path), limit)
-	}
-	return data, nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // script writes a program for /bin/sh.
@@ -181,7 +182,7 @@ func TestNoOutput(t *testing.T) {
 	if err := os.WriteFile(big, make([]byte, 11), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readLimited(big, 10); err == nil {
+	if _, err := limited.ReadFile(big, 10); err == nil {
 		t.Error("no limit")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/urfave/cli/v2"
 )
@@ -32,7 +33,7 @@ func attestCommand(term *terminal) *cli.Command {
 			if _, err := sign.PredicateType(kind); err != nil {
 				return usageError{err}
 			}
-			body, err := readLimited(path, sign.MaxPredicate)
+			body, err := limited.ReadFile(path, sign.MaxPredicate)
 			if err != nil {
 				return fmt.Errorf("reading the predicate: %w", err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/build"
 	"github.com/bpfimg/bpfimg/build/btfgen"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/urfave/cli/v2"
 )
@@ -24,7 +25,7 @@ func (s *session) kernelBTF() ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return readLimited(path, btfgen.MaxKernelBTF)
+	return limited.ReadFile(path, btfgen.MaxKernelBTF)
 }
 
 // btfArchiveFlag is that of build.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -136,7 +137,7 @@ func readObjects(paths []string) ([]build.Input, error) {
 	}
 	var inputs []build.Input
 	for _, path := range paths {
-		data, err := readLimited(path, inspect.MaxObject)
+		data, err := limited.ReadFile(path, inspect.MaxObject)
 		if err != nil {
 			return nil, err
 		}

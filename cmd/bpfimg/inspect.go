@@ -51,15 +51,7 @@ type inspection struct {
 }
 
 func (s *session) inspect(arg string) error {
-	var (
-		result inspection
-		err    error
-	)
-	if looksLikeFile(arg) {
-		result, err = inspectFile(arg)
-	} else {
-		result, err = s.inspectImage(arg)
-	}
+	result, err := s.inspection(arg)
 	if err != nil {
 		return err
 	}
@@ -75,21 +67,9 @@ func looksLikeFile(arg string) bool {
 	return strings.HasSuffix(arg, ".o") || strings.HasPrefix(arg, ".") || filepath.IsAbs(arg)
 }
 
-func inspectFile(path string) (inspection, error) {
-	data, err := readLimited(path, inspect.MaxObject)
-	if err != nil {
-		return inspection{}, err
-	}
-	o, err := inspect.Object(filepath.Base(path), data)
-	if err != nil {
-		return inspection{}, fmt.Errorf("inspecting %s: %w", path, err)
-	}
-	return inspection{Objects: []schemas.Object{o}}, nil
-}
-
-// inspectImage shows an image from wherever it is. What it shows is read from
-// the objects themselves; labels are shown as such.
-func (s *session) inspectImage(arg string) (inspection, error) {
+// inspection describes a file, or an image from wherever it is. What it says is
+// read from the objects themselves; labels are given as such.
+func (s *session) inspection(arg string) (inspection, error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
 	img, err := s.look(ctx, arg)
@@ -97,8 +77,11 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 		return inspection{}, err
 	}
 	result := inspection{
-		Reference: arg, Digest: img.Manifest.Descriptor.Digest.String(),
+		Digest: img.Manifest.Descriptor.Digest.String(),
 		Format: string(img.Format), Notes: img.Notes, Labels: img.Labels,
+	}
+	if img.Format != "" { // no mere file
+		result.Reference = arg
 	}
 	if result.Platforms = img.Platforms(); result.Platforms != nil {
 		result.Index, result.Platform = img.Root.Descriptor.Digest.String(), img.Platform()
@@ -109,7 +92,7 @@ func (s *session) inspectImage(arg string) (inspection, error) {
 	for _, file := range img.Objects {
 		o, err := inspect.Object(file.File, file.Bytes)
 		if err != nil {
-			return result, fmt.Errorf("inspecting %s: object %q: %w", arg, file.File, err)
+			return result, fmt.Errorf("inspecting %s: %w", arg, err)
 		}
 		result.Objects = append(result.Objects, o)
 	}

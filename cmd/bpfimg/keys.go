@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/urfave/cli/v2"
@@ -118,22 +119,5 @@ func (t *terminal) loadSigner(path string) (signature.SignerVerifier, error) {
 
 // readSmall reads a key or a build file, refusing one over [maxSecret]×16.
 func readSmall(path string) ([]byte, error) {
-	return readLimited(path, maxSecret<<4)
-}
-
-// readLimited reads the file at path unless it is over limit bytes.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: over the limit of %d bytes", path, limit)
-	}
-	return data, nil
+	return limited.ReadFile(path, maxSecret<<4)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/pull"
 )
 
@@ -21,7 +22,7 @@ func (s *session) look(ctx context.Context, arg string) (*pull.Image, error) {
 	l, err := parseLocation(arg)
 	switch {
 	case looksLikeFile(arg):
-		data, err := readLimited(arg, inspect.MaxObject)
+		data, err := limited.ReadFile(arg, inspect.MaxObject)
 		if err != nil {
 			return nil, err
 		}

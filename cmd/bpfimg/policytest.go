@@ -11,6 +11,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/verify"
 	"go.yaml.in/yaml/v3"
 )
@@ -83,7 +84,7 @@ func (s *session) policyTest() error {
 // readPolicyCases reads a YAML list of rows; unknown keys are an error that names
 // the line.
 func readPolicyCases(file string) ([]policyCase, error) {
-	data, err := readLimited(file, maxPolicyTest)
+	data, err := limited.ReadFile(file, maxPolicyTest)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,11 @@ func cmdVeth(ts *testscript.TestScript, neg bool, args []string) {
 	n := int(networks.Add(1))
 	id := fmt.Sprintf("%d-%d", os.Getpid(), n)
 	iface, netns := "bt"+id, "bpfimg-test-"+id
-	// 198.18.0.0/15 is for tests between networks (RFC 2544).
-	ours, peer := fmt.Sprintf("198.18.%d.1", n), fmt.Sprintf("198.18.%d.2", n)
+	// 198.18.0.0/15 is for tests between networks (RFC 2544). The process's
+	// number keeps it apart from what a killed run may have left.
+	net := (os.Getpid()*61 + n) % (1 << 14)
+	address := func(host int) string { return fmt.Sprintf("198.18.%d.%d", net/64, net%64*4+host) }
+	ours, peer := address(1), address(2)
 	ip(ts, "netns", "add", netns)
 	ts.Defer(func() {
 		_ = exec.Command("ip", "link", "del", iface).Run() // gone already if the script deleted it

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -63,7 +64,7 @@ func (t *terminal) loadKey(ctx context.Context, key string) (signature.SignerVer
 func (s *session) services() (sign.Services, error) {
 	var services sign.Services
 	if path := s.c.String("signing-config"); path != "" {
-		data, err := readLimited(path, sign.MaxSigningConfig)
+		data, err := limited.ReadFile(path, sign.MaxSigningConfig)
 		if err != nil {
 			return services, err
 		}
@@ -87,7 +88,7 @@ func (s *session) services() (sign.Services, error) {
 	if path == "" {
 		return services, nil
 	}
-	data, err := readLimited(path, maxTrustedRoot)
+	data, err := limited.ReadFile(path, maxTrustedRoot)
 	if err != nil {
 		return services, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign/trustroot"
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -46,7 +47,7 @@ func (s *session) updateTrustRoot() error {
 	}
 	opts := trustroot.Options{Mirror: s.c.String("mirror"), Cache: filepath.Join(s.root, "tuf")}
 	if path := s.c.String("tuf-root"); path != "" {
-		data, err := readLimited(path, trustroot.MaxFile)
+		data, err := limited.ReadFile(path, trustroot.MaxFile)
 		if err != nil {
 			return fmt.Errorf("reading the TUF root: %w", err)
 		}
@@ -59,7 +60,7 @@ func (s *session) updateTrustRoot() error {
 		return fmt.Errorf("updating the trusted root: %w", err)
 	}
 	path := s.c.String("file")
-	old, err := readLimited(path, trustroot.MaxFile)
+	old, err := limited.ReadFile(path, trustroot.MaxFile)
 	result := trustRootResult{File: path, Digest: digest.FromBytes(got.File).String(), Changed: err != nil || string(old) != string(got.File)}
 	state := "unchanged"
 	if result.Changed {

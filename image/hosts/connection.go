@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // maxPEM bounds a file of certificates or a key, in bytes; the system's whole
@@ -148,7 +150,7 @@ func (f files) pool() (*x509.CertPool, error) {
 		roots = system
 	}
 	for _, file := range f.roots {
-		pem, err := readLimited(file, maxPEM)
+		pem, err := limited.ReadFile(file, maxPEM)
 		if err != nil {
 			return nil, fmt.Errorf("certificates to trust: %w", err)
 		}
@@ -160,14 +162,14 @@ func (f files) pool() (*x509.CertPool, error) {
 }
 
 func loadPair(cert, key string) (tls.Certificate, error) {
-	certPEM, err := readLimited(cert, maxPEM)
+	certPEM, err := limited.ReadFile(cert, maxPEM)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("client certificate: %w", err)
 	}
 	if err := checkPrivate(key); err != nil {
 		return tls.Certificate{}, fmt.Errorf("client certificate's key: %w", err)
 	}
-	keyPEM, err := readLimited(key, maxPEM)
+	keyPEM, err := limited.ReadFile(key, maxPEM)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("client certificate's key: %w", err)
 	}

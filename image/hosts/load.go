@@ -4,17 +4,13 @@
 package hosts
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
-	"go.yaml.in/yaml/v3"
+	"github.com/bpfimg/bpfimg/schemas/document"
 )
 
 // Limits on a settings file: bytes, entries and mirrors of one. The time the YAML
@@ -61,7 +57,7 @@ func New(opts Options) *Hosts {
 // keys are an error that names the line. The files it names are read when the
 // host they belong to is first talked to.
 func Load(path string, opts Options) (*Hosts, error) {
-	data, err := readLimited(path, MaxSettings)
+	data, err := limited.ReadFile(path, MaxSettings)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSettings, err)
 	}
@@ -100,25 +96,14 @@ func decode(data []byte) (schemas.Settings, error) {
 	if len(data) > MaxSettings {
 		return s, fmt.Errorf("over the limit of %d bytes", MaxSettings)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return s, plainYAML(err)
-	}
-	var second yaml.Node
-	switch err := dec.Decode(&second); {
-	case err == nil:
-		return s, fmt.Errorf("line %d: a second document begins; only one is allowed", second.Line)
-	case !errors.Is(err, io.EOF):
-		return s, plainYAML(err)
+	if err := document.Decode(data, &s, knownKeys); err != nil {
+		return s, err
 	}
 	if len(s.Registries) > maxEntries {
 		return s, fmt.Errorf("%d registries are over the limit of %d", len(s.Registries), maxEntries)
 	}
 	return s, nil
 }
-
-var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type schemas\.(\w+)$`)
 
 const connectionKeys = "plain-http, ca, ca-only, cert, key, proxy"
 
@@ -127,35 +112,4 @@ var knownKeys = map[string]string{
 	"Settings":         "registries",
 	"RegistrySettings": "prefix, location, blocked, mirrors, " + connectionKeys,
 	"MirrorSettings":   "location, digests-only, " + connectionKeys,
-}
-
-// plainYAML puts the first of the YAML package's complaints into one line
-// without Go type names.
-func plainYAML(err error) error {
-	var typeErr *yaml.TypeError
-	if errors.As(err, &typeErr) && len(typeErr.Errors) > 0 {
-		first := typeErr.Errors[0]
-		if m := unknownField.FindStringSubmatch(first); m != nil {
-			return fmt.Errorf("%s: unknown key %q; known here: %s", m[1], m[2], knownKeys[m[3]])
-		}
-		return errors.New(strings.ReplaceAll(first, "schemas.", ""))
-	}
-	return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
-}
-
-// readLimited reads the file at path unless it is over limit bytes.
-func readLimited(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s: over the limit of %d bytes", path, limit)
-	}
-	return data, nil
 }

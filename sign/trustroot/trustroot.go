@@ -18,6 +18,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
 	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
@@ -122,13 +123,8 @@ type until struct{ ctx context.Context }
 
 // RoundTrip implements [http.RoundTripper].
 func (u until) RoundTrip(req *http.Request) (*http.Response, error) {
-	// What stays of this ends with the request's own context, when its body was
-	// read, or with u's.
-	ctx, cancel := context.WithCancelCause(req.Context())
-	context.AfterFunc(u.ctx, func() { cancel(context.Cause(u.ctx)) })
-	resp, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
+	resp, err := withcontext.RoundTrip(u.ctx, req)
 	if err != nil {
-		cancel(nil)
 		return nil, errors.Join(u.ctx.Err(), err)
 	}
 	return resp, nil

@@ -18,7 +18,7 @@ type Code struct {
 	Added   int `json:"added"`
 	Removed int `json:"removed"`
 	// Diff is the difference in the unified format, in the notation of
-	// [inspect.Code].
+	// [inspect.Listing].
 	Diff string `json:"diff"`
 }
 

@@ -29,11 +29,7 @@ type Version struct {
 // Add reads the ELF file in data, whose base name is name. Its errors are those
 // of [inspect.Object].
 func (v *Version) Add(name string, data []byte) error {
-	object, err := inspect.Object(name, data)
-	if err != nil {
-		return err
-	}
-	code, err := inspect.Code(name, data)
+	object, code, err := inspect.Listing(name, data)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+// Package limited reads files that others wrote, and never more of one than was
+// asked for.
+//
+// Door: [ReadFile].
+package limited
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// ReadFile reads the file at path unless it is over limit bytes, whatever its size
+// was said to be.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: over the limit of %d bytes", path, limit)
+	}
+	return data, nil
+}
