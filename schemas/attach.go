@@ -22,6 +22,11 @@ type Attachment struct {
 	Options map[string]string
 }
 
+// OptionProceedOn is the one option whose value is a list: the actions of a
+// program after which the next one on the hook runs, as in
+// proceed-on=pass,drop,priority=20.
+const OptionProceedOn = "proceed-on"
+
 // ParseAttachment parses the value of `--attach`. Whether the hook exists and
 // takes these options is for package bpf to say.
 func ParseAttachment(s string) (Attachment, error) {
@@ -49,8 +54,13 @@ func ParseHook(s string) (Attachment, error) {
 	if hasTarget && target == "" {
 		return a, fmt.Errorf("hook %q has a colon but no target", s)
 	}
+	var last string
 	for _, f := range fields[1:] {
 		key, value, ok := strings.Cut(f, "=")
+		if !ok && f != "" && last == OptionProceedOn {
+			a.Options[last] += "," + f
+			continue
+		}
 		if !ok || key == "" || value == "" {
 			return a, fmt.Errorf("option %q of hook %q: want name=value", f, hook)
 		}
@@ -60,7 +70,7 @@ func ParseHook(s string) (Attachment, error) {
 		if a.Options == nil {
 			a.Options = map[string]string{}
 		}
-		a.Options[key] = value
+		a.Options[key], last = value, key
 	}
 	return a, nil
 }

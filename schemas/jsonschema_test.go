@@ -164,6 +164,8 @@ func TestBuildFiles(t *testing.T) {
 	// The pattern of attach defaults is what ParseHook takes.
 	for _, attach := range []string{
 		"xdp", "xdp:eth0", "tc:eth0,direction=ingress,priority=5", "uprobe:/bin/sh:readline,pid=1", "a:b:c", "x,k=v=w", "x y", "ü:é,ß=ł",
+		"xdp,proceed-on=pass,drop", "xdp:eth0,priority=5,proceed-on=pass,drop,tx,mode=native", "xdp,proceed-on=pass,,drop", "xdp,proceed-on=,pass",
+		"xdp,proceed-on=pass,", "xdp,priority=5,drop", "xdp,proceed-on=pass,priority=5,drop", "xdp,proceed-on=pass,=drop",
 		"", ":", "xdp:", ":eth0", "xdp,", "xdp,,a=b", "xdp,mode", "xdp,=v", "xdp,k=", "xdp:eth0,", ",a=b", "x:,a=b",
 	} {
 		_, parsed := schemas.ParseHook(attach)
