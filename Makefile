@@ -2,8 +2,9 @@
 # Copyright The bpfimg Authors
 
 export CGO_ENABLED := 0
-# The tag leaves out the library's man page generator, which nobody calls.
-GOFLAGS_BUILD := -trimpath -tags urfave_cli_no_docs -ldflags '-s -w'
+# The tags leave out what nobody calls: the command line library's man page
+# generator, and gRPC's web pages about its own requests.
+GOFLAGS_BUILD := -trimpath -tags urfave_cli_no_docs,grpcnotrace -ldflags '-s -w'
 
 .PHONY: build
 build: ## the static binary, bin/bpfimg

@@ -68,7 +68,7 @@ func (s *setup) open() error {
 	s.defers(func() error { return os.RemoveAll(s.dir) })
 	s.bpfimg, s.bare = filepath.Join(s.dir, "bpfimg"), filepath.Join(s.dir, "bareloader")
 	for target, pkg := range map[string]string{s.bpfimg: "./cmd/bpfimg", s.bare: "./bench/bareloader"} {
-		if err := command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", target, pkg); err != nil {
+		if err := command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-ldflags", "-s -w", "-o", target, pkg); err != nil {
 			return err
 		}
 	}

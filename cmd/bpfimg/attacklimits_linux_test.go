@@ -41,7 +41,7 @@ func newMeasuredCommand(t *testing.T) *measuredCommand {
 	m := &measuredCommand{attackRig: newAttackRig(t), bpfimg: filepath.Join(dir, "bpfimg"), maxrss: filepath.Join(dir, "maxrss")}
 	for file, source := range map[string]string{m.bpfimg: ".", m.maxrss: "./testdata/maxrss"} {
 		// As the Makefile builds it: the packages are in the build cache already.
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", file, source)
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "urfave_cli_no_docs,grpcnotrace", "-ldflags", "-s -w", "-o", file, source)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("building %s: %v\n%s", source, err, out)
