@@ -60,8 +60,8 @@ func TestNoBPFFS(t *testing.T) {
 	if d, err := Open(t.Context(), Options{BPFFS: dir}); err == nil {
 		t.Error("got a lock outside a BPF file system", d.Close())
 	}
-	if _, err := filepath.Glob(filepath.Join(dir, "*")); err != nil {
-		t.Error(err)
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("%q is left, %v", left, err)
 	}
 }
 
