@@ -18,8 +18,8 @@ const maxFolders = 4096
 // leaves them that was killed, and returns their paths. A dispatcher is needed that
 // is attached to an interface of any network namespace that can be found, or that
 // a process has open: it may be about to attach it. Namespaces are found by the
-// files in /run/netns and by all processes. Who cannot see the processes of the
-// system must not call it: their number in a container is that of the container.
+// files in /run/netns and by all processes; the error is [ErrBlind] for those who
+// cannot see these, such as in a container.
 func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	stale, err := d.FindStale(ctx)
 	if err != nil {
@@ -37,6 +37,9 @@ func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	folders, err := d.folders()
 	if err != nil || len(folders) == 0 {
+		return nil, err
+	}
+	if err := seesAll(); err != nil {
 		return nil, err
 	}
 	// In this order: what a process had open when the interfaces were read is
