@@ -107,7 +107,7 @@ func TestClsactForeign(t *testing.T) {
 func TestTCRefuses(t *testing.T) {
 	b := newBench(t)
 	for options, words := range map[string][]string{
-		"via=tcx,priority=5": {"tcx has no priority"},
+		"via=tcx,handle=5":   {"tcx has no handle"},
 		"priority=0":         {"priority", "1 to 65535"},
 		"priority=70000":     {"priority", "1 to 65535"},
 		"handle=x":           {"handle", "1 to 4294967295"},

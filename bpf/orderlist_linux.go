@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/schemas"
+)
+
+// orderTries is how often a list that somebody else changes meanwhile is read
+// again. Each try is two or three system calls.
+const orderTries = 100
+
+// lineup is a place where the kernel runs a list of programs.
+type lineup struct {
+	// what it is, for messages: `tcx ingress of "eth0"`.
+	what string
+	// query asks for the list. It may read the same place by a descriptor.
+	query link.QueryOptions
+	// links finds those of programs that are not ours, where the list itself does
+	// not tell; nil where it does. It is asked only when one is the anchor.
+	links func(program uint32) (id uint32, err error)
+	// attach puts the program there, if the list still has that revision; the error
+	// is ESTALE when it has another.
+	attach func(s spot, revision uint64) (link.Link, error)
+}
+
+// queue is the list of a lineup as it was at one time.
+type queue struct {
+	what     string
+	revision uint64
+	entries  []queued
+	// instances and owned are all of bpfimg's.
+	instances []string
+	owned     []owned
+}
+
+// queued is one program of a list.
+type queued struct {
+	// program and link are the kernel's ids; link is 0 for programs that no link
+	// holds, and where the kernel does not tell.
+	program, link uint32
+	// ours is nil for a program that bpfimg did not attach.
+	ours *owned
+}
+
+var errChanging = errors.New("other programs come and go there so fast that none can be put among them; try again")
+
+// owned is an attachment of ours.
+type owned struct {
+	// instance is "" for what this run has attached itself.
+	instance string
+	link     *schemas.InstanceLink
+	program  uint32
+}
+
+// String lists the programs.
+func (q *queue) String() string {
+	if len(q.entries) == 0 {
+		return "are none"
+	}
+	var list []string
+	for _, e := range q.entries {
+		text := fmt.Sprintf("id:%d", e.program)
+		if e.ours != nil && e.ours.instance != "" {
+			text += fmt.Sprintf(" (%s/%s)", e.ours.instance, e.ours.link.Program)
+		}
+		list = append(list, text)
+	}
+	return "run, in this order, " + strings.Join(list, ", ")
+}
+
+// read asks the kernel for the list, and says which of it are ours.
+func (h *host) read(l lineup) (*queue, error) {
+	q := &queue{what: l.what}
+	if err := h.ownedLinks(q); err != nil {
+		return nil, err
+	}
+	var list *link.QueryResult
+	err := unix.ENOSPC // one came between the two calls for number and list
+	for try := 0; try < orderTries && errors.Is(err, unix.ENOSPC); try++ {
+		var failed error
+		if list, failed = link.QueryPrograms(l.query); failed == nil {
+			break
+		} else if !errors.Is(failed, unix.ENOSPC) {
+			return nil, fmt.Errorf("asking what runs on %s: %w", l.what, failed)
+		}
+	}
+	if list == nil {
+		return nil, fmt.Errorf("asking what runs on %s: %w", l.what, errChanging)
+	}
+	q.revision = list.Revision
+	for _, p := range list.Programs {
+		e := queued{program: uint32(p.ID)}
+		if id, ok := p.LinkID(); ok {
+			e.link = uint32(id)
+		}
+		e.ours = q.owner(e)
+		if e.link == 0 && e.ours != nil {
+			e.link = e.ours.link.ID
+		}
+		q.entries = append(q.entries, e)
+	}
+	return q, nil
+}
+
+// owner looks an entry up: by its link where that is known, else by its program.
+func (q *queue) owner(e queued) *owned {
+	for i := range q.owned {
+		o := &q.owned[i]
+		if e.link != 0 && o.link.ID == e.link || e.link == 0 && o.program == e.program {
+			return o
+		}
+	}
+	return nil
+}
+
+// ownedLinks collects the links of all instances of this boot, and those that this
+// run has made already.
+func (h *host) ownedLinks(q *queue) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	for i := range h.records {
+		q.instances = append(q.instances, h.records[i].Name)
+		if h.records[i].BootID != boot {
+			continue
+		}
+		for _, rec := range versions(&h.records[i]) {
+			for j := range rec.Links {
+				l := &rec.Links[j]
+				if prog := programOf(rec, l.Program); l.ID != 0 && prog != nil {
+					q.owned = append(q.owned, owned{instance: h.records[i].Name, link: l, program: prog.ID})
+				}
+			}
+		}
+	}
+	if h.plan == nil || h.objs == nil {
+		return nil
+	}
+	for _, pl := range h.plan.placements {
+		for i := range h.objs.programs {
+			if p := &h.objs.programs[i]; pl.link.ID != 0 && p.Name == pl.link.Program {
+				q.owned = append(q.owned, owned{link: &pl.link, program: p.ID})
+			}
+		}
+	}
+	return nil
+}
+
+// locate reads the list and finds the program's spot in it.
+func (h *host) locate(p *placement, l lineup) (spot, *queue, error) {
+	w, err := wishOf(p)
+	if err != nil {
+		return spot{}, nil, err
+	}
+	q, err := h.read(l)
+	if err != nil {
+		return spot{}, nil, fmt.Errorf("%s: %w", p, err)
+	}
+	s, err := w.find(p, q)
+	if err != nil {
+		return spot{}, nil, err
+	}
+	if s.beside != nil && s.beside.link == 0 && l.links != nil {
+		if s.beside.link, err = l.links(s.beside.program); err != nil {
+			return spot{}, nil, fmt.Errorf("%s: looking for what holds program id %d on %s: %w", p, s.beside.program, l.what, err)
+		}
+	}
+	return s, q, nil
+}
+
+// checkOrder finds the program's spot before anything is loaded. A program that
+// takes the place of another is put into the same link, wherever that is now.
+func (h *host) checkOrder(p *placement, l lineup) error {
+	if p.replaces != 0 {
+		_, err := wishOf(p)
+		return err
+	}
+	_, _, err := h.locate(p, l)
+	return err
+}
+
+// attachInOrder puts the program at its spot. The kernel compares the list with the
+// one that was read; if somebody else changed it, it is read again.
+func (h *host) attachInOrder(ctx context.Context, p *placement, l lineup) (link.Link, error) {
+	for range orderTries {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("attaching %s: %w", p, context.Cause(ctx))
+		}
+		s, q, err := h.locate(p, l)
+		if err != nil {
+			return nil, err
+		}
+		held, err := l.attach(s, q.revision)
+		if errors.Is(err, unix.ESTALE) {
+			continue
+		}
+		if err == nil {
+			recordOrder(p, s, q)
+		}
+		return held, err
+	}
+	return nil, &KernelError{Op: "attaching " + p.String(), Err: errChanging}
+}
