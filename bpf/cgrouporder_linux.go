@@ -39,7 +39,7 @@ type cgroupLinkCreate struct {
 // cgroupOrdered says whether the placement asks for anything about order.
 func cgroupOrdered(p *placement) (bool, error) {
 	w, err := wishOf(p)
-	return w.option != "" || p.option(inspect.OptionPreorder) == "true", err
+	return w.option != "" || preorder(p.link.Options), err
 }
 
 // prepareCgroupOrder refuses order where the kernel cannot do it, and looks for the
@@ -57,7 +57,22 @@ func prepareCgroupOrder(h *host, p *placement) (err error) {
 		return err
 	}
 	defer func() { err = join(err, closed.Close()) }()
-	return h.checkOrder(p, l)
+	if p.replaces != 0 {
+		return nil
+	}
+	s, _, err := h.locate(p, l)
+	if err == nil && s.beside != nil && s.beside.ours != nil && preorder(s.beside.ours.link.Options) != preorder(p.link.Options) {
+		return p.usage("%s", otherPreorder(s))
+	}
+	return err
+}
+
+// preorder says whether the program runs before those of the cgroups below.
+func preorder(options map[string]string) bool { return options[inspect.OptionPreorder] == "true" }
+
+func otherPreorder(s spot) string {
+	return fmt.Sprintf("programs with preorder=true and those without are ordered each among themselves, "+
+		"and program id %d is not of the same kind", s.beside.program)
 }
 
 // haveCgroupOrder asks for a link before all others to nothing: a kernel that
@@ -90,7 +105,8 @@ func attachCgroupInOrder(ctx context.Context, h *host, p *placement, prog *ebpf.
 }
 
 // cgroupLineup is the list of programs of the control group itself, for one event,
-// with what to close when it is not needed any more.
+// with what to close when it is not needed any more. In it the kernel takes links
+// as anchors of links only (get_prog_list).
 func cgroupLineup(p *placement, prog *ebpf.Program) (lineup, io.Closer, error) {
 	dir, err := os.Open(p.link.Target)
 	if err != nil {
@@ -107,8 +123,7 @@ func cgroupLineup(p *placement, prog *ebpf.Program) (lineup, io.Closer, error) {
 			case err == nil, errors.Is(err, unix.ESTALE):
 				return l, err
 			case errors.Is(err, unix.EINVAL) && s.beside != nil:
-				err = fmt.Errorf("programs with preorder=true and those without are ordered each among themselves, "+
-					"and program id %d is not of the same kind: %w", s.beside.program, err)
+				err = fmt.Errorf("%s: %w", otherPreorder(s), err)
 			}
 			return nil, cgroupError(p, err)
 		},
@@ -124,15 +139,11 @@ func cgroupCreate(p *placement, prog *ebpf.Program, dir *os.File, s spot, revisi
 	if s.before {
 		attr.flags = unix.BPF_F_BEFORE
 	}
-	switch {
-	case s.beside != nil && s.beside.link != 0:
+	if s.beside != nil {
 		attr.flags |= unix.BPF_F_ID | flagMprogLink
 		attr.relative = s.beside.link
-	case s.beside != nil:
-		attr.flags |= unix.BPF_F_ID
-		attr.relative = s.beside.program
 	}
-	if p.option(inspect.OptionPreorder) == "true" {
+	if preorder(p.link.Options) {
 		attr.flags |= flagPreorder
 	}
 	return attr

@@ -26,7 +26,7 @@ type lineup struct {
 	// query asks for the list. It may read the same place by a descriptor.
 	query link.QueryOptions
 	// links finds those of programs that are not ours, where the list itself does
-	// not tell; nil where it does. It is asked only when one is the anchor.
+	// not tell and anchors must be links; nil elsewhere. 0: no link holds it.
 	links func(program uint32) (id uint32, err error)
 	// attach puts the program there, if the list still has that revision; the error
 	// is ESTALE when it has another.
@@ -171,12 +171,46 @@ func (h *host) locate(p *placement, l lineup) (spot, *queue, error) {
 	if err != nil {
 		return spot{}, nil, err
 	}
-	if s.beside != nil && s.beside.link == 0 && l.links != nil {
-		if s.beside.link, err = l.links(s.beside.program); err != nil {
-			return spot{}, nil, fmt.Errorf("%s: looking for what holds program id %d on %s: %w", p, s.beside.program, l.what, err)
+	if l.links != nil && s.beside != nil {
+		if s, err = l.linked(s, q); err != nil {
+			return spot{}, nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
 	return s, q, nil
+}
+
+// linked is the same spot beside a program that a link holds: where lists of links
+// and programs are apart, a link has no other anchor.
+func (l lineup) linked(s spot, q *queue) (spot, error) {
+	end := spot{index: s.index, before: s.index == 0}
+	neighbour := spot{index: s.index, before: !s.before}
+	switch held, err := l.hold(s.beside); {
+	case err != nil || held:
+		return s, err
+	case s.index == 0 || s.index == len(q.entries):
+		return end, nil
+	case s.before:
+		neighbour.beside = &q.entries[s.index-1]
+	default:
+		neighbour.beside = &q.entries[s.index]
+	}
+	held, err := l.hold(neighbour.beside)
+	if err == nil && !held {
+		err = fmt.Errorf("%w: programs id:%d and id:%d on %s are attached without links, and the kernel puts none of ours between them",
+			ErrNoTarget, s.beside.program, neighbour.beside.program, l.what)
+	}
+	return neighbour, err
+}
+
+// hold looks for the link that holds an entry.
+func (l lineup) hold(e *queued) (held bool, err error) {
+	if e.link == 0 {
+		e.link, err = l.links(e.program)
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for what holds program id %d on %s: %w", e.program, l.what, err)
+	}
+	return e.link != 0, nil
 }
 
 // checkOrder finds the program's spot before anything is loaded. A program that
