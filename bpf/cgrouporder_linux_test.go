@@ -40,7 +40,7 @@ func onCgroup(t *testing.T, number int, dir, options string) RunOptions {
 	t.Helper()
 	return RunOptions{
 		Name: fmt.Sprint("i", number), Set: []schemas.VariableSetting{{Name: "number", Value: strconv.Itoa(number)}},
-		Attach: attachments(t, "on_cgroup=cgroup_skb:"+dir+options, "on_tc=none", "on_tc_too=none"),
+		Attach: attachments(t, "on_cgroup=cgroup_skb:"+dir+options, "on_tc=none", "on_tc_too=none", "on_cgroup_too=none"),
 	}
 }
 
@@ -197,7 +197,7 @@ func TestCgroupOrderRefuses(t *testing.T) {
 		}
 		return
 	}
-	rec := b.start(v, RunOptions{Name: "i1", Attach: attachments(t, "on_cgroup=cgroup_skb:"+dir+",direction=egress", "on_tc=none", "on_tc_too=none")})
+	rec := b.start(v, RunOptions{Name: "i1", Attach: attachments(t, "on_cgroup=cgroup_skb:"+dir+",direction=egress", "on_tc=none", "on_tc_too=none", "on_cgroup_too=none")})
 	b.opts.step = func(step string) error { return fmt.Errorf("step %q of a run that is to be refused", step) }
 	b.reopen()
 	for options, words := range map[string][]string{

@@ -96,7 +96,7 @@ func (tcHook) chooseVia(p *placement) (string, error) {
 // haveTCX asks the kernel what tcx programs the interface has: older kernels do
 // not know the question.
 func haveTCX(p *placement) bool {
-	_, err := link.QueryPrograms(link.QueryOptions{Target: int(p.link.Ifindex), Attach: tcxDirection(p)})
+	_, err := queryPrograms(link.QueryOptions{Target: int(p.link.Ifindex), Attach: tcxDirection(p)})
 	return err == nil
 }
 

@@ -84,18 +84,9 @@ func (h *host) read(l lineup) (*queue, error) {
 	if err := h.ownedLinks(q); err != nil {
 		return nil, err
 	}
-	var list *link.QueryResult
-	err := unix.ENOSPC // one came between the two calls for number and list
-	for try := 0; try < orderTries && errors.Is(err, unix.ENOSPC); try++ {
-		var failed error
-		if list, failed = link.QueryPrograms(l.query); failed == nil {
-			break
-		} else if !errors.Is(failed, unix.ENOSPC) {
-			return nil, fmt.Errorf("asking what runs on %s: %w", l.what, failed)
-		}
-	}
-	if list == nil {
-		return nil, fmt.Errorf("asking what runs on %s: %w", l.what, errChanging)
+	list, err := queryPrograms(l.query)
+	if err != nil {
+		return nil, fmt.Errorf("asking what runs on %s: %w", l.what, err)
 	}
 	q.revision = list.Revision
 	for _, p := range list.Programs {
@@ -110,6 +101,18 @@ func (h *host) read(l lineup) (*queue, error) {
 		q.entries = append(q.entries, e)
 	}
 	return q, nil
+}
+
+// queryPrograms is [link.QueryPrograms], also where a program is added between its
+// two system calls, for number and list (ENOSPC).
+func queryPrograms(opts link.QueryOptions) (*link.QueryResult, error) {
+	for range orderTries {
+		list, err := link.QueryPrograms(opts)
+		if !errors.Is(err, unix.ENOSPC) {
+			return list, err
+		}
+	}
+	return nil, errChanging
 }
 
 // owner looks an entry up: by its link where that is known, else by its program.

@@ -72,7 +72,7 @@ func listAround(l schemas.InstanceLink, info *link.Info) (list *link.QueryResult
 		return nil, err
 	}
 	err = inNetns(path, func() (err error) {
-		list, err = link.QueryPrograms(query)
+		list, err = queryPrograms(query)
 		return err
 	})
 	return list, err
@@ -90,5 +90,5 @@ func cgroupListAround(l schemas.InstanceLink, info *link.CgroupInfo) (*link.Quer
 	if err := unix.Fstat(int(dir.Fd()), &st); err != nil || st.Ino != info.CgroupId {
 		return nil, err
 	}
-	return link.QueryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: ebpf.AttachType(info.AttachType)})
+	return queryPrograms(link.QueryOptions{Target: int(dir.Fd()), Attach: ebpf.AttachType(info.AttachType)})
 }

@@ -34,7 +34,7 @@ func onTC(t *testing.T, number int, options string) RunOptions {
 	t.Helper()
 	return RunOptions{
 		Name: fmt.Sprint("i", number), Set: []schemas.VariableSetting{{Name: "number", Value: strconv.Itoa(number)}},
-		Attach: attachments(t, "on_tc=tc:"+dev+",direction=ingress"+options, "on_tc_too=none", "on_cgroup=none"),
+		Attach: attachments(t, "on_tc=tc:"+dev+",direction=ingress"+options, "on_tc_too=none", "on_cgroup=none", "on_cgroup_too=none"),
 	}
 }
 
@@ -204,13 +204,17 @@ func TestOrderSame(t *testing.T) {
 	needTCX(t)
 	at := "=tc:" + dev + ",direction=ingress"
 	rec := b.start(verified(t, "x", objOrder), RunOptions{Name: "i1", Attach: attachments(t,
-		"on_tc"+at+",priority=20", "on_tc_too"+at+",priority=10", "on_cgroup=none")})
+		"on_tc"+at+",priority=20", "on_tc_too"+at+",priority=10", "on_cgroup=none", "on_cgroup_too=none")})
 	query, _ := arriving(t)
 	want := []ebpf.ProgramID{
 		ebpf.ProgramID(programOf(&rec, "on_tc_too").ID), ebpf.ProgramID(programOf(&rec, "on_tc").ID),
 	}
 	if got := query(); !slices.Equal(got, want) {
 		t.Errorf("the kernel lists %v, want %v", got, want)
+	}
+	send(t, peer, 1)
+	if got, want := b.values("i1", "before"), []int64{7, 1, 0, 1}; !slices.Equal(got, want) {
+		t.Errorf("the programs found %o, want %o", got, want)
 	}
 	_, err := b.Run(t.Context(), verified(t, "x", objOrder), onTC(t, 2, ",after=i1"))
 	wantError(t, err, ErrUsage, "several programs", "after=i1/on_tc")
@@ -222,7 +226,7 @@ func TestOrderRefuses(t *testing.T) {
 	needTCX(t)
 	rec := b.numbered(1, "")
 	far := b.start(verified(t, "x", objOrder), RunOptions{Name: "far", Attach: attachments(t,
-		"on_tc=tc:"+dev+",direction=egress", "on_tc_too=tc:"+peer+",direction=ingress", "on_cgroup=none")})
+		"on_tc=tc:"+dev+",direction=egress", "on_tc_too=tc:"+peer+",direction=ingress", "on_cgroup=none", "on_cgroup_too=none")})
 	b.opts.step = func(step string) error { return fmt.Errorf("step %q of a run that is to be refused", step) }
 	b.reopen()
 	for _, tc := range []struct {

@@ -8,51 +8,59 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* The digit, 1 to 7, by --set. */
+/* The digit, 1 to 6, by --set; the second program of a kind has 7. */
 const volatile __u32 number = 1;
 
-/* Entry 0: the mark that the program last found, in octal the digits of those
- * before it. Entry 1: how many packets it has seen.
+#define NUMBER_TOO 7
+
+/* Two entries for each of the two: the mark that the program last found, in octal
+ * the digits of those before it, and how many packets it has seen.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 4);
 	__type(key, __u32);
 	__type(value, __u64);
 } before SEC(".maps");
 
-static __always_inline void pass(struct __sk_buff *skb)
+static __always_inline void pass(struct __sk_buff *skb, __u32 key, __u32 digit)
 {
-	__u32 key = 0;
 	__u64 *value = bpf_map_lookup_elem(&before, &key);
 
 	if (value)
 		*value = skb->mark;
-	key = 1;
+	key++;
 	value = bpf_map_lookup_elem(&before, &key);
 	if (value)
 		__sync_fetch_and_add(value, 1);
-	skb->mark = skb->mark << 3 | number;
+	skb->mark = skb->mark << 3 | digit;
 }
 
 SEC("tc")
 int on_tc(struct __sk_buff *skb)
 {
-	pass(skb);
+	pass(skb, 0, number);
 	return -1; /* TC_ACT_UNSPEC, TCX_NEXT, NETKIT_NEXT */
 }
 
 SEC("tc")
 int on_tc_too(struct __sk_buff *skb)
 {
-	pass(skb);
+	pass(skb, 2, NUMBER_TOO);
 	return -1;
 }
 
 SEC("cgroup_skb/egress")
 int on_cgroup(struct __sk_buff *skb)
 {
-	pass(skb);
+	pass(skb, 0, number);
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int on_cgroup_too(struct __sk_buff *skb)
+{
+	pass(skb, 2, NUMBER_TOO);
 	return 1;
 }
 
