@@ -107,10 +107,10 @@ func TestClsactForeign(t *testing.T) {
 func TestTCRefuses(t *testing.T) {
 	b := newBench(t)
 	for options, words := range map[string][]string{
-		"via=tcx,priority=5": {"tcx has no priority"},
-		"priority=0":         {"priority", "1 to 65535"},
-		"priority=70000":     {"priority", "1 to 65535"},
-		"handle=x":           {"handle", "1 to 4294967295"},
+		"via=tcx,handle=5": {"tcx has no handle"},
+		"priority=0":       {"priority", "1 to 65535"},
+		"priority=70000":   {"priority", "1 to 65535"},
+		"handle=x":         {"handle", "1 to 4294967295"},
 	} {
 		_, err := b.Run(t.Context(), verified(t, "y", objTC), RunOptions{Attach: attachments(t, "tc_egress=none", "tc_ingress=tc:"+dev+","+options)})
 		wantError(t, err, ErrUsage, words...)

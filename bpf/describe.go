@@ -6,6 +6,8 @@ package bpf
 import (
 	"context"
 	"time"
+
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
 // ProgramRuns is what the kernel counted of one program, while it counted: that
@@ -35,8 +37,17 @@ type Description struct {
 	// Programs and Maps; without those it does not have any more.
 	ProgramDetails []ProgramDetail `json:"programDetails"`
 	MapDetails     []MapDetail     `json:"mapDetails"`
+	// Orders say where the programs run now among those of the same place; those
+	// that are in no list have none.
+	Orders []ProgramOrder `json:"orders,omitempty"`
 	// MapMemory is the sum over MapDetails, in bytes.
 	MapMemory uint64 `json:"mapMemory"`
+}
+
+// ProgramOrder is where a program runs among those of the same place.
+type ProgramOrder struct {
+	Program string `json:"program"`
+	schemas.InstanceOrder
 }
 
 // ProgramDetail is what the kernel says of a loaded program. What it does not

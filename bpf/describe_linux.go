@@ -32,6 +32,15 @@ func (m *Manager) Describe(ctx context.Context, name string) (Description, error
 			m.log.Debug("a program is not described", "program", p.Name, "error", err)
 		}
 	}
+	for _, l := range st.Links {
+		order, err := liveOrder(l)
+		if err != nil {
+			m.log.Debug("an attachment's place is not described", "program", l.Program, "error", err)
+		}
+		if order != nil {
+			d.Orders = append(d.Orders, ProgramOrder{Program: l.Program, InstanceOrder: *order})
+		}
+	}
 	for _, mp := range st.Maps {
 		detail, err := mapDetail(mp)
 		if err != nil {

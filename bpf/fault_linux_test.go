@@ -22,7 +22,7 @@ import (
 func faultImage(t *testing.T) RunOptions {
 	t.Helper()
 	return RunOptions{Name: "fault", MapMode: 0o640, MapGroup: "54321", Attach: attachments(t,
-		"xdp_count=xdp:"+dev, "tc_ingress=tc:"+dev, "tc_egress=tc:"+dev+",priority=9")}
+		"xdp_count=xdp:"+dev, "tc_ingress=tc:"+dev+",order=first", "tc_egress=tc:"+dev+",via=clsact,priority=9")}
 }
 
 func faultFiles() []string { return []string{objCounter, objTC, objExec} }

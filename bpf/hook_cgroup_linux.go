@@ -21,8 +21,13 @@ import (
 
 // cgroupHook attaches to a control group (version 2) as a link, for the events
 // of the processes in it and below. Which events is the program's attach type,
-// from its section. Option direction, of cgroup_skb only: "ingress" or "egress",
-// required unless the section says it.
+// from its section. Options:
+//
+//   - direction, of cgroup_skb only: "ingress" or "egress", required unless the
+//     section says it;
+//   - order, before, after: where among the programs of the same cgroup and event;
+//     when none is given, behind them;
+//   - preorder: "true" runs it before those of the cgroups below.
 type cgroupHook struct {
 	program ebpf.ProgramType
 	// attachTypes are those that are this hook.
@@ -63,7 +68,7 @@ func (cgroupHook) target() (what, example string) { return "a cgroup", "/sys/fs/
 
 // prepare settles the attach type, which the kernel is told at loading, and
 // looks the control group up.
-func (c cgroupHook) prepare(_ context.Context, _ *host, p *placement) error {
+func (c cgroupHook) prepare(_ context.Context, h *host, p *placement) error {
 	at, err := c.attachType(p)
 	if err != nil {
 		return err
@@ -75,7 +80,7 @@ func (c cgroupHook) prepare(_ context.Context, _ *host, p *placement) error {
 	if err := haveAttachType(c.program, at); err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
-	return nil
+	return prepareCgroupOrder(h, p)
 }
 
 // probe asks for the program type, and for links to control groups (Linux 5.7):
@@ -136,7 +141,12 @@ func checkCgroup(p *placement) error {
 	return nil
 }
 
-func (cgroupHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+func (cgroupHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+	if ordered, err := cgroupOrdered(p); err != nil {
+		return nil, err
+	} else if ordered {
+		return attachCgroupInOrder(ctx, h, p, prog)
+	}
 	return attachCgroup(p, prog)
 }
 

@@ -128,6 +128,6 @@ func TestNetfilterRefuses(t *testing.T) {
 	}
 	rec := b.start(v, RunOptions{Attach: attachments(t, atOutput)})
 	_, err := b.Run(t.Context(), v, RunOptions{Name: "second", Attach: attachments(t, atOutput)})
-	wantError(t, err, unix.EBUSY, "priority 10", "another BPF program")
+	wantError(t, err, unix.EBUSY, "priority 10", `program "drop"`, `of instance "x"`, "no BPF program has 9 or 11")
 	b.stop(rec)
 }

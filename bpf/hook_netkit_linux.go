@@ -16,7 +16,7 @@ import (
 )
 
 // netkitHook attaches to a netkit pair, whose programs run as part of sending, in
-// the order they were attached. The target is the primary end, which alone may
+// the order that options priority, order, before and after say. The target is the primary end, which alone may
 // change them; option direction says for which end: "primary" or "peer".
 type netkitHook struct{}
 
@@ -58,7 +58,7 @@ func (netkitHook) prepare(_ context.Context, h *host, p *placement) error {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%s: %w: the peer of %q is gone", p, ErrNoTarget, p.link.Target)
 	}
-	return nil
+	return h.prepareRanked(p, netkitLineup(p, nil))
 }
 
 func netkitEnd(p *placement) ebpf.AttachType {
@@ -68,12 +68,25 @@ func netkitEnd(p *placement) ebpf.AttachType {
 	return ebpf.AttachNetkitPrimary
 }
 
-func (netkitHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
-	l, err := link.AttachNetkit(link.NetkitOptions{
-		Interface: int(p.link.Ifindex), Program: prog, Attach: netkitEnd(p),
-	})
+func (netkitHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+	l, err := h.attachInOrder(ctx, p, netkitLineup(p, prog))
 	if err != nil {
-		return nil, attachError(p, "netkit interfaces (CONFIG_NETKIT)", "6.7", err)
+		return nil, err
 	}
 	return l, nil
+}
+
+// netkitLineup is the list of programs of one end of the pair.
+func netkitLineup(p *placement, prog *ebpf.Program) lineup {
+	at := netkitEnd(p)
+	return lineup{
+		what:  fmt.Sprintf("netkit %s of %q", p.option("direction"), p.link.Target),
+		query: link.QueryOptions{Target: int(p.link.Ifindex), Attach: at},
+		attach: func(s spot, revision uint64) (link.Link, error) {
+			l, err := link.AttachNetkit(link.NetkitOptions{
+				Interface: int(p.link.Ifindex), Program: prog, Attach: at, Anchor: s.anchor(), ExpectedRevision: revision,
+			})
+			return l, mprogError(p, "netkit interfaces (CONFIG_NETKIT)", "6.7", err)
+		},
+	}
 }

@@ -22,11 +22,13 @@ import (
 // the clsact qdisc where it has not. Options:
 //
 //   - direction: "ingress" or "egress"; required unless the section says it;
-//   - via: "tcx" or "clsact"; forces one. tcx programs run in the order they were
-//     attached, before the filters of any qdisc;
-//   - priority (1 to 65535, lower runs first) and handle (1 to 4294967295) of the
-//     filter; either means via=clsact, since tcx has no such thing. When not
-//     given, the kernel chooses.
+//   - via: "tcx" or "clsact"; forces one. tcx programs run before the filters of
+//     any qdisc;
+//   - priority (1 to 65535, lower runs first). To tcx, which has no such thing,
+//     it is a place in its list (see [wish.find]); to clsact that of the filter,
+//     which the kernel chooses when none is given;
+//   - order, before and after: other ways to say the place in tcx's list;
+//   - handle (1 to 4294967295) of the filter; means via=clsact.
 type tcHook struct{}
 
 // Values of option via.
@@ -57,7 +59,7 @@ func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
 	if via == viaClsact {
 		return prepareClsact(p)
 	}
-	return nil
+	return h.prepareRanked(p, tcxLineup(p, nil))
 }
 
 // needDirection refuses a placement of which it is not known which packets it is
@@ -71,15 +73,21 @@ func needDirection(p *placement) error {
 
 // chooseVia decides between tcx and clsact.
 func (tcHook) chooseVia(p *placement) (string, error) {
-	ordered := p.option("priority") != "" || p.option("handle") != ""
+	w, err := wishOf(p)
+	if err != nil {
+		return "", err
+	}
+	handle := p.option("handle") != ""
 	switch via := p.option("via"); {
-	case via == viaTCX && ordered:
-		return "", p.usage("tcx has no priority and no handle; they go with via=clsact")
-	case via == viaClsact, via == "" && ordered:
+	case via == viaTCX && handle:
+		return "", p.usage("tcx has no handle; that goes with via=clsact")
+	case (via == viaClsact || handle) && w.relative():
+		return "", p.usage("option %s is for tcx: filters of clsact run in the order of their priority", w.option)
+	case via == viaClsact, handle:
 		return viaClsact, nil
 	case haveTCX(p):
 		return viaTCX, nil
-	case via == viaTCX:
+	case via == viaTCX, w.relative():
 		return "", fmt.Errorf("%s: %w", p, unsupported("tcx links", "6.6"))
 	}
 	return viaClsact, nil
@@ -88,7 +96,7 @@ func (tcHook) chooseVia(p *placement) (string, error) {
 // haveTCX asks the kernel what tcx programs the interface has: older kernels do
 // not know the question.
 func haveTCX(p *placement) bool {
-	_, err := link.QueryPrograms(link.QueryOptions{Target: int(p.link.Ifindex), Attach: tcxDirection(p)})
+	_, err := queryPrograms(link.QueryOptions{Target: int(p.link.Ifindex), Attach: tcxDirection(p)})
 	return err == nil
 }
 
@@ -99,17 +107,30 @@ func tcxDirection(p *placement) ebpf.AttachType {
 	return ebpf.AttachTCXIngress
 }
 
-func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+func (t tcHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	if p.link.Via == viaNetlink {
 		return nil, attachClsact(t, p, prog)
 	}
-	l, err := link.AttachTCX(link.TCXOptions{
-		Interface: int(p.link.Ifindex), Program: prog, Attach: tcxDirection(p),
-	})
+	l, err := h.attachInOrder(ctx, p, tcxLineup(p, prog))
 	if err != nil {
-		return nil, attachError(p, "tcx links", "6.6", err)
+		return nil, err
 	}
 	return l, nil
+}
+
+// tcxLineup is the list of tcx programs of the interface and direction.
+func tcxLineup(p *placement, prog *ebpf.Program) lineup {
+	at := tcxDirection(p)
+	return lineup{
+		what:  fmt.Sprintf("tcx %s of %q", p.option("direction"), p.link.Target),
+		query: link.QueryOptions{Target: int(p.link.Ifindex), Attach: at},
+		attach: func(s spot, revision uint64) (link.Link, error) {
+			l, err := link.AttachTCX(link.TCXOptions{
+				Interface: int(p.link.Ifindex), Program: prog, Attach: at, Anchor: s.anchor(), ExpectedRevision: revision,
+			})
+			return l, mprogError(p, "tcx links", "6.6", err)
+		},
+	}
 }
 
 func (tcHook) filter(attrs netlink.FilterAttrs, prog *ebpf.Program, named schemas.InstanceProgram) netlink.Filter {

@@ -239,6 +239,7 @@ func withDefaults(a schemas.Attachment, d schemas.Program) schemas.Attachment {
 	if options == nil {
 		options = map[string]string{}
 	}
+	withoutOrder(options, a.Options)
 	maps.Copy(options, a.Options)
 	a.Options = options
 	return a

@@ -171,7 +171,7 @@ func TestKprobe(t *testing.T) {
 func TestSeveralObjects(t *testing.T) {
 	b := newBench(t)
 	rec := b.start(verified(t, "many", objExec, objCounter, objTC), RunOptions{Attach: attachments(t,
-		"xdp_count=xdp:"+dev, "tc_ingress=tc:"+dev+",priority=9", "tc_egress=none")})
+		"xdp_count=xdp:"+dev, "tc_ingress=tc:"+dev+",via=clsact,priority=9", "tc_egress=none")})
 	if len(rec.Programs) != 4 || len(rec.Links) != 3 || len(rec.Maps) != 3 {
 		t.Errorf("record: %+v", rec)
 	}

@@ -171,11 +171,22 @@ type InstanceLink struct {
 	// ID is the kernel's link id for Via "link", Pin where it is pinned.
 	ID  uint32 `json:"id,omitempty"`
 	Pin string `json:"pin,omitempty"`
+	// Order is where the program was put among those of the same place, when it
+	// was attached; nil where it was not asked for and where there is no order.
+	Order *InstanceOrder `json:"order,omitempty"`
 	// More are the further links of an attachment that is several ("perf_event":
 	// one for each CPU), without the first, which is ID and Pin.
 	More []InstanceLinkPart `json:"more,omitempty"`
 	// Notices are sentences for the person ("eth0 has no native XDP, …").
 	Notices []string `json:"notices,omitempty"`
+}
+
+// InstanceOrder is a place in the list of programs that the kernel runs one after
+// the other.
+type InstanceOrder struct {
+	// Position counts from 1, Of is how many there were with this one.
+	Position int `json:"position"`
+	Of       int `json:"of"`
 }
 
 // Parts are all links of the attachment, first [InstanceLink.ID] and Pin and then

@@ -11,17 +11,17 @@ func cgroupHooks() []HookInfo {
 		{
 			Name: "cgroup_skb", Since: "5.7", Programs: []string{"cgroup_skb"}, Delivered: true, Target: targetCgroup,
 			Sections: []string{"cgroup_skb", "cgroup/skb"},
-			Options: []OptionInfo{{
+			Options: cgroupOrder(OptionInfo{
 				Name: optionDirection, Values: []string{"ingress", "egress"},
 				Help: "required unless the section says it",
-			}},
+			}),
 		},
-		{Name: "cgroup_sock", Since: "5.7", Programs: []string{"cgroup_sock"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup},
-		{Name: "cgroup_sock_addr", Since: "5.7", Programs: []string{"cgroup_sock_addr"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup},
-		{Name: "cgroup_sockopt", Since: "5.7", Programs: []string{"cgroup_sockopt"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup},
-		{Name: "cgroup_sysctl", Since: "5.7", Programs: []string{"cgroup_sysctl"}, Sections: []string{"cgroup/sysctl"}, Delivered: true, Target: targetCgroup},
-		{Name: "cgroup_device", Since: "5.7", Programs: []string{"cgroup_device"}, Sections: []string{"cgroup/dev"}, Delivered: true, Target: targetCgroup},
-		{Name: "sockops", Since: "5.7", Programs: []string{"sock_ops"}, Sections: []string{"sockops"}, Delivered: true, Target: targetCgroup},
+		{Name: "cgroup_sock", Since: "5.7", Programs: []string{"cgroup_sock"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup, Options: cgroupOrder()},
+		{Name: "cgroup_sock_addr", Since: "5.7", Programs: []string{"cgroup_sock_addr"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup, Options: cgroupOrder()},
+		{Name: "cgroup_sockopt", Since: "5.7", Programs: []string{"cgroup_sockopt"}, Sections: []string{"cgroup/"}, Delivered: true, Target: targetCgroup, Options: cgroupOrder()},
+		{Name: "cgroup_sysctl", Since: "5.7", Programs: []string{"cgroup_sysctl"}, Sections: []string{"cgroup/sysctl"}, Delivered: true, Target: targetCgroup, Options: cgroupOrder()},
+		{Name: "cgroup_device", Since: "5.7", Programs: []string{"cgroup_device"}, Sections: []string{"cgroup/dev"}, Delivered: true, Target: targetCgroup, Options: cgroupOrder()},
+		{Name: "sockops", Since: "5.7", Programs: []string{"sock_ops"}, Sections: []string{"sockops"}, Delivered: true, Target: targetCgroup, Options: cgroupOrder()},
 		{
 			// Not delivered: cilium/ebpf v0.22 finds the LSM hook of programs of attach
 			// type lsm_mac only, and loads none of lsm_cgroup.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf"
-	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/urfave/cli/v2"
 )
 
@@ -40,7 +39,7 @@ func showDescription(term *terminal, d bpf.Description) error {
 		header []string
 		rows   [][]string
 	}{
-		{"Attachments", []string{"PROGRAM", "HOOK", "VIA", "LINK ID", "NETNS", "PIN"}, linkRows(d.Links)},
+		{"Attachments", []string{"PROGRAM", "HOOK", "VIA", "ORDER", "LINK ID", "NETNS", "PIN"}, linkRows(d)},
 		{"Programs", []string{"NAME", "TYPE", "ID", "TAG", "RUNS", "AVERAGE", "INSTRUCTIONS", "JITED", "MEMORY", "PIN"}, programRows(d)},
 		{"Maps", []string{"NAME", "TYPE", "ID", "KEY", "VALUE", "MAX ENTRIES", "FLAGS", "MEMORY", "PIN"}, mapRows(d)},
 	} {
@@ -84,10 +83,18 @@ func aboutInstance(d bpf.Description) [][]string {
 	return rows
 }
 
-func linkRows(links []schemas.InstanceLink) [][]string {
+func linkRows(d bpf.Description) [][]string {
+	orders := map[string]string{}
+	for _, o := range d.Orders {
+		orders[o.Program] = fmt.Sprintf("%d of %d", o.Position, o.Of)
+	}
 	var rows [][]string
-	for _, l := range links {
-		rows = append(rows, []string{l.Program, linkText(l), l.Via, number(uint64(l.ID)), number(l.Netns), l.Pin})
+	for _, l := range d.Links {
+		order, ok := orders[l.Program]
+		if !ok {
+			order = "-"
+		}
+		rows = append(rows, []string{l.Program, linkText(l), l.Via, order, number(uint64(l.ID)), number(l.Netns), l.Pin})
 	}
 	return rows
 }

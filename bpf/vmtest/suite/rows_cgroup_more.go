@@ -30,7 +30,8 @@ func cgroupMoreRows() []row {
 	for _, event := range []string{"connect", "sendmsg", "recvmsg", "getpeername", "getsockname"} {
 		unixSockets.attach = append(unixSockets.attach, "on_"+event+"_unix=cgroup_sock_addr:$CGROUP")
 	}
-	return []row{unixSockets}
+	order := orderRow("cgroup_skb", "cgroup_skb:$CGROUP", row{event: func(e *env) error { return e.child("talk", e.cgroup) }})
+	return []row{unixSockets, order}
 }
 
 // talkUnix is talk between UNIX sockets.

@@ -50,6 +50,7 @@ func deviceRows() []row {
 			hook: "tc", variant: "via=clsact, netns=", object: "bytes", setup: peerElsewhere,
 			attach: []string{tcIngress + "$PEER,via=clsact,netns=$NETNS", "tc_egress=none"}, event: sendFromDev, counter: "traffic", atLeast: packets,
 		},
+		orderRow("tc", "tc:$DEV,via=tcx,direction=ingress", row{event: sendToDev}),
 		{
 			hook: "xdp", variant: "mode=native, xdp.frags with long packets", object: "xdp_frags", setup: longPackets,
 			attach: []string{"count=xdp:$DEV,mode=native"}, event: sendToDev, counter: "packets", atLeast: packets,
@@ -66,6 +67,7 @@ func deviceRows() []row {
 			hook: "netkit", variant: "peer", object: "netkit", setup: netkitPair,
 			attach: []string{"on_peer=netkit:$NETKIT", "on_primary=none"}, event: saysTo("203.0.113.73"), counter: "packets", atLeast: packets,
 		},
+		orderRow("netkit", "netkit:$NETKIT,direction=primary", row{setup: netkitPair, event: saysTo("203.0.113.9")}),
 		{
 			hook: "action", variant: "ingress, priority", object: "action",
 			attach: []string{"count=action:$DEV,direction=ingress,priority=7"}, event: sendToDev, counter: "packets", atLeast: packets,
