@@ -26,7 +26,9 @@ import (
 //     attached, before the filters of any qdisc;
 //   - priority (1 to 65535, lower runs first) and handle (1 to 4294967295) of the
 //     filter; either means via=clsact, since tcx has no such thing. When not
-//     given, the kernel chooses.
+//     given, the kernel chooses;
+//   - proceed-on: return codes after which the next program runs too; see
+//     [withEntry].
 type tcHook struct{}
 
 // Values of option via.
@@ -44,6 +46,9 @@ func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
 		return err
 	}
 	if _, _, err := filterNumbers(p); err != nil {
+		return err
+	}
+	if err := checkProceedOn(p); err != nil {
 		return err
 	}
 	if _, err := h.iface(p); err != nil {

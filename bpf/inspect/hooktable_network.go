@@ -3,6 +3,8 @@
 
 package inspect
 
+import "github.com/bpfimg/bpfimg/schemas"
+
 // networkHooks are those on network devices and on what packets pass.
 func networkHooks() []HookInfo {
 	return []HookInfo{
@@ -31,6 +33,7 @@ func networkHooks() []HookInfo {
 				},
 				{Name: "priority", Help: "1 to 65535, lower runs first; means via=clsact"},
 				{Name: "handle", Help: "filter handle; means via=clsact"},
+				proceedOnOption("ok,pipe: return codes after which the next program runs, besides those after which the kernel goes on by itself"),
 				netnsOption(),
 			},
 		},
@@ -67,6 +70,11 @@ func networkHooks() []HookInfo {
 		},
 		{Name: "lirc_mode2", Programs: []string{"lirc_mode2"}, Sections: []string{"lirc_mode2"}, Target: "infrared device"},
 	}
+}
+
+// proceedOnOption takes a list; help says of what.
+func proceedOnOption(help string) OptionInfo {
+	return OptionInfo{Name: schemas.OptionProceedOn, Help: help}
 }
 
 // filterOptions are those of a filter of the clsact qdisc.
