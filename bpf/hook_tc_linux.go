@@ -104,9 +104,9 @@ func tcxDirection(p *placement) ebpf.AttachType {
 	return ebpf.AttachTCXIngress
 }
 
-func (t tcHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+func (t tcHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	if p.link.Via == viaNetlink {
-		return nil, attachClsact(t, p, prog)
+		return nil, attachClsact(ctx, t, h, p, prog)
 	}
 	l, err := link.AttachTCX(link.TCXOptions{
 		Interface: int(p.link.Ifindex), Program: prog, Attach: tcxDirection(p),
@@ -130,8 +130,8 @@ func (tcHook) lacks() error {
 	return unsupported("traffic control with BPF (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)", "")
 }
 
-func (t tcHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
-	return removeClsact(t, r, l, prog)
+func (t tcHook) remove(ctx context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+	return removeClsact(ctx, t, r, l, prog)
 }
 
 func (t tcHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {
