@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,7 +26,7 @@ func prepareClsact(p *placement) error {
 	}
 	switch {
 	case kind == "":
-		p.link.CreatedQdisc = true
+		p.addsQdisc, p.link.CreatedQdisc = true, true
 	case kind != "clsact" && p.option("direction") == "egress":
 		return fmt.Errorf("%s: interface %q has a qdisc %q, which has no egress side and is in the place of clsact: remove it or use via=tcx",
 			p, p.link.Target, kind)
@@ -78,12 +79,7 @@ type filterHook interface {
 func filterHooks() []filterHook { return []filterHook{tcHook{}, actionHook{}} }
 
 // attachClsact adds the filter, and the qdisc when the plan said so.
-func attachClsact(h filterHook, p *placement, prog *ebpf.Program) error {
-	if p.link.CreatedQdisc {
-		if err := netlink.QdiscAdd(clsact(p.link.Ifindex)); err != nil && !errors.Is(err, unix.EEXIST) {
-			return clsactError(h, p, fmt.Errorf("adding the clsact qdisc: %w", err))
-		}
-	}
+func attachClsact(ctx context.Context, h filterHook, host *host, p *placement, prog *ebpf.Program) error {
 	priority, handle, err := filterNumbers(p)
 	if err != nil {
 		return err
@@ -92,15 +88,50 @@ func attachClsact(h filterHook, p *placement, prog *ebpf.Program) error {
 	if err != nil {
 		return err
 	}
+	// Nobody removes the qdisc between these steps.
+	lock, err := lockQdiscs(ctx, unix.LOCK_SH)
+	if err != nil && !errors.Is(err, errQdiscBusy) {
+		return err
+	}
+	if lock != nil {
+		defer lock.Close()
+	}
 	filter := h.filter(netlink.FilterAttrs{
 		LinkIndex: int(p.link.Ifindex), Parent: clsactParent(p.option("direction")),
 		Priority: priority, Handle: handle, Protocol: unix.ETH_P_ALL,
 	}, prog, named)
-	if err := netlink.FilterAdd(filter); err != nil {
-		return clsactError(h, p, err)
+	if err := addFilter(p, filter); err != nil {
+		return clsactError(h, host, p, err)
 	}
 	return recordFilter(h, p, named)
 }
+
+// addFilter adds the qdisc when it is missing, and the filter.
+func addFilter(p *placement, filter netlink.Filter) error {
+	kind := "missing"
+	for range addTries {
+		if p.addsQdisc || kind == "" {
+			err := netlink.QdiscAdd(clsact(p.link.Ifindex))
+			if err != nil && !errors.Is(err, unix.EEXIST) {
+				return fmt.Errorf("adding the clsact qdisc: %w", err)
+			}
+			p.link.CreatedQdisc = err == nil // else somebody was faster, and it is theirs
+		}
+		err := netlink.FilterAdd(filter)
+		if err == nil {
+			return nil
+		}
+		var errList error
+		if kind, errList = ingressQdisc(p.link.Ifindex); kind != "" || errList != nil {
+			return err
+		}
+		// Somebody removed the qdisc since the plan was made.
+	}
+	return fmt.Errorf("the clsact qdisc is removed as often as it is added: %w", unix.EBUSY)
+}
+
+// addTries bounds how often a qdisc that somebody removes is added again.
+const addTries = 5
 
 // recordFilter writes down the priority and handle the kernel chose.
 func recordFilter(h filterHook, p *placement, named schemas.InstanceProgram) error {
@@ -117,12 +148,11 @@ func recordFilter(h filterHook, p *placement, named schemas.InstanceProgram) err
 }
 
 // clsactError puts netlink's answer into words.
-func clsactError(h filterHook, p *placement, err error) error {
-	switch {
-	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EINVAL) && p.option("priority") != "":
-		err = fmt.Errorf("priority %s of %q is in use by another filter: choose another priority or handle: %w",
-			p.option("priority"), p.link.Target, err)
-	case errors.Is(err, unix.ENOENT):
+func clsactError(h filterHook, host *host, p *placement, err error) error {
+	if taken := takenError(host, p, err); taken != nil {
+		return &KernelError{Op: "attaching " + p.String(), Err: taken}
+	}
+	if errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("attaching %s: %w", p, h.lacks())
 	}
 	return attachError(p, "BPF filters of traffic control", "4.5", err)
@@ -175,7 +205,7 @@ func clsactUsed(ifindex uint32) (bool, error) {
 
 // removeClsact removes one program's filter, and the qdisc if it was made for it
 // and holds nothing else.
-func removeClsact(h filterHook, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+func removeClsact(ctx context.Context, h filterHook, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
 	found, err := detachClsact(h, l, prog)
 	if err != nil || !l.CreatedQdisc {
 		return err
@@ -185,6 +215,24 @@ func removeClsact(h filterHook, r *removal, l schemas.InstanceLink, prog schemas
 	if err != nil || (!found && dev.Attrs().Name != l.Target) {
 		return nil // no interface, no qdisc
 	}
+	lock, err := lockQdiscs(ctx, unix.LOCK_EX)
+	if errors.Is(err, errQdiscBusy) {
+		r.m.log.Warn("leaving an empty clsact qdisc, since somebody may be about to use it", "interface", l.Target, "reason", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return join(removeQdisc(r, l), lock.Close())
+}
+
+// removeQdisc removes the qdisc unless somebody uses it. A filter of another tool
+// that comes in the instant between goes with it: the kernel has no way to remove a
+// qdisc only if it is empty.
+func removeQdisc(r *removal, l schemas.InstanceLink) error {
+	if kind, err := ingressQdisc(l.Ifindex); err != nil || kind != "clsact" {
+		return err
+	}
 	used, err := clsactUsed(l.Ifindex)
 	if err != nil {
 		return err
@@ -192,13 +240,11 @@ func removeClsact(h filterHook, r *removal, l schemas.InstanceLink, prog schemas
 	if used {
 		return r.bequeath(l)
 	}
-	if kind, err := ingressQdisc(l.Ifindex); err != nil || kind != "clsact" {
-		return err
-	}
-	if err := netlink.QdiscDel(clsact(l.Ifindex)); err != nil {
+	err = netlink.QdiscDel(clsact(l.Ifindex))
+	if err != nil && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("removing the clsact qdisc of %q: %w", l.Target, err)
 	}
-	return nil
+	return nil // the last three: somebody removed it, or the interface
 }
 
 // bequeath makes another instance with a filter in the same qdisc its owner.

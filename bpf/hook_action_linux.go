@@ -68,8 +68,8 @@ func (actionHook) prepare(_ context.Context, h *host, p *placement) error {
 	return prepareClsact(p)
 }
 
-func (a actionHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
-	return nil, attachClsact(a, p, prog)
+func (a actionHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+	return nil, attachClsact(ctx, a, h, p, prog)
 }
 
 // filter leaves a packet for which the program answers TC_ACT_UNSPEC to the next
@@ -94,8 +94,8 @@ func (actionHook) lacks() error {
 		"CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_MATCHALL, CONFIG_NET_ACT_BPF)", "")
 }
 
-func (a actionHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
-	return removeClsact(a, r, l, prog)
+func (a actionHook) remove(ctx context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+	return removeClsact(ctx, a, r, l, prog)
 }
 
 func (a actionHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {

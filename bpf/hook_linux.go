@@ -112,6 +112,8 @@ type placement struct {
 	replaces uint32
 	// open is what prepare has opened for loading, closed when the run is done.
 	open io.Closer
+	// addsQdisc says that the interface had no clsact qdisc when prepare looked.
+	addsQdisc bool
 	// given says that the person named the place with `--attach`.
 	given bool
 }

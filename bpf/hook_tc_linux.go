@@ -28,7 +28,9 @@ import (
 //     it is a place in its list (see [wish.find]); to clsact that of the filter,
 //     which the kernel chooses when none is given;
 //   - order, before and after: other ways to say the place in tcx's list;
-//   - handle (1 to 4294967295) of the filter; means via=clsact.
+//   - handle (1 to 4294967295) of the filter; means via=clsact;
+//   - proceed-on: return codes after which the next program runs too; see
+//     [withEntry].
 type tcHook struct{}
 
 // Values of option via.
@@ -46,6 +48,9 @@ func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
 		return err
 	}
 	if _, _, err := filterNumbers(p); err != nil {
+		return err
+	}
+	if err := checkProceedOn(p); err != nil {
 		return err
 	}
 	if _, err := h.iface(p); err != nil {
@@ -109,7 +114,7 @@ func tcxDirection(p *placement) ebpf.AttachType {
 
 func (t tcHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	if p.link.Via == viaNetlink {
-		return nil, attachClsact(t, p, prog)
+		return nil, attachClsact(ctx, t, h, p, prog)
 	}
 	l, err := h.attachInOrder(ctx, p, tcxLineup(p, prog))
 	if err != nil {
@@ -146,8 +151,8 @@ func (tcHook) lacks() error {
 	return unsupported("traffic control with BPF (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF)", "")
 }
 
-func (t tcHook) remove(_ context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
-	return removeClsact(t, r, l, prog)
+func (t tcHook) remove(ctx context.Context, r *removal, l schemas.InstanceLink, prog schemas.InstanceProgram) error {
+	return removeClsact(ctx, t, r, l, prog)
 }
 
 func (t tcHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {

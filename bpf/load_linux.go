@@ -80,7 +80,7 @@ func (p *plan) load() (*loaded, error) {
 func (p *plan) loadObjects(l *loaded) error {
 	cache := btf.NewCache()
 	for _, o := range p.objects {
-		coll, err := o.load(cache, p.types)
+		coll, err := o.load(cache, p)
 		if err != nil {
 			return err
 		}
@@ -92,8 +92,8 @@ func (p *plan) loadObjects(l *loaded) error {
 	return nil
 }
 
-// load loads one object; types are those of the plan.
-func (o *object) load(cache *btf.Cache, types *btf.Spec) (coll *ebpf.Collection, err error) {
+// load loads one object of the plan.
+func (o *object) load(cache *btf.Cache, p *plan) (coll *ebpf.Collection, err error) {
 	defer recoverTypes(&err)
 	for _, m := range o.spec.Maps {
 		// LIBBPF_PIN_BY_NAME asks for a pin; all maps are pinned anyway, in the
@@ -104,11 +104,16 @@ func (o *object) load(cache *btf.Cache, types *btf.Spec) (coll *ebpf.Collection,
 	if err := o.settleVariables(); err != nil {
 		return nil, err
 	}
-	coll, err = ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{
-		Cache: cache, MapReplacements: o.replacements(), Programs: ebpf.ProgramOptions{KernelTypes: types},
-	})
+	bare, err := o.addEntries(p.placements)
 	if err != nil {
-		return nil, o.loadError(err)
+		return nil, err
+	}
+	opts := ebpf.CollectionOptions{
+		Cache: cache, MapReplacements: o.replacements(), Programs: ebpf.ProgramOptions{KernelTypes: p.types},
+	}
+	coll, err = ebpf.NewCollectionWithOptions(o.spec, opts)
+	if err != nil {
+		return nil, o.entryError(err, bare, opts)
 	}
 	return coll, nil
 }

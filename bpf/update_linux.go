@@ -224,9 +224,12 @@ func (u *updating) describe() {
 	for i, stays := range u.stays {
 		l := &u.plan.placements[i].link
 		if stays != nil {
-			asked := l.Asked
+			asked, options := l.Asked, maps.Clone(stays.Options)
+			if list := l.Options[schemas.OptionProceedOn]; list != "" {
+				options[schemas.OptionProceedOn] = list // of the program, not of the place
+			}
 			*l = *stays
-			l.Asked, l.Options = asked, maps.Clone(stays.Options)
+			l.Asked, l.Options = asked, options
 		} else if l.Pin != "" {
 			l.Pin = u.pin(pinLinks, fmt.Sprintf("%s-%s", u.freeNumber(i), l.Program))
 		}

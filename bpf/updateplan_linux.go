@@ -123,10 +123,12 @@ func placeAs(a schemas.Attachment, d schemas.Program, old *schemas.InstanceLink,
 	if old != nil && a.Hook == old.Hook && a.Target == "" {
 		a.Target = old.Target
 	}
-	if old == nil || a.Hook != old.Hook || a.Target != old.Target || !within(a.Options, old.Options) {
+	if old == nil || a.Hook != old.Hook || a.Target != old.Target || !within(placeOptions(a.Hook, a.Options), old.Options) {
 		return place{Attachment: withDefaults(a, d), asked: asked}
 	}
-	a.Program, a.Options = d.Name, maps.Clone(old.Options)
+	options := maps.Clone(old.Options)
+	maps.Copy(options, a.Options)
+	a.Program, a.Options = d.Name, options
 	return place{Attachment: a, asked: asked}
 }
 
@@ -178,7 +180,7 @@ func (u *updating) candidate(pl *placement) *schemas.InstanceLink {
 		found = l
 	}
 	if found == nil || programOf(u.old, found.Program) == nil || found.Hook != pl.link.Hook ||
-		found.Target != pl.link.Target || !maps.Equal(found.Options, pl.link.Options) {
+		found.Target != pl.link.Target || !maps.Equal(placeOptions(found.Hook, found.Options), placeOptions(pl.link.Hook, pl.link.Options)) {
 		return nil
 	}
 	return found

@@ -3,6 +3,8 @@
 
 package inspect
 
+import "github.com/bpfimg/bpfimg/schemas"
+
 // networkHooks are those on network devices and on what packets pass.
 func networkHooks() []HookInfo {
 	return []HookInfo{
@@ -32,6 +34,7 @@ func networkHooks() []HookInfo {
 				{Name: OptionPriority, Help: "1 to 65535, lower runs first; for tcx 50 when not given"},
 				orderOption("; tcx only"), beforeOption("; tcx only"), afterOption("; tcx only"),
 				{Name: "handle", Help: "filter handle; means via=clsact"},
+				proceedOnOption("ok,pipe: return codes after which the next program runs, besides those after which the kernel goes on by itself"),
 				netnsOption(),
 			},
 		},
@@ -70,6 +73,11 @@ func networkHooks() []HookInfo {
 		},
 		{Name: "lirc_mode2", Programs: []string{"lirc_mode2"}, Sections: []string{"lirc_mode2"}, Target: "infrared device"},
 	}
+}
+
+// proceedOnOption takes a list; help says of what.
+func proceedOnOption(help string) OptionInfo {
+	return OptionInfo{Name: schemas.OptionProceedOn, Help: help}
 }
 
 // filterOptions are those of a filter of the clsact qdisc.
