@@ -82,7 +82,7 @@ type exhaustion struct {
 // most 64 MiB more than one that does nothing.
 func TestExhaustion(t *testing.T) {
 	m := newMeasuredCommand(t)
-	for i, row := range exhaustions(t) {
+	for i, row := range append(exhaustions(t), attestationExhaustions(t)...) {
 		t.Run(row.name, func(t *testing.T) {
 			v := m.newVictim(t, "team/app"+strconv.Itoa(i))
 			row.prepare(v)
