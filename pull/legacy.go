@@ -70,6 +70,11 @@ func (f *fetch) legacy(ctx context.Context, subject digest.Digest, form legacyFo
 	found := make([]Candidate, len(layers))
 	var group errgroup.Group // errors stay with their candidate
 	group.SetLimit(maxParallel)
+	group.Go(func() error {
+		// Nothing in it counts, but a store keeps no manifest without its config.
+		_, _ = f.src.Blob(ctx, f.ref, manifest.Config, maxPayload)
+		return nil
+	})
 	for i, layer := range layers {
 		group.Go(func() error {
 			found[i] = Candidate{Kind: form.kind, Subject: subject.String(), Manifest: m.Descriptor.Digest.String()}
