@@ -257,6 +257,7 @@ func (k *kit) signatures() map[string]string {
 	tag := strings.Replace(k.built.Manifest.Descriptor.Digest.String(), ":", "-", 1) + ".sig"
 	legacy, payloads := k.manifest(k.ref.WithTag(tag))
 	bundle := k.blob(bundles.Layers[0])
+	attested, envelope := k.legacyAttestation(signer, public)
 	return map[string]string{
 		"key":         string(public),
 		"referrer":    indent(t, referrer.Bytes),
@@ -265,6 +266,9 @@ func (k *kit) signatures() map[string]string {
 		"legacy":      indent(t, legacy.Bytes),
 		"payload":     indent(t, k.blob(payloads.Layers[0])),
 		"attestation": k.attestation(signer, public),
+
+		"legacy-attestation": attested,
+		"envelope":           envelope,
 	}
 }
 
@@ -285,9 +289,17 @@ func (k *kit) attestation(signer signature.SignerVerifier, public []byte) string
 	if parsed.Annotations["dev.sigstore.bundle.predicateType"] != predicate.Type {
 		t.Errorf("the manifest names no type: %s", m.Bytes)
 	}
+	k.approved(public, predicate.Type)
+	return indent(t, payload(t, k.blob(parsed.Layers[0])))
+}
+
+// approved checks that a policy is satisfied that wants a review by the key.
+func (k *kit) approved(public []byte, predicateType string) {
+	t := k.t
+	t.Helper()
 	dir := t.TempDir()
 	policy := "version: 1\nrules:\n- repository: " + k.ref.Name() + "\n  keys: [k.pub]\n  attestations:\n" +
-		"  - {type: \"" + predicate.Type + "\", condition: 'predicate.verdict == \"approved\"'}\n"
+		"  - {type: \"" + predicateType + "\", condition: 'predicate.verdict == \"approved\"'}\n"
 	for name, data := range map[string]string{"k.pub": string(public), "policy.yaml": policy} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
@@ -304,7 +316,6 @@ func (k *kit) attestation(signer signature.SignerVerifier, public []byte) string
 	if _, err := verify.Check(t.Context(), img, trust); err != nil {
 		t.Error(err)
 	}
-	return indent(t, payload(t, k.blob(parsed.Layers[0])))
 }
 
 // payload is the statement in a bundle.

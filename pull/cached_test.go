@@ -48,8 +48,8 @@ func TestCachedAsksTheRegistryForNamesOnly(t *testing.T) {
 	if n := recorder.Count("GET", "/blobs/"); n != 0 {
 		t.Errorf("%d blobs were fetched: %+v", n, recorder.Calls())
 	}
-	// The tag, and the legacy tag that is not there.
-	if n := recorder.Count("GET", "/manifests/"); n != 2 || recorder.Count("GET", "/referrers/") != 1 {
+	// The tag, and the two legacy tags that are not there.
+	if n := recorder.Count("GET", "/manifests/"); n != 3 || recorder.Count("GET", "/referrers/") != 1 {
 		t.Errorf("%d manifests were fetched: %+v", n, recorder.Calls())
 	}
 }

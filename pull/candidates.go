@@ -23,30 +23,34 @@ const bundleTypes = "application/vnd.dev.sigstore.bundle"
 // search returns the candidates attached to subject, in a stable order. What
 // cannot be fetched becomes a candidate that says why.
 func (f *fetch) search(ctx context.Context, subject digest.Digest) []Candidate {
-	var bundles, legacy []Candidate
-	var both sync.WaitGroup
-	both.Go(func() { bundles = f.bundles(ctx, subject) })
-	both.Go(func() { legacy = f.legacy(ctx, subject) })
-	both.Wait()
-	return append(bundles, legacy...)
+	var (
+		bundles, signatures, attestations []Candidate
+
+		all   sync.WaitGroup
+		large atomic.Int64 // what is left for what is not small
+	)
+	large.Store(maxLargeBundles)
+	all.Go(func() { bundles = f.bundles(ctx, subject, &large) })
+	all.Go(func() { signatures = f.legacy(ctx, subject, legacySignatures()) })
+	all.Go(func() { attestations = f.legacy(ctx, subject, legacyAttestations(&large)) })
+	all.Wait()
+	return slices.Concat(bundles, signatures, attestations)
 }
 
 // bundles returns those among the referrers of subject. All are looked at: a
 // bad one must not hide a good one.
-func (f *fetch) bundles(ctx context.Context, subject digest.Digest) []Candidate {
+func (f *fetch) bundles(ctx context.Context, subject digest.Digest, large *atomic.Int64) []Candidate {
 	list, err := f.src.Referrers(ctx, f.ref.WithDigest(subject.String()))
 	if err != nil {
 		return []Candidate{{Kind: KindBundle, Subject: subject.String(), Err: fmt.Errorf("listing the referrers: %w", err)}}
 	}
 	list = likelyFirst(list)
 	found := make([]*Candidate, len(list))
-	var large atomic.Int64
-	large.Store(maxLargeBundles)
 	var group errgroup.Group // errors stay with their candidate
 	group.SetLimit(maxParallel)
 	for i, desc := range list {
 		group.Go(func() error {
-			found[i] = f.referrer(ctx, subject, desc, &large)
+			found[i] = f.referrer(ctx, subject, desc, large)
 			return nil
 		})
 	}
@@ -91,7 +95,7 @@ func (f *fetch) referrer(ctx context.Context, subject digest.Digest, desc ocispe
 		return nil
 	}
 	if err == nil {
-		err = reserve(layer.Size, large)
+		err = reserve("bundle", layer.Size, large)
 	}
 	if err == nil {
 		c.Bundle, err = f.src.Blob(ctx, f.ref, *layer, maxBundle)
@@ -130,14 +134,15 @@ func (f *fetch) bundleLayer(ctx context.Context, subject digest.Digest, desc oci
 	return &manifest.Layers[i], nil
 }
 
-// reserve takes size bytes out of what is left for large bundles.
-func reserve(size int64, large *atomic.Int64) error {
+// reserve takes size bytes out of what is left for large bundles and
+// attestations; what says which.
+func reserve(what string, size int64, large *atomic.Int64) error {
 	if size > maxBundle {
-		return fmt.Errorf("%w: the bundle is %d bytes, at most %d are read", image.ErrTooLarge, size, maxBundle)
+		return fmt.Errorf("%w: the %s is %d bytes, at most %d are read", image.ErrTooLarge, what, size, maxBundle)
 	}
 	if size > smallBundle && large.Add(-size) < 0 {
-		return fmt.Errorf("%w: the bundle is %d bytes, and all bundles over %d together may be %d",
-			image.ErrTooLarge, size, smallBundle, maxLargeBundles)
+		return fmt.Errorf("%w: the %s is %d bytes, and all over %d together may be %d",
+			image.ErrTooLarge, what, size, smallBundle, maxLargeBundles)
 	}
 	return nil
 }

@@ -261,7 +261,7 @@ func (c careless) Manifest(ctx context.Context, _ image.Reference) (image.Manife
 func TestFetchEndsWithItsContext(t *testing.T) {
 	k := newKit(t, testregistry.Options{})
 	k.image(ours(t, file{name: "a.o", content: "x"}))
-	for _, path := range []string{"/manifests/v1", "/blobs/", "/referrers/", ".sig"} {
+	for _, path := range []string{"/manifests/v1", "/blobs/", "/referrers/", ".sig", ".att"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		h := testregistry.Fault{Path: path, Do: func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 			cancel()

@@ -55,7 +55,7 @@ type Image struct {
 	// decision. Nil when absent.
 	Described *schemas.Description
 	// Candidates are possible signatures of Root and of Manifest, from
-	// referrers, fallback tag and legacy tag.
+	// referrers, fallback tag and legacy tags.
 	Candidates []Candidate
 
 	// asked is the platform that was asked for.
@@ -70,7 +70,7 @@ type Object struct {
 	Bytes  []byte
 }
 
-// Candidate is something that may be a signature. It is hostile until verified.
+// Candidate is something that may be a signature or an attestation. It is hostile until verified.
 type Candidate struct {
 	// Kind is the form it was found in.
 	Kind CandidateKind
@@ -79,8 +79,8 @@ type Candidate struct {
 	Subject, Manifest string
 	// Bundle is the raw Sigstore bundle (Kind bundle).
 	Bundle []byte
-	// Payload is the simple-signing payload and Annotations those of its layer
-	// descriptor (Kind legacy).
+	// Payload is the simple-signing payload (Kind legacy) or the DSSE envelope
+	// (Kind legacy attestation), Annotations those of its layer descriptor.
 	Payload     []byte
 	Annotations map[string]string
 	// Err says why it could not be fetched, nil if it could. A bad candidate
@@ -95,4 +95,6 @@ type CandidateKind string
 const (
 	KindBundle CandidateKind = "bundle"
 	KindLegacy CandidateKind = "legacy"
+	// KindLegacyAttestation is never a signature, only a statement.
+	KindLegacyAttestation CandidateKind = "legacy attestation"
 )

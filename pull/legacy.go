@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -15,17 +16,43 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// legacyTag is where cosign 2 keeps the signatures of an image
-// (sigstore/cosign, specs/SIGNATURE_SPEC.md).
-func legacyTag(subject digest.Digest) string {
-	return subject.Algorithm().String() + "-" + subject.Encoded() + ".sig"
+// legacyForm is one of the two things that cosign 2 keeps at a tag made of the
+// digest they are about: layers of one manifest, each with what proves it in its
+// annotations (sigstore/cosign, specs/SIGNATURE_SPEC.md and ATTESTATION_SPEC.md).
+type legacyForm struct {
+	kind      CandidateKind
+	name      string // of one, for messages
+	suffix    string // of the tag
+	mediaType string // of the layers
+	// reserve says whether a layer of size bytes is fetched.
+	reserve func(size int64) error
+	limit   int64 // on one layer in bytes, whatever it says of its size
 }
 
-// legacy returns cosign 2's signatures of subject: the layers of one manifest,
-// each with the signature in its annotations.
-func (f *fetch) legacy(ctx context.Context, subject digest.Digest) []Candidate {
-	failed := Candidate{Kind: KindLegacy, Subject: subject.String()}
-	m, err := f.src.Manifest(ctx, f.ref.WithTag(legacyTag(subject)))
+func legacySignatures() legacyForm {
+	return legacyForm{
+		kind: KindLegacy, name: "signature", suffix: ".sig", mediaType: schemas.MediaTypeSimpleSigning,
+		reserve: func(int64) error { return nil }, limit: maxPayload,
+	}
+}
+
+// legacyAttestations may be large, as bundles may; both take out of large.
+func legacyAttestations(large *atomic.Int64) legacyForm {
+	return legacyForm{
+		kind: KindLegacyAttestation, name: "attestation", suffix: ".att", mediaType: schemas.MediaTypeEnvelope,
+		reserve: func(size int64) error { return reserve("attestation", size, large) }, limit: maxBundle,
+	}
+}
+
+// legacyTag is the tag for what is about subject.
+func legacyTag(subject digest.Digest, suffix string) string {
+	return subject.Algorithm().String() + "-" + subject.Encoded() + suffix
+}
+
+// legacy returns what cosign 2 keeps in one form about subject.
+func (f *fetch) legacy(ctx context.Context, subject digest.Digest, form legacyForm) []Candidate {
+	failed := Candidate{Kind: form.kind, Subject: subject.String()}
+	m, err := f.src.Manifest(ctx, f.ref.WithTag(legacyTag(subject, form.suffix)))
 	if errors.Is(err, image.ErrNotFound) {
 		return nil
 	}
@@ -43,25 +70,30 @@ func (f *fetch) legacy(ctx context.Context, subject digest.Digest) []Candidate {
 	found := make([]Candidate, len(layers))
 	var group errgroup.Group // errors stay with their candidate
 	group.SetLimit(maxParallel)
+	group.Go(func() error {
+		// Nothing in it counts, but a store keeps no manifest without its config.
+		_, _ = f.src.Blob(ctx, f.ref, manifest.Config, maxPayload)
+		return nil
+	})
 	for i, layer := range layers {
 		group.Go(func() error {
-			found[i] = Candidate{Kind: KindLegacy, Subject: subject.String(), Manifest: m.Descriptor.Digest.String()}
-			found[i].Payload, found[i].Annotations, found[i].Err = f.payload(ctx, layer)
+			found[i] = Candidate{Kind: form.kind, Subject: subject.String(), Manifest: m.Descriptor.Digest.String()}
+			found[i].Payload, found[i].Annotations, found[i].Err = f.payload(ctx, layer, form)
 			return nil
 		})
 	}
 	_ = group.Wait() // no function returns one
 	if ignored := len(manifest.Layers) - len(layers); ignored > 0 {
-		failed.Err = fmt.Errorf("%w: %d more signatures were not looked at", image.ErrTooLarge, ignored)
+		failed.Err = fmt.Errorf("%w: %d more %ss were not looked at", image.ErrTooLarge, ignored, form.name)
 		found = append(found, failed)
 	}
 	return found
 }
 
-// payload fetches one signature.
-func (f *fetch) payload(ctx context.Context, layer ocispec.Descriptor) ([]byte, map[string]string, error) {
-	if layer.MediaType != schemas.MediaTypeSimpleSigning {
-		return nil, nil, bad("%q is not the media type of a signature", clip(layer.MediaType))
+// payload fetches one layer.
+func (f *fetch) payload(ctx context.Context, layer ocispec.Descriptor, form legacyForm) ([]byte, map[string]string, error) {
+	if layer.MediaType != form.mediaType {
+		return nil, nil, bad("%q is not the media type of legacy %ss", clip(layer.MediaType), form.name)
 	}
 	size := 0
 	for k, v := range layer.Annotations {
@@ -70,6 +102,9 @@ func (f *fetch) payload(ctx context.Context, layer ocispec.Descriptor) ([]byte, 
 	if size > maxAnnotations {
 		return nil, nil, fmt.Errorf("%w: its annotations are %d bytes, at most %d are read", image.ErrTooLarge, size, maxAnnotations)
 	}
-	data, err := f.src.Blob(ctx, f.ref, layer, maxPayload)
+	if err := form.reserve(layer.Size); err != nil {
+		return nil, nil, err
+	}
+	data, err := f.src.Blob(ctx, f.ref, layer, form.limit)
 	return data, layer.Annotations, err
 }

@@ -50,11 +50,12 @@ const (
 	// signature.
 	smallBundle     = 64 << 10
 	maxLargeBundles = 4 << 20
-	// maxLegacy bounds the legacy signatures, maxPayload the payload of each in
-	// bytes; one is about 250.
+	// maxLegacy bounds the legacy signatures, and the legacy attestations,
+	// maxPayload the payload of each signature in bytes; one is about 250. An
+	// attestation may be as large as a bundle, and shares what bundles share.
 	maxLegacy  = 64
 	maxPayload = 64 << 10
-	// maxAnnotations bounds the annotations of a legacy signature in bytes:
+	// maxAnnotations bounds the annotations of either in bytes:
 	// signature, certificate, chain and log entry.
 	maxAnnotations = 64 << 10
 	// maxParallel bounds the requests for one subject's candidates that are

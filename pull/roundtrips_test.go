@@ -42,6 +42,7 @@ func TestRoundTrips(t *testing.T) {
 					Config: k.blob(ocispec.MediaTypeImageConfig, []byte("{}")),
 					Layers: []ocispec.Descriptor{k.blob(schemas.MediaTypeSimpleSigning, []byte("three"))},
 				})
+				k.layers(attestationTag(m.Digest), schemas.MediaTypeEnvelope, "four", "five")
 			}
 			synctest.Test(t, func(t *testing.T) {
 				const latency = time.Second
@@ -52,7 +53,7 @@ func TestRoundTrips(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if want := 3 * len(subjects); len(img.Candidates) != want || len(failures(img.Candidates)) > 0 {
+				if want := 5 * len(subjects); len(img.Candidates) != want || len(failures(img.Candidates)) > 0 {
 					t.Errorf("got %d candidates, want %d: %+v", len(img.Candidates), want, img.Candidates)
 				}
 				if got := recorder.RoundTrips(); got > row.most {

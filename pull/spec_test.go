@@ -43,10 +43,12 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"referrers", image.MaxReferrers},
 		{"manifest of a referrer, bytes", maxReferrerManifest},
 		{"bundle fetched, bytes", maxBundle},
-		{fmt.Sprintf("bundles over %d bytes together, bytes", smallBundle), maxLargeBundles},
+		{fmt.Sprintf("bundles and legacy attestations over %d bytes together, bytes", smallBundle), maxLargeBundles},
 		{"legacy signatures", maxLegacy},
+		{"legacy attestations", maxLegacy},
+		{"legacy attestation, bytes", maxBundle},
 		{"legacy payload, bytes", maxPayload},
-		{"annotations of a legacy signature, bytes", maxAnnotations},
+		{"annotations of a legacy signature or attestation, bytes", maxAnnotations},
 	} {
 		if line := fmt.Sprintf("\n| %s | %d |\n", row.what, row.limit); !strings.Contains(string(spec), line) {
 			t.Errorf("docs/spec.md lacks the line%s", line)

@@ -28,6 +28,9 @@ const (
 	// MediaTypeSimpleSigning is the payload layer of a cosign 2 signature
 	// (sigstore/cosign, specs/SIGNATURE_SPEC.md).
 	MediaTypeSimpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
+	// MediaTypeEnvelope is a DSSE envelope, the layer of an attestation of cosign
+	// 2 (sigstore/cosign, specs/ATTESTATION_SPEC.md).
+	MediaTypeEnvelope = "application/vnd.dsse.envelope.v1+json"
 	// PredicateCosignSign marks an in-toto statement as an image signature, the
 	// only predicate type that counts as one (sigstore/cosign, pkg/types).
 	PredicateCosignSign = "https://sigstore.dev/cosign/sign/v1"

@@ -6,13 +6,11 @@ package verify
 import (
 	"context"
 	"fmt"
-
-	"github.com/sigstore/sigstore-go/pkg/bundle"
 )
 
-// checkAttestation sees whether b, whose statement s is no signature, is what
+// checkAttestation sees whether e, whose statement s is no signature, is what
 // the rule demands to be attested, and returns who signed it.
-func (c *checker) checkAttestation(ctx context.Context, b *bundle.Bundle, s statement, attempt *Attempt) (proven, error) {
+func (c *checker) checkAttestation(ctx context.Context, e evidence, s statement, attempt *Attempt) (proven, error) {
 	failed := fmt.Errorf("is an attestation (%q), not a signature", clip(s.predicate))
 	if s.kind != statementType && s.kind != statementTypeOld {
 		return proven{}, failed
@@ -23,7 +21,7 @@ func (c *checker) checkAttestation(ctx context.Context, b *bundle.Bundle, s stat
 			continue
 		}
 		attempt.Predicate = clip(s.predicate)
-		by, err := c.proveStatement(b, s, c.parties[i], c.targets)
+		by, err := c.proveStatement(e, s, c.parties[i], c.targets)
 		if err == nil {
 			err = c.satisfies(ctx, r, s)
 		}

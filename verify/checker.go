@@ -15,14 +15,13 @@ import (
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
-	"github.com/sigstore/sigstore-go/pkg/bundle"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-// maxCandidates bounds how many candidates are looked at: as many referrers as
-// are ever fetched of an image and of its index, and as many legacy signatures
-// of each.
-const maxCandidates = 4 * image.MaxReferrers
+// maxCandidates bounds how many candidates are looked at: of an image and of its
+// index, as many referrers as are ever fetched, as many legacy signatures and
+// attestations, and of each a word about those that were not.
+const maxCandidates = 2 * 3 * (image.MaxReferrers + 1)
 
 // checker looks at the candidates of one image.
 type checker struct {
@@ -100,6 +99,8 @@ func (c *checker) check(ctx context.Context, candidate pull.Candidate, attempt *
 		return c.checkBundle(ctx, candidate.Bundle, attempt)
 	case pull.KindLegacy:
 		return c.checkLegacy(candidate, attempt)
+	case pull.KindLegacyAttestation:
+		return c.checkLegacyAttestation(ctx, candidate, attempt)
 	}
 	return proven{}, fmt.Errorf("signature kind %q is not known here", candidate.Kind)
 }
@@ -107,15 +108,12 @@ func (c *checker) check(ctx context.Context, candidate pull.Candidate, attempt *
 // checkBundle returns who signed data, a Sigstore bundle whose statement is
 // about one of the targets.
 func (c *checker) checkBundle(ctx context.Context, data []byte, attempt *Attempt) (proven, error) {
-	limit := maxBundle
-	if len(c.parties) > 0 {
-		limit = maxAttestation
-	}
-	b, err := parseBundle(data, limit)
+	b, err := parseBundle(data, c.statementLimit())
 	if err != nil {
 		return proven{}, err
 	}
-	if e := (evidence{Bundle: b}); !e.byKey() && c.rule.root == nil {
+	e := evidence{Bundle: b}
+	if !e.byKey() && c.rule.root == nil {
 		return proven{}, errNoIdentities
 	}
 	s, err := statementOfBundle(b)
@@ -123,18 +121,27 @@ func (c *checker) checkBundle(ctx context.Context, data []byte, attempt *Attempt
 	case err != nil:
 		return proven{}, err
 	case !s.isSignature():
-		return c.checkAttestation(ctx, b, s, attempt)
+		return c.checkAttestation(ctx, e, s, attempt)
 	case len(data) > maxBundle:
 		return proven{}, fmt.Errorf("is over the limit of %d bytes for a signature", maxBundle)
 	case s.kind != statementType:
 		return proven{}, fmt.Errorf("has the statement type %q: want %q", clip(s.kind), statementType)
 	}
-	return c.proveStatement(b, s, c.party, c.signable())
+	return c.proveStatement(e, s, c.party, c.signable())
 }
 
-// proveStatement returns who of p signed b, whose statement s is about one of
+// statementLimit bounds what is parsed, in bytes: attestations, which may be
+// large, only where the rule asks for some.
+func (c *checker) statementLimit() int {
+	if len(c.parties) > 0 {
+		return maxAttestation
+	}
+	return maxBundle
+}
+
+// proveStatement returns who of p signed e, whose statement s is about one of
 // targets.
-func (c *checker) proveStatement(b *bundle.Bundle, s statement, p party, targets []digest.Digest) (proven, error) {
+func (c *checker) proveStatement(e evidence, s statement, p party, targets []digest.Digest) (proven, error) {
 	digests, err := s.digests()
 	if err != nil {
 		return proven{}, err
@@ -147,9 +154,10 @@ func (c *checker) proveStatement(b *bundle.Bundle, s statement, p party, targets
 	if err != nil {
 		return proven{}, err
 	}
-	who, err := c.prove(evidence{Bundle: b, artifact: func() sigverify.ArtifactPolicyOption {
+	e.artifact = func() sigverify.ArtifactPolicyOption {
 		return sigverify.WithArtifactDigest(about.Algorithm().String(), raw)
-	}}, p)
+	}
+	who, err := c.prove(e, p)
 	if err != nil {
 		return proven{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify/verifytest"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
@@ -184,6 +185,20 @@ func (k *testKey) legacy(t testing.TB, payload string) pull.Candidate {
 		Annotations: map[string]string{
 			schemas.AnnotationCosignSignature: base64.StdEncoding.EncodeToString(k.sign(t, []byte(payload))),
 		},
+	}
+}
+
+// legacyEnvelope is an attestation of statement as cosign 2 stored it.
+func (k *testKey) legacyEnvelope(t testing.TB, payloadType, statement string) pull.Candidate {
+	t.Helper()
+	return legacyStatement(verifytest.Envelope(t, payloadType, statement, k.sign(t, dsse.PAE(payloadType, []byte(statement)))),
+		map[string]string{schemas.AnnotationCosignSignature: "", "predicateType": "whatever"})
+}
+
+func legacyStatement(envelope []byte, annotations map[string]string) pull.Candidate {
+	return pull.Candidate{
+		Kind: pull.KindLegacyAttestation, Manifest: digest.FromBytes(envelope).String(),
+		Payload: envelope, Annotations: annotations,
 	}
 }
 

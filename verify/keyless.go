@@ -31,7 +31,7 @@ func (c *checker) proveIdentity(e evidence, p party) (proven, error) {
 	if err := c.certificateDenied(leaf); err != nil {
 		return proven{}, err
 	}
-	material := c.rule.root.material
+	material := c.material(e)
 	w := ways{log: c.rule.logIDs, time: true, sct: len(material.CTLogs()) > 0}
 	result, logged, err := w.run(e, material, sigverify.WithoutIdentitiesUnsafe()) // they are compared below
 	if err != nil {
@@ -87,7 +87,7 @@ func whoIs(cert certificate.Summary, p party) ([]int, error) {
 // signed as far as that is proven.
 func (c *checker) describeLeaf(leaf *x509.Certificate, e evidence) string {
 	text := fmt.Sprintf(" (valid %s to %s", leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))
-	stamps, _, err := sigverify.VerifySignedTimestamp(e, c.rule.root.material)
+	stamps, _, err := sigverify.VerifySignedTimestamp(e, c.material(e))
 	if err == nil && len(stamps) > 0 {
 		text += ", timestamp " + stamps[0].Time.UTC().Format(time.RFC3339)
 	}

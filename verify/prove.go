@@ -29,6 +29,11 @@ type evidence struct {
 	*bundle.Bundle
 	// artifact is what must be signed, anew for each try.
 	artifact func() sigverify.ArtifactPolicyOption
+	// stampedBytes is what its timestamps may be of besides the signature: of a
+	// legacy attestation, the envelope as it was stored. Nil for all others.
+	stampedBytes []byte
+	// unread says of a log entry that is there why it is not looked at.
+	unread error
 }
 
 func (e evidence) byKey() bool {
@@ -107,7 +112,7 @@ func (c *checker) proveKeyTime(e evidence, key Key, material root.TrustedMateria
 	logged := false
 	if c.rule.logKeys || c.rule.timeKeys || bounded && c.rule.root != nil && (e.logged() || e.stamped()) {
 		var err error
-		all := root.TrustedMaterialCollection{material, c.rule.root.material}
+		all := root.TrustedMaterialCollection{material, c.material(e)}
 		w := ways{log: c.rule.logKeys, time: c.rule.timeKeys, wantTime: bounded}
 		if result, logged, err = w.run(e, all, sigverify.WithKey()); err != nil {
 			return nil, false, fmt.Errorf("signed by the key %s, but %w", key.File, err)

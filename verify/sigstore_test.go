@@ -64,6 +64,12 @@ func (s *sigstore) keylessLegacy(t testing.TB, payload string, changes ...func(*
 	return pull.Candidate{Kind: pull.KindLegacy, Payload: []byte(payload), Annotations: s.Legacy(t, payload, changes...)}
 }
 
+// keylessAttestation is an attestation as cosign 2 stored it.
+func (s *sigstore) keylessAttestation(t testing.TB, statement string, changes ...func(*signing)) pull.Candidate {
+	t.Helper()
+	return legacyStatement(s.LegacyAttestation(t, statement, changes...))
+}
+
 // trustIdentity is the rule of `--certificate-identity`.
 func (s *sigstore) trustIdentity(t testing.TB) *Signers {
 	t.Helper()

@@ -25,6 +25,8 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		fmt.Sprintf("| legacy signature in base64, bytes | %d |\n", maxSignature),
 		fmt.Sprintf("RSA of %d to %d bits", minRSA, maxRSA),
 		fmt.Sprintf("| parts of a bundle's JSON | %d |\n", maxBundleParts),
+		fmt.Sprintf("| parts of the JSON of its envelope | %d |\n", maxEnvelopeParts),
+		fmt.Sprintf("| legacy attestation, bytes | %d |\n", maxAttestation),
 		fmt.Sprintf("| certificate, log entry or timestamp of one, bytes | %d |\n", maxLegacyProof),
 		"`" + schemas.MediaTypeBundle + "`",
 		"`" + schemas.AnnotationCosignCertificate + "`",

@@ -23,6 +23,8 @@ type ways struct {
 // logged. What is demanded is never left out.
 func (w ways) run(e evidence, material root.TrustedMaterial, who sigverify.PolicyOption) (*sigverify.VerificationResult, bool, error) {
 	switch {
+	case w.log && !e.logged() && e.unread != nil:
+		return nil, false, fmt.Errorf("its log entry is %w", e.unread)
 	case w.log && !e.logged():
 		return nil, false, errors.New("it has no entry of a transparency log, which is required")
 	case w.time && !e.logged() && !e.stamped():

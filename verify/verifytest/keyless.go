@@ -131,8 +131,7 @@ func (s *Sigstore) Legacy(t testing.TB, payload string, changes ...func(*Signing
 		annotations[schemas.AnnotationCosignBundle] = keptEntry(t, s.Entry(t, "hashedrekord", body, how.Logged))
 	}
 	if how.Stamped {
-		stamp := s.Stamp(t, sig).GetRfc3161Timestamps()[0].GetSignedTimestamp()
-		annotations[schemas.AnnotationCosignTimestamp] = string(Must[[]byte](t)(json.Marshal(map[string]any{"SignedRFC3161Timestamp": stamp})))
+		annotations[schemas.AnnotationCosignTimestamp] = s.keptStamp(t, sig)
 	}
 	return annotations
 }
