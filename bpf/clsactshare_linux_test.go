@@ -279,8 +279,8 @@ const (
 	envRacePins  = "BPFIMG_TEST_RACE_BPFFS"
 )
 
-// raceRounds is how often each of two processes adds and removes its filter.
-const raceRounds = 150
+// filterRounds is how often each of two processes adds and removes its filter.
+const filterRounds = 150
 
 // TestFilterRaceChild is one of the processes of [TestFilterRace].
 func TestFilterRaceChild(t *testing.T) {
@@ -290,7 +290,7 @@ func TestFilterRaceChild(t *testing.T) {
 	}
 	b := &bench{t: t, opts: Options{State: os.Getenv(envRaceState), BPFFS: os.Getenv(envRacePins)}}
 	b.reopen()
-	for range raceRounds {
+	for range filterRounds {
 		rec := b.verdict(name, "plain", tcUnspec, ",via=clsact")
 		if err := b.Stop(t.Context(), rec.Name); err != nil {
 			t.Fatal(err)
