@@ -193,7 +193,9 @@ func TestXDPChainTailCalls(t *testing.T) {
 	needDispatcher(t)
 	b := newBench(t)
 	rec := b.start(verified(t, "x", objTail), RunOptions{Attach: attachments(t, "entry=xdp:"+dev)})
-	t.Logf("tail calls: %+v", rec.Links[0])
+	if l := rec.Links[0]; l.Via != viaDispatcher {
+		t.Errorf("link: %+v", l)
+	}
 	send(t, peer, 3)
 	b.wantCount(rec.Name, "seen", 0, 3)
 	b.wantCount(rec.Name, "seen", 1, 3)
