@@ -132,6 +132,14 @@ func (x xdpHook) join(ctx context.Context, h *host, p *placement, prog *ebpf.Pro
 // of a chain ends in generic mode.
 func (xdpHook) add(ctx context.Context, d *dispatcher.Dispatchers, h *host, p *placement, component dispatcher.New) (dispatcher.Chain, error) {
 	ifindex, asked := int(p.link.Ifindex), p.option(optionMode)
+	if component.Replace = p.displaces; component.Replace != 0 {
+		away := h.owner(component.Replace)
+		chain, err := d.Add(ctx, ifindex, asked, component)
+		if err == nil {
+			p.notice(h.log, "%s was put away from %q", away, p.link.Target)
+		}
+		return chain, err
+	}
 	state, err := dispatcher.Read(ctx, ifindex)
 	if err != nil || state.Chain != nil || asked != "" {
 		return d.Add(ctx, ifindex, asked, component)
