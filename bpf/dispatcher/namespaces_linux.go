@@ -52,12 +52,15 @@ func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
 		if err := unix.Statfs(path, &in); err != nil || in.Type != unix.NSFS_MAGIC {
 			return unlessGone(err)
 		}
-		seen[st.Ino] = true
 		ids, err := attachedIn(path)
+		if err != nil {
+			return unlessGone(err) // another path may still lead there
+		}
+		seen[st.Ino] = true
 		for _, id := range ids {
 			used[id] = true
 		}
-		return err
+		return nil
 	}
 	// The one of this thread by a path that leads there from every thread.
 	own := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
@@ -86,7 +89,7 @@ func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
 }
 
 // attachedIn are the XDP programs of the interfaces of the network namespace whose
-// file path is. It is empty when the namespace ended meanwhile.
+// file path is.
 func attachedIn(path string) ([]uint32, error) {
 	type answer struct {
 		ids []uint32
@@ -109,7 +112,7 @@ func attachedIn(path string) ([]uint32, error) {
 		result <- answer{ids, err}
 	}()
 	a := <-result
-	if a.err != nil && !gone(a.err) {
+	if a.err != nil {
 		return nil, fmt.Errorf("looking for XDP programs in network namespace %s: %w", path, a.err)
 	}
 	return a.ids, nil
