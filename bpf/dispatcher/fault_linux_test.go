@@ -54,11 +54,11 @@ func child() {
 	if err != nil {
 		panic(err)
 	}
-	target, _, err := d.Target()
+	target, function, err := d.Target()
 	if err != nil {
 		panic(err)
 	}
-	probe, err := loadProbe(target)
+	probe, err := loadProbe(target, function)
 	if err != nil {
 		panic(err)
 	}

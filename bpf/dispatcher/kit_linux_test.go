@@ -212,7 +212,7 @@ func (l *lab) ran() (who []uint32, verdict uint32) {
 	}
 	prog, err := ebpf.NewProgramFromID(ebpf.ProgramID(slot[0].id))
 	check(l.t, err)
-	defer prog.Close() //nolint:errcheck // a test
+	defer prog.Close()
 	check(l.t, l.trace.Put(uint32(0), uint32(0)))
 	verdict, _, err = prog.Test(make([]byte, 64))
 	check(l.t, err)

@@ -106,7 +106,7 @@ func TestChangesMeanwhile(t *testing.T) {
 		check(t, err)
 		now, err := ebpf.NewProgramFromID(ebpf.ProgramID(slot[0].id))
 		check(t, err)
-		defer now.Close() //nolint:errcheck // a test
+		defer now.Close()
 		check(t, setSlot(l.ifindex, ModeNative, -1, now.FD()))
 	}
 	if err := d.Remove(t.Context(), l.ifindex, idOf(t, n.Program)); !errors.Is(err, ErrGone) {
