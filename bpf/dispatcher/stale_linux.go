@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // maxFolders bounds how many entries of the folder are looked at.
@@ -33,11 +34,31 @@ func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	return stale, nil
 }
 
+// Used says whether somebody has used the protocol here since the BPF file system
+// was mounted: else [Open] would be the first to make its folder.
+func Used(opts Options) bool {
+	folder, err := opts.folder()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(folder)
+	return err == nil
+}
+
 // FindStale is [Dispatchers.Stale] that removes nothing.
 func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	folders, err := d.folders()
 	if err != nil || len(folders) == 0 {
 		return nil, err
+	}
+	// Mostly there is nothing else than what is in sight, and no need to look through
+	// all processes.
+	here, err := attachedIn(ownNetns)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(folders, func(f pinFolder) bool { return !slices.Contains(here, f.id) }) {
+		return nil, nil
 	}
 	// In this order: what a process had open when the interfaces were read is
 	// attached then, or still open after.
