@@ -5,6 +5,7 @@ package bpf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/bpf/dispatcher"
@@ -17,6 +18,9 @@ func (m *Manager) strayDispatchers(ctx context.Context) []Finding {
 		return nil
 	}
 	stale, err := m.staleDispatchers(ctx)
+	if errors.Is(err, dispatcher.ErrBlind) {
+		return nil
+	}
 	if err != nil {
 		return []Finding{{Problem: fmt.Sprintf("XDP dispatchers cannot be looked at: %v", err), Remedy: "see what the error says", Note: true}}
 	}

@@ -88,14 +88,12 @@ var operations = map[string]func(ctx context.Context, d *Dispatchers, ifindex in
 	},
 }
 
-// faults calls f for every step of every operation on chains of 0, 1 and 2
-// programs.
+// faults calls f for every step of every operation that changes a chain in another
+// way: the first program and a second one, the last and the one before, one of two.
 func faults(t *testing.T, f func(t *testing.T, l *lab, operation, step string)) {
-	for operation, do := range operations {
-		for programs := range 3 {
-			if programs == 0 && operation != "add" {
-				continue
-			}
+	for operation, sizes := range map[string][]int{"add": {0, 1}, "remove": {1, 2}, "exchange": {2}} {
+		do := operations[operation]
+		for _, programs := range sizes {
 			t.Run(fmt.Sprintf("%s with %d", operation, programs), func(t *testing.T) {
 				l := newLab(t)
 				var steps []string
@@ -182,11 +180,13 @@ func TestKilled(t *testing.T) {
 		if after.Chain != nil && len(after.Chain.Programs) == 0 {
 			t.Errorf("%s: nothing is linked to %+v", step, after.Chain)
 		}
-		n := 0
-		if before.Chain != nil {
-			n = len(before.Chain.Programs)
+		if step == "unpin" { // the exchange is done
+			n := 0
+			if before.Chain != nil {
+				n = len(before.Chain.Programs)
+			}
+			l.reset(d, n)
 		}
-		l.reset(d, n)
 		check(t, d.Close())
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,8 +24,13 @@ import (
 // maxScan bounds how many files of /proc are looked at.
 const maxScan = 1 << 20
 
-// errScan says that there is more to look at than is looked at.
-var errScan = errors.New("too many processes and files to search them all")
+// ErrBlind says that not every process of the system is to be seen, so that nobody
+// can tell from here which dispatchers are attached in some network namespace.
+var ErrBlind = errors.New("cannot see every process of the system")
+
+// firstPIDNamespace is the inode of the process namespace that all others are in
+// (PROC_PID_INIT_INO, linux/proc_ns.h).
+const firstPIDNamespace = 0xEFFFFFFC
 
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -39,14 +45,12 @@ func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
 	used, seen := map[uint32]bool{}, map[uint64]bool{}
 	visit := func(path string) error {
 		var st unix.Stat_t
-		// Gone meanwhile, or of a process whose namespaces are not ours to see: with
-		// the privileges to remove pins there is none such but kernel threads.
 		if err := unix.Stat(path, &st); err != nil || seen[st.Ino] {
-			return nil
+			return unlessGone(err)
 		}
 		var in unix.Statfs_t
 		if err := unix.Statfs(path, &in); err != nil || in.Type != unix.NSFS_MAGIC {
-			return nil
+			return unlessGone(err)
 		}
 		seen[st.Ino] = true
 		ids, err := attachedIn(path)
@@ -72,10 +76,11 @@ func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
 		return errors.Join(eachEntry(process+"/task", func(thread string) error {
 			return visit(thread + "/ns/net")
 		}), eachEntry(process+"/fd", func(fd string) error {
-			if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "net:[") {
-				return visit(fd)
+			to, err := os.Readlink(fd)
+			if err != nil || !strings.HasPrefix(to, "net:[") {
+				return unlessGone(err)
 			}
-			return nil
+			return visit(fd)
 		}))
 	})
 }
@@ -150,13 +155,13 @@ func openPrograms(ctx context.Context, used map[uint32]bool) error {
 		}
 		return eachEntry(process+"/fd", func(fd string) error {
 			if to, err := os.Readlink(fd); err != nil || to != "anon_inode:bpf-prog" {
-				return nil
+				return unlessGone(err)
 			}
 			info, err := os.ReadFile(process + "/fdinfo/" + filepath.Base(fd))
-			if id, ok := programInInfo(info); err == nil && ok {
+			if id, ok := programInInfo(info); ok {
 				used[id] = true
 			}
-			return nil
+			return unlessGone(err)
 		})
 	})
 }
@@ -172,6 +177,30 @@ func programInInfo(info []byte) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// unlessGone is err unless that is that a process or file ended meanwhile.
+func unlessGone(err error) error {
+	switch {
+	case err == nil, gone(err), errors.Is(err, unix.ESRCH):
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrBlind, err)
+	default:
+		return err
+	}
+}
+
+// seesAll is [ErrBlind] where /proc does not show every process.
+func seesAll() error {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return fmt.Errorf("%w: /proc/self/ns/pid: %w", ErrBlind, err)
+	}
+	if st.Ino != firstPIDNamespace {
+		return fmt.Errorf("%w from a container with process numbers of its own", ErrBlind)
+	}
+	return nil
 }
 
 // eachProcess calls f with the folder in /proc of every process.
@@ -191,15 +220,15 @@ func eachProcess(ctx context.Context, f func(string) error) error {
 func eachEntry(dir string, f func(string) error) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return nil // the process ended, or is not ours to look at
+		return unlessGone(err)
 	}
 	defer d.Close() //nolint:errcheck // nothing was written
 	names, err := d.Readdirnames(maxScan)
-	if err = ignoreEOF(err); err != nil && !errors.Is(err, unix.ESRCH) && !gone(err) {
+	if err := unlessGone(ignoreEOF(err)); err != nil {
 		return err
 	}
 	if len(names) == maxScan {
-		return fmt.Errorf("%s: %w", dir, errScan)
+		return fmt.Errorf("%w: %s has too many entries", ErrBlind, dir)
 	}
 	for _, name := range names {
 		if err := f(dir + "/" + name); err != nil {

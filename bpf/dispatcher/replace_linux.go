@@ -190,8 +190,17 @@ func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (string, error)
 		if err = setSlot(s.ifindex, mode, b.prog.FD(), old); err == nil || !driverLacksXDP(err) {
 			return mode, attachError(s.ifindex, mode, err)
 		}
+		err = fmt.Errorf("%w%s", err, fragsHint(s, b))
 	}
 	return "", attachError(s.ifindex, modes[0], err)
+}
+
+// fragsHint says what a driver misses that took the dispatcher before.
+func fragsHint(s *snapshot, b *built) string {
+	if s.dispatcher == nil || !s.dispatcher.config.frags || b.config.frags {
+		return ""
+	}
+	return " (with this MTU every program must be made for packets in several buffers, section xdp.frags)"
 }
 
 // driverLacksXDP says whether err is how a driver refuses native mode as such: it

@@ -19,8 +19,8 @@ const maxFolders = 4096
 // leaves them that was killed, and returns their paths. A dispatcher is needed that
 // is attached to an interface of any network namespace that can be found, or that
 // a process has open: it may be about to attach it. Namespaces are found by the
-// files in /run/netns and by all processes. Who cannot see the processes of the
-// system must not call it: their number in a container is that of the container.
+// files in /run/netns and by all processes; the error is [ErrBlind] for those who
+// cannot see these, such as in a container.
 func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	stale, err := d.FindStale(ctx)
 	if err != nil {
@@ -53,12 +53,15 @@ func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	}
 	// Mostly there is nothing else than what is in sight, and no need to look through
 	// all processes.
-	here, err := attachedIn(ownNetns)
+	here, err := attachedIn("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(folders, func(f pinFolder) bool { return !slices.Contains(here, f.id) }) {
 		return nil, nil
+	}
+	if err := seesAll(); err != nil {
+		return nil, err
 	}
 	// In this order: what a process had open when the interfaces were read is
 	// attached then, or still open after.

@@ -60,8 +60,8 @@ func TestNoBPFFS(t *testing.T) {
 	if d, err := Open(t.Context(), Options{BPFFS: dir}); err == nil {
 		t.Error("got a lock outside a BPF file system", d.Close())
 	}
-	if _, err := filepath.Glob(filepath.Join(dir, "*")); err != nil {
-		t.Error(err)
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("%q is left, %v", left, err)
 	}
 }
 
@@ -126,7 +126,9 @@ func TestExchangeUnderTraffic(t *testing.T) {
 	b := l.component(d, sample{me: 2, verdict: 1})
 	_, err := d.Add(t.Context(), l.ifindex, "", a)
 	check(t, err)
-	l.add(d, sample{me: 3, verdict: 2, priority: 1}) // never runs: the ones before drop
+	after := l.component(d, sample{me: 3, priority: 1})
+	_, err = d.Add(t.Context(), l.ifindex, "", after)
+	check(t, err)
 	send := l.sender()
 	ctx, stop := context.WithCancel(t.Context())
 	sent := make(chan int)
@@ -156,6 +158,9 @@ func TestExchangeUnderTraffic(t *testing.T) {
 	}
 	if l.count(a) == 0 || l.count(b) == 0 {
 		t.Errorf("one of the two met no packet: %d and %d", l.count(a), l.count(b))
+	}
+	if n := l.count(after); n > 0 {
+		t.Errorf("%d packets passed by both", n)
 	}
 	t.Logf("%d packets", want)
 }
