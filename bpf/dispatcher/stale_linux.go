@@ -33,6 +33,17 @@ func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	return stale, nil
 }
 
+// Used says whether somebody has used the protocol here since the BPF file system
+// was mounted: else [Open] would be the first to make its folder.
+func Used(opts Options) bool {
+	folder, err := opts.folder()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(folder)
+	return err == nil
+}
+
 // FindStale is [Dispatchers.Stale] that removes nothing.
 func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	folders, err := d.folders()
