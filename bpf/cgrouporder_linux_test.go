@@ -111,7 +111,7 @@ func TestCgroupOrderForeign(t *testing.T) {
 		t.Helper()
 		prog := must[*ebpf.Program](t)(tinyProgram(&ebpf.ProgramSpec{Type: ebpf.CGroupSKB, AttachType: ebpf.AttachCGroupInetEgress}, 1))
 		t.Cleanup(func() { _ = prog.Close() })
-		return prog, must[ebpf.ProgramID](t)(programID(prog))
+		return prog, must[ebpf.ProgramID](t)(idOf(prog))
 	}
 	linked, linkedID := program()
 	held := must[link.Link](t)(link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: ebpf.AttachCGroupInetEgress, Program: linked}))

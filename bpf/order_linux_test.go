@@ -55,7 +55,7 @@ func (l *line) add(name string, options map[string]string) {
 		l.t.Fatalf("%s of %s: %v", options, l, err)
 	}
 	one := held{name: name, prog: prog, link: c.(link.Link), options: p.link.Options}
-	one.program = must[ebpf.ProgramID](l.t)(programID(prog))
+	one.program = must[ebpf.ProgramID](l.t)(idOf(prog))
 	info := must[*link.Info](l.t)(one.link.Info())
 	p.link.ID = uint32(info.ID)
 	l.host.records = append(l.host.records, schemas.Instance{
@@ -94,7 +94,7 @@ func (l *line) program() *ebpf.Program {
 	return must[*ebpf.Program](l.t)(tinyProgram(&spec, 1))
 }
 
-func programID(prog *ebpf.Program) (ebpf.ProgramID, error) {
+func idOf(prog *ebpf.Program) (ebpf.ProgramID, error) {
 	info, err := prog.Info()
 	if err != nil {
 		return 0, err

@@ -131,7 +131,7 @@ func TestOrderForeign(t *testing.T) {
 	if err := link.RawAttachProgram(place); err != nil {
 		t.Fatal(err)
 	}
-	theirs := must[ebpf.ProgramID](t)(programID(prog))
+	theirs := must[ebpf.ProgramID](t)(idOf(prog))
 	b.numbered(1, ",priority=50")
 	b.numbered(2, fmt.Sprintf(",before=id:%d", theirs))
 	b.numbered(3, fmt.Sprintf(",after=id:%d", theirs))

@@ -122,6 +122,13 @@ func (o *object) addEntries(placements []*placement) (map[string]*ebpf.ProgramSp
 	return bare, nil
 }
 
+// removeEntries undoes addEntries.
+func (o *object) removeEntries(bare map[string]*ebpf.ProgramSpec) {
+	for name, spec := range bare {
+		o.spec.Programs[name].Instructions = spec.Instructions
+	}
+}
+
 // withEntry is the program insns behind an entry that goes on after the codes.
 func withEntry(insns asm.Instructions, codes []int32) (asm.Instructions, error) {
 	if len(insns) == 0 || insns.Name() == "" {

@@ -224,12 +224,12 @@ func (u *updating) describe() {
 	for i, stays := range u.stays {
 		l := &u.plan.placements[i].link
 		if stays != nil {
-			asked, options := l.Asked, maps.Clone(stays.Options)
-			if list := l.Options[schemas.OptionProceedOn]; list != "" {
+			asked, frags, options := l.Asked, l.Frags, maps.Clone(stays.Options)
+			if list := l.Options[schemas.OptionProceedOn]; list != "" && l.Hook == hookTC {
 				options[schemas.OptionProceedOn] = list // of the program, not of the place
 			}
 			*l = *stays
-			l.Asked, l.Options = asked, options
+			l.Asked, l.Frags, l.Options = asked, frags, options
 		} else if l.Pin != "" {
 			l.Pin = u.pin(pinLinks, fmt.Sprintf("%s-%s", u.freeNumber(i), l.Program))
 		}
@@ -315,7 +315,7 @@ func (u *updating) swap(ctx context.Context, pl *placement) error {
 	if err != nil {
 		return fmt.Errorf("updating %s: opening the old program: %w", pl, err)
 	}
-	if err := exchange(ctx, pl.link, from, u.objs.program(pl.link.Program)); err != nil {
+	if err := u.m.exchange(ctx, pl.link, from, u.objs.program(pl.link.Program)); err != nil {
 		return join(swapError(pl, err), from.Close())
 	}
 	return from.Close()
