@@ -131,3 +131,31 @@ func TestNetfilterRefuses(t *testing.T) {
 	wantError(t, err, unix.EBUSY, "priority 10", `program "drop"`, `of instance "x"`, "no BPF program has 9 or 11")
 	b.stop(rec)
 }
+
+// TestNetfilterTaken names who has a priority, and which near it are free; another
+// hook or network namespace does not matter.
+func TestNetfilterTaken(t *testing.T) {
+	b := newBench(t)
+	b.needHook("netfilter", objNetfilter, atOutput)
+	ns := newFarNetns(t)
+	v := verified(t, "x", objNetfilter)
+	for name, options := range map[string]string{
+		"ten": "family=ipv4,hook=input,priority=10", "eleven": "family=ipv4,hook=input,priority=11",
+		"twelve": "family=ipv4,hook=forward,priority=12", "nine": "family=ipv6,hook=input,priority=9",
+		"far": "family=ipv4,hook=input,priority=9,netns=" + ns.path,
+		"end": "family=ipv4,hook=input,priority=2147483646",
+	} {
+		b.start(v, RunOptions{Name: name, Attach: attachments(t, "drop=netfilter,"+options)})
+	}
+	for priority, words := range map[string][]string{
+		"10":         {`program "drop"`, `instance "ten"`, "no BPF program has 9 or 12"},
+		"11":         {`instance "eleven"`, "no BPF program has 9 or 12"},
+		"2147483646": {`instance "end"`, "no BPF program has 2147483645:"},
+	} {
+		_, err := b.Run(t.Context(), v, RunOptions{Attach: attachments(t, "drop=netfilter,family=ipv4,hook=input,priority="+priority)})
+		wantError(t, err, unix.EBUSY, words...)
+	}
+	if err := b.StopAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -6,13 +6,11 @@ package bpf
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf/link"
 )
-
-// freeShown is how many free numbers are named on each side.
-const freeShown = 1
 
 // netfilterTaken says who has a priority that the kernel calls busy, and which
 // numbers near it no BPF program has. The kernel refuses a number that anything has
@@ -26,11 +24,12 @@ func (h *host) netfilterTaken(p *placement, priority int32) string {
 	}
 	var free []string
 	for _, step := range []int64{-1, 1} {
-		for n, left := int64(priority)+step, freeShown; left > 0 && n > math.MinInt32 && n < math.MaxInt32; n += step {
-			if _, busy := taken[int32(n)]; !busy {
-				free = append(free, fmt.Sprint(n))
-				left--
-			}
+		n := int64(priority) + step
+		for taken[int32(n)] != 0 && n > math.MinInt32 && n < math.MaxInt32 {
+			n += step
+		}
+		if n > math.MinInt32 && n < math.MaxInt32 {
+			free = append(free, strconv.FormatInt(n, 10))
 		}
 	}
 	return fmt.Sprintf("priority %d of that hook is taken by %s; no BPF program has %s", priority, who, strings.Join(free, " or "))

@@ -325,3 +325,50 @@ func TestRankOf(t *testing.T) {
 		}
 	}
 }
+
+// TestOrderDefaults has what a person says of order replace all that the image
+// says of it.
+func TestOrderDefaults(t *testing.T) {
+	image := schemas.Program{Name: "p", Hook: "tc", Options: map[string]string{"direction": "ingress", "priority": "20"}}
+	for given, want := range map[string]string{
+		"p=tc:eth0":               "p=tc:eth0,direction=ingress,priority=20",
+		"p=tc:eth0,priority=5":    "p=tc:eth0,direction=ingress,priority=5",
+		"p=tc:eth0,before=x":      "p=tc:eth0,before=x,direction=ingress",
+		"p=tc:eth0,order=first":   "p=tc:eth0,direction=ingress,order=first",
+		"p=tc:eth0,handle=7":      "p=tc:eth0,direction=ingress,handle=7,priority=20",
+		"p=netkit:eth0,after=a/b": "p=netkit:eth0,after=a/b",
+	} {
+		a := attachments(t, given)[0]
+		if got := withDefaults(a, image).String(); got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
+	if image.Options["priority"] != "20" {
+		t.Error("the image's own options have changed")
+	}
+}
+
+// TestOrderOtherBoot has a record of another boot with the ids of this one.
+func TestOrderOtherBoot(t *testing.T) {
+	newBench(t)
+	l := tcLine(t, dev, "ingress")
+	l.add("1", map[string]string{"priority": "60"})
+	l.host.records[0].BootID = "another"
+	l.add("2", map[string]string{"priority": "10"})
+	if got := l.names(); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("the kernel runs %v; ids of another boot mean other programs", got)
+	}
+	p := l.placement(map[string]string{"before": "1"})
+	wantError(t, p.hook.prepare(t.Context(), l.host, p), ErrNoTarget, `instance "1" is not on tcx ingress`, "attached nowhere")
+	// A record that an update is changing speaks of two versions.
+	l.host.records[1].Update = &schemas.InstanceUpdate{Other: schemas.Instance{
+		Links: l.host.records[0].Links, Programs: l.host.records[0].Programs,
+	}}
+	l.add("3", map[string]string{"priority": "50"})
+	if got := l.names(); !slices.Equal(got, []string{"3", "1", "2"}) {
+		t.Errorf("the kernel runs %v; want 3 before the other version of 2", got)
+	}
+	for range 3 {
+		l.drop()
+	}
+}

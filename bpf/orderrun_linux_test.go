@@ -339,3 +339,26 @@ func TestOrderFull(t *testing.T) {
 	_, err := b.Run(t.Context(), verified(t, "x", objOrder), onTC(t, 1, ",order=first"))
 	wantError(t, err, unix.ERANGE, "as many programs as the kernel takes")
 }
+
+// TestOrderNetns orders programs in another network namespace.
+func TestOrderNetns(t *testing.T) {
+	b := newBench(t)
+	needTCX(t)
+	ns := newFarNetns(t)
+	for number, options := range []string{"", ",before=i0", ",order=first"} {
+		run := onTC(t, number, "")
+		run.Attach = attachments(t, "on_tc=tc:"+peer+",direction=ingress,netns="+ns.path+options, "on_tc_too=none", "on_cgroup=none", "on_cgroup_too=none")
+		b.start(verified(t, "x", objOrder), run)
+	}
+	for name, position := range map[string]int{"i2": 1, "i1": 2, "i0": 3} {
+		if d, err := b.Describe(t.Context(), name); err != nil || len(d.Orders) != 1 || d.Orders[0].Position != position || d.Orders[0].Of != 3 {
+			t.Errorf("%s is described as %+v, %v; want %d of 3", name, d.Orders, err, position)
+		}
+	}
+	// The interface of that name and number here is another one.
+	_, err := b.Run(t.Context(), verified(t, "x", objOrder), onTC(t, 3, ",before=i0"))
+	wantError(t, err, ErrNoTarget, `instance "i0" is not on tcx ingress`)
+	if err := b.StopAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
