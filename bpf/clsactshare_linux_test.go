@@ -72,11 +72,13 @@ func TestClsactTaken(t *testing.T) {
 		},
 		{
 			"another kind", func(t *testing.T, b *bench) { addU32(t, "all", 50) },
-			",via=clsact,priority=50", []string{"priority 50", "another kind", `kind "u32"`, "did not add", "choose another priority"},
+			",via=clsact,priority=50",
+			[]string{"priority 50", "another kind", `kind "u32"`, "did not add", "choose another priority"},
 		},
 		{
 			"another kind and protocol", func(t *testing.T, b *bench) { addU32(t, "ip", 50) },
-			",via=clsact,priority=50", []string{"priority 50", `kind "u32" for protocol 0x0800`, "choose another priority"},
+			",via=clsact,priority=50",
+			[]string{"priority 50", `kind "u32" for protocol 0x0800`, "choose another priority"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -22,7 +22,9 @@ const objProceed = "testdata/proceed.bpf.o"
 const etherTest = 0x88b5
 
 // proceedPrograms are those of objProceed.
-func proceedPrograms() []string { return []string{"plain", "untyped", "calls", "tail", "tails", "deep"} }
+func proceedPrograms() []string {
+	return []string{"plain", "untyped", "calls", "tail", "tails", "deep"}
+}
 
 // onlyProgram attaches one program of objProceed and loads the others.
 func onlyProgram(t *testing.T, program, where string) []schemas.Attachment {
