@@ -4,12 +4,9 @@
 package bpf
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -272,99 +269,4 @@ func replaceDev(again bool) error {
 		return nil
 	}
 	return netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: dev}, PeerName: peer})
-}
-
-// Environment of [TestFilterRaceChild].
-const (
-	envRace      = "BPFIMG_TEST_RACE"
-	envRaceState = "BPFIMG_TEST_RACE_STATE"
-	envRacePins  = "BPFIMG_TEST_RACE_BPFFS"
-)
-
-// filterRounds is how often each of two processes adds and removes its filter.
-const filterRounds = 150
-
-// TestFilterRaceChild is one of the processes of [TestFilterRace].
-func TestFilterRaceChild(t *testing.T) {
-	name := os.Getenv(envRace)
-	if name == "" {
-		t.Skip("SKIP-REASON: runs only as the child of TestFilterRace")
-	}
-	b := &bench{t: t, opts: Options{State: os.Getenv(envRaceState), BPFFS: os.Getenv(envRacePins)}}
-	b.reopen()
-	for range filterRounds {
-		rec := b.verdict(name, "plain", tcUnspec, ",via=clsact")
-		if err := b.Stop(t.Context(), rec.Name); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestFilterRace has two processes add and remove filters on one interface, of one
-// state folder and of two: no filter is lost, also none of somebody else, and at the
-// end the qdisc is there if somebody else needs it.
-func TestFilterRace(t *testing.T) {
-	for _, tc := range []struct {
-		name     string
-		separate bool
-		foreign  bool
-	}{{"one state folder", false, false}, {"two state folders", true, false}, {"and a filter of tc", true, true}} {
-		t.Run(tc.name, func(t *testing.T) {
-			b := newBench(t)
-			if tc.foreign {
-				addU32(t, "ip", 5)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var racers []*exec.Cmd
-			for i := range 2 {
-				cmd := raceChild(ctx, t, b, i, tc.separate)
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
-				racers = append(racers, cmd)
-			}
-			for _, cmd := range racers {
-				if err := cmd.Wait(); err != nil {
-					t.Errorf("%v\n%s", err, cmd.Stdout)
-				}
-			}
-			if !tc.foreign {
-				b.checkNoFilters()
-				return
-			}
-			if f := filters(t); len(f) != 1 || f[0].Type() != "u32" {
-				t.Errorf("filters: %v", f)
-			}
-		})
-	}
-}
-
-// checkNoFilters checks that no filter is left; an empty qdisc may be, of two that
-// each left it to the other.
-func (b *bench) checkNoFilters() {
-	b.t.Helper()
-	used, err := clsactUsed(uint32(netlinkByName(b.t, dev).Attrs().Index))
-	if err != nil || used {
-		b.t.Errorf("filters are left: %v, %v", used, err)
-	}
-}
-
-// raceChild prepares the ith process.
-func raceChild(ctx context.Context, t *testing.T, b *bench, i int, separate bool) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, pins := b.opts.State, b.opts.BPFFS
-	if separate {
-		state, pins = t.TempDir(), pins+"-"+strconv.Itoa(i)
-		t.Cleanup(func() { _ = os.Remove(pins) })
-	}
-	cmd := exec.CommandContext(ctx, self, "-test.run=^TestFilterRaceChild$")
-	cmd.Env = append(os.Environ(), envRace+"=racer"+strconv.Itoa(i), envRaceState+"="+state, envRacePins+"="+pins)
-	out := &strings.Builder{}
-	cmd.Stdout, cmd.Stderr = out, out
-	return cmd
 }

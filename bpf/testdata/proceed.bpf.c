@@ -5,6 +5,7 @@
 // is set from outside, each compiled into something else.
 
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 
 #include <bpf/bpf_endian.h>
@@ -27,7 +28,7 @@ static __always_inline void see(struct __sk_buff *skb)
 	__u32 key = 0;
 	__u64 *n;
 
-	if (skb->protocol != bpf_htons(PROTO_TEST))
+	if (skb->protocol != bpf_htons(PROTO_TEST) && skb->protocol != bpf_htons(ETH_P_IP))
 		return;
 	n = bpf_map_lookup_elem(&seen, &key);
 	if (n)

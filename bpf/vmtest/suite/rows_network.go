@@ -12,7 +12,7 @@ import (
 	"github.com/bpfimg/bpfimg/bpf/vmtest/wire"
 )
 
-func networkRows() []row { return slices.Concat(deviceRows(), routeRows(), stackRows()) }
+func networkRows() []row { return slices.Concat(deviceRows(), proceedRows(), routeRows(), stackRows()) }
 
 // deviceRows are on interfaces.
 func deviceRows() []row {
@@ -93,6 +93,38 @@ func deviceRows() []row {
 		{
 			hook: "action", variant: "netns=", object: "action", setup: peerElsewhere,
 			attach: []string{"count=action:$PEER,direction=ingress,netns=$NETNS"}, event: sendFromDev, counter: "packets", atLeast: packets,
+		},
+	}
+}
+
+// proceedRows are two programs in a row on one interface, which return TC_ACT_OK
+// and count in one map: the second counts too when the first goes on.
+func proceedRows() []row {
+	twice := func(first, second string, options, behind string) []string {
+		attach := []string{
+			first + "=tc:$DEV,direction=ingress,proceed-on=ok" + options, second + "=tc:$DEV,direction=ingress" + behind,
+		}
+		for _, other := range []string{"plain", "untyped", "calls", "tail", "tails", "deep"} {
+			if other != first && other != second {
+				attach = append(attach, other+"=none")
+			}
+		}
+		return attach
+	}
+	return []row{
+		{
+			hook: "tc", variant: "via=tcx, proceed-on", object: "proceed",
+			attach: twice("calls", "plain", ",via=tcx", ",via=tcx"), event: sendToDev, counter: "seen", atLeast: 2 * packets,
+		},
+		{
+			hook: "tc", variant: "via=clsact, proceed-on", object: "proceed",
+			attach: twice("calls", "plain", ",via=clsact,priority=10", ",via=clsact,priority=20"),
+			event:  sendToDev, counter: "seen", atLeast: 2 * packets,
+		},
+		{
+			hook: "tc", variant: "via=clsact, proceed-on after a tail call", object: "proceed",
+			attach: twice("tails", "plain", ",via=clsact,priority=10", ",via=clsact,priority=20"),
+			event:  sendToDev, counter: "seen", atLeast: 2 * packets,
 		},
 	}
 }
