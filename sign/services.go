@@ -5,6 +5,10 @@ package sign
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"errors"
 	"fmt"
 	"net"
@@ -121,6 +125,32 @@ func (s Services) check() error {
 		// What comes back is signed, and authorities without TLS are common.
 		if err := checkURL(u, true); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkKey refuses a key whose signatures a log does not take. Those of version 2
+// want the hash that goes with the curve (SHA-384 for P-384, SHA-512 for P-521) and
+// Ed25519ph, none of which `cosign verify --key` accepts: what is signed here
+// is what it does accept (tried with Rekor v2.3.0 and cosign v2.6.5 and v3.1.3).
+func (s Services) checkKey(public crypto.PublicKey) error {
+	var kind string
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			kind = "an ECDSA key on " + k.Curve.Params().Name
+		}
+	case ed25519.PublicKey:
+		kind = "an Ed25519 key"
+	}
+	if kind == "" || s.Keyless() {
+		return nil
+	}
+	for _, log := range s.Logs {
+		if log.Version >= 2 {
+			return fmt.Errorf("%w: the log %s, of version 2, takes signatures by %s only in a form that cosign does not verify: sign with an ECDSA key on P-256 or an RSA key, or without a log",
+				ErrServices, log.URL, kind)
 		}
 	}
 	return nil

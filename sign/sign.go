@@ -100,6 +100,9 @@ func newJob(ctx context.Context, repo Repository, ref image.Reference, signer si
 	if err != nil {
 		return nil, fmt.Errorf("reading the public key of the private key: %w", err)
 	}
+	if err := opts.Services.checkKey(public); err != nil {
+		return nil, err
+	}
 	m, err := repo.Manifest(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("resolving the digest: %w", err)

@@ -152,9 +152,12 @@ func (c cosign) imported(t *testing.T, private any) keyFiles {
 // pairs has one key pair of every kind cosign signs with.
 func (c cosign) pairs(t *testing.T) map[string]keyFiles {
 	t.Helper()
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	onCurve := func(curve elliptic.Curve) *ecdsa.PrivateKey {
+		private, err := ecdsa.GenerateKey(curve, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return private
 	}
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -166,7 +169,7 @@ func (c cosign) pairs(t *testing.T) map[string]keyFiles {
 	}
 	return map[string]keyFiles{
 		"ours": ourKeys(t), "generated": c.generated(t),
-		"P-384": c.imported(t, p384), "Ed25519": c.imported(t, ed), "RSA": c.imported(t, rsaKey),
+		"P-384": c.imported(t, onCurve(elliptic.P384())), "P-521": c.imported(t, onCurve(elliptic.P521())), "Ed25519": c.imported(t, ed), "RSA": c.imported(t, rsaKey),
 	}
 }
 

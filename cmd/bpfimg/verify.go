@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
@@ -60,8 +61,11 @@ func (t *terminal) attempts(r verify.Report) error {
 	rows := make([][]string, 0, len(r.Attempts))
 	for _, a := range r.Attempts {
 		what, result, why := "signature", "refused", a.Reason
-		if a.Predicate != "" {
+		switch {
+		case a.Predicate != "":
 			what = a.Predicate
+		case a.Kind == pull.KindLegacyAttestation:
+			what = "attestation"
 		}
 		if a.Accepted {
 			result, why = "accepted", a.Identity
