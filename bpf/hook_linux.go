@@ -85,6 +85,12 @@ type (
 	// perfHolder is a hook whose links are perf events, which can be pinned since
 	// Linux 5.15.
 	perfHolder interface{ heldByPerf() }
+	// sweeper is a remover whose attachments leave something behind when their
+	// network namespace goes.
+	sweeper interface {
+		// sweep takes away what is left of all such.
+		sweep(ctx context.Context, r *removal) error
+	}
 	// remover is a hook with attachments that are no links, which are found again
 	// by what the record says. Both methods are called in the network namespace
 	// of l, if it has one.

@@ -174,6 +174,17 @@ func (xdpHook) remove(ctx context.Context, r *removal, l schemas.InstanceLink, p
 	return nil
 }
 
+// sweep takes away the pins of dispatchers whose interface is gone.
+func (xdpHook) sweep(ctx context.Context, r *removal) (err error) {
+	d, err := r.m.dispatchers(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = join(err, d.Close()) }()
+	r.m.clearStaleDispatchers(ctx, d)
+	return nil
+}
+
 // gone looks for the program in the chain.
 func (xdpHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string {
 	ctx, cancel := context.WithTimeout(context.Background(), slotReadTime)
