@@ -138,8 +138,45 @@ func TestSingleProgram(t *testing.T) {
 	check(t, setSlot(l.ifindex, ModeGeneric, -1, alone.FD()))
 	held, err := link.AttachXDP(link.XDPOptions{Program: alone, Interface: l.ifindex, Flags: link.XDPDriverMode})
 	check(t, err)
-	defer held.Close() //nolint:errcheck // a test
+	defer held.Close()
 	refused(Single{ID: idOf(t, alone), Name: "alone", Mode: ModeNative, Link: true})
+}
+
+// TestReplaceSingle puts a program that is no dispatcher away, in one step.
+func TestReplaceSingle(t *testing.T) {
+	l := newLab(t)
+	broken := errors.New("broken")
+	fail := "unpin"
+	d := l.open(func(step string) error {
+		if step == fail {
+			return broken
+		}
+		return nil
+	})
+	alone := l.load(7).Programs["alone"]
+	check(t, setSlot(l.ifindex, ModeGeneric, alone.FD(), -1))
+	n := l.component(d, sample{me: 1})
+	n.Replace = idOf(t, n.Program) // another one than is there
+	_, err := d.Add(t.Context(), l.ifindex, "", n)
+	if single := (*SingleError)(nil); !errors.As(err, &single) {
+		t.Errorf("got %v, want a SingleError", err)
+	}
+	n.Replace = idOf(t, alone)
+	if _, err := d.Add(t.Context(), l.ifindex, "", n); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	l.expectPins()
+	if s := l.read(); len(s.Single) != 1 || s.Single[0].ID != n.Replace {
+		t.Errorf("got %+v, want program %d back", s, n.Replace)
+	}
+	fail = ""
+	chain, err := d.Add(t.Context(), l.ifindex, "", n)
+	check(t, err)
+	if chain.Mode != ModeGeneric {
+		t.Errorf("mode %s, want that of the program put away", chain.Mode)
+	}
+	l.expect(1)
+	l.expectPins()
 }
 
 func TestVersion1(t *testing.T) {
@@ -151,7 +188,7 @@ func TestVersion1(t *testing.T) {
 	check(t, err)
 	held, err := linkTo(old, types, "prog1", n.Program)
 	check(t, err)
-	defer held.Close() //nolint:errcheck // a test
+	defer held.Close()
 	chain := l.read().Chain
 	if chain == nil || chain.Version != 1 || chain.ID != idOf(t, old) {
 		t.Fatalf("got %+v, want version 1", chain)
@@ -218,9 +255,6 @@ func TestVanishesMeanwhile(t *testing.T) {
 
 func TestReadWithoutPins(t *testing.T) {
 	l := newLab(t)
-	if !since(t, 5, 13) {
-		t.Skip("the kernel does not say what a bpf_link is linked to")
-	}
 	d := l.open(nil)
 	l.add(d, sample{me: 1, priority: 9})
 	l.add(d, sample{me: 2, priority: 5, function: "component_with_a_long_name"})
@@ -229,9 +263,15 @@ func TestReadWithoutPins(t *testing.T) {
 	for _, slot := range []int{0, 1} {
 		held, err := link.LoadPinnedLink(filepath.Join(folder, linkPin(slot)), nil)
 		check(t, err)
-		defer held.Close() //nolint:errcheck // a test
+		defer held.Close()
 	}
 	check(t, removeFolder(folder))
+	if !since(t, 5, 13) { // which does not say what a bpf_link is linked to
+		if now := l.read(); len(now.Chain.Programs) != 0 {
+			t.Errorf("got %+v and cannot know", now.Chain)
+		}
+		return
+	}
 	if now := l.read(); len(now.Chain.Programs) != 2 || now.Chain.Programs[0] != before.Chain.Programs[0] {
 		t.Errorf("got %+v, want %+v", now.Chain, before.Chain)
 	}
@@ -299,6 +339,26 @@ func TestWrongSignature(t *testing.T) {
 	} else {
 		t.Log(err)
 	}
+}
+
+func TestMovesPacket(t *testing.T) {
+	l := newLab(t)
+	d := l.open(nil)
+	l.add(d, sample{me: 1, function: "moves"})
+	l.expect(1)
+	l.add(d, sample{me: 2, function: "moves", name: "again"})
+	l.expect(2, 1)
+}
+
+// TestReplacedComponent: the kernel lets nothing take the place of a component.
+func TestReplacedComponent(t *testing.T) {
+	l := newLab(t)
+	n := l.component(l.open(nil), sample{})
+	prog, err := loadProbe(n.Program, "component")
+	if !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v, %v, want EINVAL", prog, err)
+	}
+	t.Log(err)
 }
 
 func TestSymlink(t *testing.T) {

@@ -4,9 +4,11 @@
 package dispatcher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +29,8 @@ const (
 	childStep = "BPFIMG_TEST_CHILD_STEP" // where it dies
 	childIf   = "BPFIMG_TEST_CHILD_IFINDEX"
 	childOp   = "BPFIMG_TEST_CHILD_OPERATION"
+
+	childHolds = "hold" // a step: it does nothing until its input ends
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +44,10 @@ func TestMain(m *testing.M) {
 func child() {
 	ifindex, _ := strconv.Atoi(os.Getenv(childIf))
 	step := os.Getenv(childStep)
+	if step == childHolds {
+		_, _ = io.Copy(io.Discard, os.Stdin) // with open what it was given
+		os.Exit(0)
+	}
 	err := rlimit.RemoveMemlock()
 	if err != nil {
 		panic(err)
@@ -53,16 +61,58 @@ func child() {
 	if err != nil {
 		panic(err)
 	}
-	target, _, err := d.Target()
+	target, function, err := d.Target()
 	if err != nil {
 		panic(err)
 	}
-	probe, err := loadProbe(target)
+	probe, err := loadProbe(target, function)
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(operations[os.Getenv(childOp)](context.Background(), d, ifindex, New{Program: probe, ProceedOn: ProceedOnPass}))
-	os.Exit(1)
+	n := New{Program: probe, ProceedOn: ProceedOnPass}
+	if os.Getenv(childOp) == "cycle" {
+		err = cycle(context.Background(), d, ifindex, n)
+	} else {
+		err = operations[os.Getenv(childOp)](context.Background(), d, ifindex, n)
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// cycles are how often a process of [TestTwoProcesses] adds and removes its program.
+const cycles = 20
+
+// cycle adds a program and removes it, again and again, as commands do: each with
+// the lock of its own.
+func cycle(ctx context.Context, first *Dispatchers, ifindex int, n New) error {
+	if err := first.Close(); err != nil {
+		return err
+	}
+	once := func(f func(*Dispatchers) error) error {
+		d, err := Open(ctx, Options{})
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(d), d.Close())
+	}
+	info, err := n.Program.Info()
+	if err != nil {
+		return err
+	}
+	id, _ := info.ID()
+	for range cycles {
+		err := once(func(d *Dispatchers) error { _, err := d.Add(ctx, ifindex, "", n); return err })
+		if err == nil {
+			err = once(func(d *Dispatchers) error { return d.Remove(ctx, ifindex, uint32(id)) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // operations are all that change something, on the first program of a chain.
@@ -162,8 +212,7 @@ func TestFaults(t *testing.T) {
 func TestKilled(t *testing.T) {
 	faults(t, func(t *testing.T, l *lab, operation, step string) {
 		before := l.read()
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-		cmd.Env = append(os.Environ(), childStep+"="+step, childIf+"="+strconv.Itoa(l.ifindex), childOp+"="+operation)
+		cmd := l.child(operation, step)
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != -1 {
 			t.Fatalf("%s: the child was not killed: %v\n%s", step, err, out)
@@ -189,6 +238,41 @@ func TestKilled(t *testing.T) {
 		}
 		check(t, d.Close())
 	})
+}
+
+// child is a process that does the operation in this namespace.
+func (l *lab) child(operation, step string) *exec.Cmd {
+	cmd := exec.CommandContext(l.t.Context(), "/proc/self/exe")
+	cmd.Env = append(os.Environ(), childStep+"="+step, childIf+"="+strconv.Itoa(l.ifindex), childOp+"="+operation)
+	return cmd
+}
+
+// TestTwoProcesses has several processes add and remove programs at the same time
+// while packets arrive: the one that is there all the time meets each of them.
+func TestTwoProcesses(t *testing.T) {
+	l := newLab(t)
+	d := l.open(nil)
+	base := l.component(d, sample{me: 1, verdict: 1, priority: 0, name: "!first"})
+	_, err := d.Add(t.Context(), l.ifindex, "", base)
+	check(t, err)
+	check(t, d.Close())
+	stop := l.traffic()
+	var children []*exec.Cmd
+	outputs := make([]bytes.Buffer, 3)
+	for i := range outputs {
+		cmd := l.child("cycle", "none")
+		cmd.Stdout, cmd.Stderr = &outputs[i], &outputs[i]
+		check(t, cmd.Start())
+		children = append(children, cmd)
+	}
+	for i, cmd := range children {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("process %d: %v\n%s", i, err, &outputs[i])
+		}
+	}
+	l.expectCount(stop(), base)
+	l.expect(1)
+	l.expectPins()
 }
 
 // since says whether the kernel is that new.
@@ -224,6 +308,43 @@ func (l *lab) version1() *ebpf.Program {
 	check(l.t, err)
 	l.t.Cleanup(func() { _ = prog.Close() })
 	return prog
+}
+
+// TestStaleKeepsOpen: a dispatcher that a process has open may be about to be
+// attached.
+func TestStaleKeepsOpen(t *testing.T) {
+	l := newBareLab(t)
+	d := l.open(nil)
+	prog, _, err := loadDispatcher(config{})
+	check(t, err)
+	folder := filepath.Join(l.bpffs, "xdp", folderName(l.ifindex, idOf(t, prog)))
+	check(t, os.Mkdir(folder, 0o700))
+	fd, err := unix.Dup(prog.FD())
+	check(t, err)
+	check(t, prog.Close())
+	file := os.NewFile(uintptr(fd), "dispatcher")
+	cmd := l.child("", childHolds)
+	cmd.ExtraFiles = []*os.File{file}
+	input, err := cmd.StdinPipe()
+	check(t, err)
+	defer input.Close()
+	check(t, cmd.Start())
+	check(t, file.Close())
+	stale, err := d.Stale(t.Context())
+	if errors.Is(err, ErrBlind) {
+		t.Skipf("SKIP-REASON: runs where every process is to be seen: %v", err)
+	}
+	check(t, err)
+	if len(stale) != 0 {
+		t.Errorf("%q was removed, and a process has the dispatcher open", stale)
+	}
+	check(t, input.Close())
+	check(t, cmd.Wait())
+	stale, err = d.Stale(t.Context())
+	check(t, err)
+	if !slices.Equal(stale, []string{folder}) {
+		t.Errorf("%q was removed, want %s", stale, folder)
+	}
 }
 
 func TestStaleKeepsOthers(t *testing.T) {

@@ -139,8 +139,6 @@ func (d *Dispatchers) pin(ifindex int, b *built) error {
 		return err
 	}
 	folder := filepath.Join(d.folder, folderName(ifindex, b.id))
-	// The number of a program is not given again before all have been: what is
-	// there is of another boot's making, and of nobody now.
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return fmt.Errorf("making the folder of the pins: %w", err)
 	}

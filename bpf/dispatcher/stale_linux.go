@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // maxFolders bounds how many entries of the folder are looked at.
@@ -51,39 +50,41 @@ func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	if err != nil || len(folders) == 0 {
 		return nil, err
 	}
-	// Mostly there is nothing else than what is in sight, and no need to look through
-	// all processes.
-	here, err := attachedIn("/proc/thread-self/ns/net")
-	if err != nil {
+	// Mostly there is nothing to find, and no need to look at every process.
+	first := newSearch()
+	if err := first.named(); err != nil || first.covers(folders) {
 		return nil, err
-	}
-	if !slices.ContainsFunc(folders, func(f pinFolder) bool { return !slices.Contains(here, f.id) }) {
-		return nil, nil
 	}
 	if err := seesAll(); err != nil {
 		return nil, err
 	}
 	// In this order: what a process had open when the interfaces were read is
 	// attached then, or still open after.
-	used, err := attachedEverywhere(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := openPrograms(ctx, used); err != nil {
+	if err := errors.Join(first.processes(ctx), first.open(ctx)); err != nil {
 		return nil, err
 	}
 	// Once more, for one that was attached in between and closed after.
-	again, err := attachedEverywhere(ctx)
-	if err != nil {
+	second := newSearch()
+	if err := errors.Join(second.named(), second.processes(ctx)); err != nil {
 		return nil, err
 	}
 	var stale []string
 	for _, f := range folders {
-		if !used[f.id] && !again[f.id] {
+		if !first.used[f.id] && !second.used[f.id] {
 			stale = append(stale, f.path)
 		}
 	}
 	return stale, nil
+}
+
+// covers says whether every dispatcher that has a folder is in use.
+func (s *search) covers(folders []pinFolder) bool {
+	for _, f := range folders {
+		if !s.used[f.id] {
+			return false
+		}
+	}
+	return true
 }
 
 // pinFolder is a folder of pins and the dispatcher it is of.
