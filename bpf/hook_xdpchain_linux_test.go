@@ -201,7 +201,8 @@ func TestXDPChainTailCalls(t *testing.T) {
 	needDispatcher(t)
 	b := newBench(t)
 	rec := b.start(verified(t, "x", objTail), RunOptions{Attach: attachments(t, "entry=xdp:"+dev)})
-	if l := rec.Links[0]; l.Via != viaDispatcher {
+	// Linux 5.10 does not take the program for its array's as a component.
+	if l := rec.Links[0]; l.Via != viaDispatcher && (kernelAtLeast(6, 1) || len(l.Notices) != 1) {
 		t.Errorf("link: %+v", l)
 	}
 	send(t, peer, 3)

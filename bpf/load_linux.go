@@ -74,7 +74,7 @@ func (p *plan) load() (*loaded, error) {
 	}
 	told := p.standAlone()
 	if told == nil {
-		return nil, err
+		return nil, p.asComponents(err)
 	}
 	// Where that was not the reason, this says what is.
 	l, again := p.loadOnce()
@@ -84,6 +84,16 @@ func (p *plan) load() (*loaded, error) {
 		}
 	}
 	return l, again
+}
+
+// asComponents adds to an error that programs were loaded as parts of something.
+func (p *plan) asComponents(err error) error {
+	for _, pl := range p.placements {
+		if pl.link.Via == viaDispatcher {
+			return fmt.Errorf("%w (program %q was to share %q with other XDP programs)", err, pl.link.Program, pl.link.Target)
+		}
+	}
+	return err
 }
 
 func (p *plan) loadOnce() (*loaded, error) {
