@@ -90,7 +90,7 @@ func TestDoctor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			rec := b.start(verified(t, "c", objCounter, objTC), RunOptions{Attach: attachments(t,
-				"xdp_count=xdp:"+dev, "tc_ingress=tc:"+dev+",via=clsact", "tc_egress=none")})
+				"xdp_count=xdp:"+dev+",via=link", "tc_ingress=tc:"+dev+",via=clsact", "tc_egress=none")})
 			if list := b.found(false); len(list) != 0 {
 				t.Fatalf("findings on a healthy instance: %+v", list)
 			}
@@ -165,10 +165,10 @@ func TestDescribe(t *testing.T) {
 	wantError(t, err, ErrNoInstance, `"c"`)
 }
 
-// TestMeasure counts runs while they happen.
+// TestMeasure counts runs while they happen: those of a program that is alone.
 func TestMeasure(t *testing.T) {
 	b := newBench(t)
-	rec := b.start(verified(t, "c", objCounter), RunOptions{Iface: dev})
+	rec := b.start(verified(t, "c", objCounter), RunOptions{Attach: attachments(t, "xdp_count=xdp:"+dev+",via=link")})
 	counting, err := ebpf.EnableStats(0)
 	if err != nil {
 		t.Fatal(err)

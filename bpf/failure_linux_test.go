@@ -170,7 +170,7 @@ func TestDamagedRecord(t *testing.T) {
 
 func TestPinRemovedByHand(t *testing.T) {
 	b := newBench(t)
-	rec := b.start(verified(t, "c", objCounter), RunOptions{Iface: dev})
+	rec := b.start(verified(t, "c", objCounter), RunOptions{Attach: attachments(t, "xdp_count=xdp:"+dev+",via=link")})
 	if err := os.Remove(rec.Links[0].Pin); err != nil {
 		t.Fatal(err)
 	}

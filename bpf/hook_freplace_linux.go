@@ -90,6 +90,10 @@ func openReplaced(h *host, p *placement) (*ebpf.Program, error) {
 // checkReplaced looks the function up in what the kernel keeps of the program.
 func checkReplaced(p *placement, prog *ebpf.Program) error {
 	value := p.option(optionProgram)
+	if prog.Type() == ebpf.Extension {
+		return fmt.Errorf("%s: %w: program %q takes the place of a function itself, so that none of its own can be replaced; an XDP program that is to have one replaced is run with via=link",
+			p, ErrNoTarget, value)
+	}
 	handle, err := prog.Handle()
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%s: %w: program %q was loaded without types (BTF), so its functions have no names", p, ErrNoTarget, value)

@@ -85,6 +85,12 @@ type (
 	// perfHolder is a hook whose links are perf events, which can be pinned since
 	// Linux 5.15.
 	perfHolder interface{ heldByPerf() }
+	// sweeper is a remover whose attachments leave something behind when their
+	// network namespace goes.
+	sweeper interface {
+		// sweep takes away what is left of all such.
+		sweep(ctx context.Context, r *removal) error
+	}
 	// remover is a hook with attachments that are no links, which are found again
 	// by what the record says. Both methods are called in the network namespace
 	// of l, if it has one.
@@ -120,9 +126,9 @@ type placement struct {
 	// addsQdisc says that the interface had no clsact qdisc when prepare looked.
 	addsQdisc bool
 	// alone has the program loaded to be attached by itself, where the kernel does
-	// not take it as a part of something; nil when there is no such way. The reason
-	// is for the person.
-	alone func(reason error)
+	// not take it as a part of something; nil when there is no such way. What it
+	// returns tells the person the reason.
+	alone func() (tell func(reason error))
 	// given says that the person named the place with `--attach`.
 	given bool
 }

@@ -4,11 +4,15 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/dispatcher"
 )
 
 // TestXDPOffload is about a driver that does not: nothing of the image is loaded.
@@ -56,4 +60,58 @@ func TestXDPFrags(t *testing.T) {
 	send(t, peer, 2)
 	b.wantCount(rec.Name, "packets", 0, 2)
 	b.stop(rec)
+}
+
+// TestXDPWithoutDispatcher is about a kernel on which programs cannot share an
+// interface: the first one has it, and the second one is told why.
+func TestXDPWithoutDispatcher(t *testing.T) {
+	b := newBench(t)
+	if dispatcher.Supported() == nil {
+		t.Skip("SKIP-REASON: needs a kernel that does not take freplace programs")
+	}
+	v := verified(t, "x", objChain)
+	_, err := b.Run(t.Context(), v, RunOptions{Name: "asked", Attach: only(t, "early", "xdp:"+dev+",via=dispatcher")})
+	refused := &KernelError{}
+	if wantError(t, err, dispatcher.ErrUnsupported, "via=dispatcher is not possible: several XDP programs"); !errors.As(err, &refused) {
+		t.Errorf("error %v is no KernelError", err)
+	}
+	first := b.start(v, RunOptions{Name: "first", Attach: only(t, "early", "xdp:"+dev)})
+	if l := first.Links[0]; l.Via != viaLink || spell(l) != "xdp:"+dev+",mode=native" ||
+		len(l.Notices) != 1 || !strings.Contains(l.Notices[0], "not shared") {
+		t.Errorf("link: %+v", l)
+	}
+	_, err = b.Run(t.Context(), v, RunOptions{Name: "second", Attach: only(t, "late", "xdp:"+dev)})
+	wantError(t, err, unix.EBUSY, `program "early"`, `instance "first"`, "cannot share it", "freplace")
+	done, err := b.Update(t.Context(), "first", verified(t, "x", objChain, objExec), UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := changeOf(done, "early"); c.Change != ChangeSwapped {
+		t.Errorf("change: %+v", c)
+	}
+	b.stop(done.Instance)
+}
+
+// TestXDPOrder is about what cannot be meant.
+func TestXDPOrder(t *testing.T) {
+	b := newBench(t)
+	v := verified(t, "x", objPass)
+	for option, word := range map[string]string{
+		"priority=-1":            "from 0 to 4294967295",
+		"priority=4294967296":    "from 0 to 4294967295",
+		"priority=x":             "from 0 to 4294967295",
+		"proceed-on=teleport":    "teleport",
+		"proceed-on=pass,pass":   "twice",
+		"proceed-on=never,pass":  "never",
+		"replace=perhaps":        "true, false",
+		"via=pigeon":             "dispatcher, link",
+		"mode=generic,via=other": "dispatcher, link",
+	} {
+		_, err := b.Run(t.Context(), v, RunOptions{Attach: attachments(t, "pass=xdp:"+dev+","+option)})
+		wantError(t, err, ErrUsage, word)
+	}
+	if order, err := readXDPOrder(map[string]string{"proceed-on": "never", "priority": "4294967295"}); err != nil ||
+		order != (xdpOrder{priority: 1<<32 - 1}) {
+		t.Errorf("%+v, %v", order, err)
+	}
 }

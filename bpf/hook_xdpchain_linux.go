@@ -57,11 +57,11 @@ func (s *xdpSlot) takeComponent(ctx context.Context) error {
 	}
 	if p.option(optionVia) == "" && s.Chain == nil && len(s.Single) == 0 {
 		spec := *p.spec
-		p.alone = func(reason error) {
+		p.alone = func() func(error) {
 			*p.spec, p.spec.AttachType = spec, ebpf.AttachNone // as matchTails left the others
 			p.alone, p.link.Via, p.link.Frags = nil, viaLink, false
 			withoutChain(p.link.Options)
-			p.notice(s.h.log, "%q is not shared with other XDP programs: %v", p.link.Target, reason)
+			return s.tellAlone
 		}
 	}
 	p.spec.Type, p.spec.AttachType, p.spec.Flags = ebpf.Extension, ebpf.AttachNone, p.spec.Flags&^unix.BPF_F_XDP_HAS_FRAGS
@@ -171,6 +171,17 @@ func (xdpHook) remove(ctx context.Context, r *removal, l schemas.InstanceLink, p
 	if err := r.m.removeComponent(ctx, int(l.Ifindex), prog.ID); err != nil {
 		return fmt.Errorf("taking program %q out of the XDP programs of %q: %w", l.Program, l.Target, err)
 	}
+	return nil
+}
+
+// sweep takes away the pins of dispatchers whose interface is gone.
+func (xdpHook) sweep(ctx context.Context, r *removal) (err error) {
+	d, err := r.m.dispatchers(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = join(err, d.Close()) }()
+	r.m.clearStaleDispatchers(ctx, d)
 	return nil
 }
 

@@ -79,7 +79,8 @@ func TestNetnsGone(t *testing.T) {
 		name, object, problem string
 		attach                []string
 	}{
-		{"xdp", objCounter, "attached to nothing any more", []string{"xdp_count=xdp:" + peer}},
+		{"xdp", objCounter, "gone", []string{"xdp_count=xdp:" + peer}},
+		{"xdp alone", objCounter, "attached to nothing any more", []string{"xdp_count=xdp:" + peer + ",via=link"}},
 		{"clsact", objTC, "that is gone", []string{"tc_ingress=tc:" + peer + ",via=clsact", "tc_egress=none"}},
 		{"lwt", objLWT, "that is gone", []string{"on_xmit=lwt:10.1.0.0/24,dev=" + peer, "on_in=none", "on_out=none", "on_segment=none"}},
 		{"flow dissector", objDissector, "attached to nothing any more", []string{"dissect=flow_dissector"}},

@@ -162,7 +162,7 @@ func TestSyscall(t *testing.T) {
 // TestFreplace replaces a function of a running program and gives it back.
 func TestFreplace(t *testing.T) {
 	b := newBench(t)
-	slot := b.start(verified(t, "slot", objSlot), RunOptions{Iface: dev})
+	slot := b.start(verified(t, "slot", objSlot), RunOptions{Attach: attachments(t, "with_slot=xdp:"+dev+",via=link")})
 	send(t, peer, 1)
 	v := verified(t, "other", objFreplace)
 	by := fmt.Sprintf("id:%d", slot.Programs[0].ID)
@@ -199,7 +199,7 @@ func TestFreplace(t *testing.T) {
 
 func TestFreplaceRefuses(t *testing.T) {
 	b := newBench(t)
-	slot := b.start(verified(t, "slot", objSlot), RunOptions{Iface: dev})
+	slot := b.start(verified(t, "slot", objSlot), RunOptions{Attach: attachments(t, "with_slot=xdp:"+dev+",via=link")})
 	p := &placement{hook: freplaceHook{}}
 	p.link.Program, p.link.Hook = "decide_instead", "freplace"
 	for name, tc := range map[string]struct {

@@ -154,6 +154,9 @@ func (r *removal) removeIn(ctx context.Context, hook remover, l schemas.Instance
 	if errors.Is(err, fs.ErrNotExist) {
 		// Out of reach. If the namespace is gone, so is the attachment; await tells.
 		r.ids.elsewhere = append(r.ids.elsewhere, l)
+		if s, ok := hook.(sweeper); ok {
+			return s.sweep(ctx, r)
+		}
 		return nil
 	}
 	if err != nil {

@@ -287,7 +287,7 @@ func TestUpdateRefused(t *testing.T) {
 	}{
 		{"verifier", verified(t, "up", objRejected), []string{"xdp_rejected=xdp:" + peer}, nil, []string{"the verifier rejected it"}},
 		{"no target", updateImage(t, 2), []string{"xdp_see=xdp:eth77"}, ErrNoTarget, []string{`no interface "eth77"`}},
-		{"other options", updateImage(t, 2), []string{"xdp_see=xdp:" + dev + ",mode=generic"}, nil, []string{"slot", "bpfimg stop up"}},
+		{"other options", updateImage(t, 2), []string{"xdp_see=xdp:" + dev + ",mode=generic"}, nil, []string{"bpfimg stop up"}},
 		{"no program", updateImage(t, 2), []string{"nobody=none"}, ErrUsage, []string{`no program "nobody"`}},
 		{"no place", verified(t, "up", objCounter), nil, ErrUsage, []string{"xdp_count", "needs an interface"}},
 	} {
@@ -319,7 +319,8 @@ func TestUpdateForeground(t *testing.T) {
 // TestUpdateForeign is about a link in which somebody has put another program.
 func TestUpdateForeign(t *testing.T) {
 	b := newBench(t)
-	rec := b.startV1("")
+	rec := b.start(updateImage(t, 1), RunOptions{Attach: attachments(t,
+		"xdp_see=xdp:"+dev+",via=link", "tc_see=tc:"+dev, "cgroup_see=none")})
 	held, err := link.LoadPinnedLink(rec.Links[slices.IndexFunc(rec.Links, func(l schemas.InstanceLink) bool { return l.Program == "xdp_see" })].Pin, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -142,6 +142,43 @@ func TestSingleProgram(t *testing.T) {
 	refused(Single{ID: idOf(t, alone), Name: "alone", Mode: ModeNative, Link: true})
 }
 
+// TestReplaceSingle puts a program that is no dispatcher away, in one step.
+func TestReplaceSingle(t *testing.T) {
+	l := newLab(t)
+	broken := errors.New("broken")
+	fail := "unpin"
+	d := l.open(func(step string) error {
+		if step == fail {
+			return broken
+		}
+		return nil
+	})
+	alone := l.load(7).Programs["alone"]
+	check(t, setSlot(l.ifindex, ModeGeneric, alone.FD(), -1))
+	n := l.component(d, sample{me: 1})
+	n.Replace = idOf(t, n.Program) // another one than is there
+	_, err := d.Add(t.Context(), l.ifindex, "", n)
+	if single := (*SingleError)(nil); !errors.As(err, &single) {
+		t.Errorf("got %v, want a SingleError", err)
+	}
+	n.Replace = idOf(t, alone)
+	if _, err := d.Add(t.Context(), l.ifindex, "", n); !errors.Is(err, broken) {
+		t.Errorf("got %v, want %v", err, broken)
+	}
+	l.expectPins()
+	if s := l.read(); len(s.Single) != 1 || s.Single[0].ID != n.Replace {
+		t.Errorf("got %+v, want program %d back", s, n.Replace)
+	}
+	fail = ""
+	chain, err := d.Add(t.Context(), l.ifindex, "", n)
+	check(t, err)
+	if chain.Mode != ModeGeneric {
+		t.Errorf("mode %s, want that of the program put away", chain.Mode)
+	}
+	l.expect(1)
+	l.expectPins()
+}
+
 func TestVersion1(t *testing.T) {
 	l := newLab(t)
 	d := l.open(nil)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,8 @@ const (
 	childStep = "BPFIMG_TEST_CHILD_STEP" // where it dies
 	childIf   = "BPFIMG_TEST_CHILD_IFINDEX"
 	childOp   = "BPFIMG_TEST_CHILD_OPERATION"
+
+	childHolds = "hold" // a step: it does nothing until its input ends
 )
 
 func TestMain(m *testing.M) {
@@ -41,6 +44,10 @@ func TestMain(m *testing.M) {
 func child() {
 	ifindex, _ := strconv.Atoi(os.Getenv(childIf))
 	step := os.Getenv(childStep)
+	if step == childHolds {
+		_, _ = io.Copy(io.Discard, os.Stdin) // with open what it was given
+		os.Exit(0)
+	}
 	err := rlimit.RemoveMemlock()
 	if err != nil {
 		panic(err)
@@ -301,6 +308,43 @@ func (l *lab) version1() *ebpf.Program {
 	check(l.t, err)
 	l.t.Cleanup(func() { _ = prog.Close() })
 	return prog
+}
+
+// TestStaleKeepsOpen: a dispatcher that a process has open may be about to be
+// attached.
+func TestStaleKeepsOpen(t *testing.T) {
+	l := newBareLab(t)
+	d := l.open(nil)
+	prog, _, err := loadDispatcher(config{})
+	check(t, err)
+	folder := filepath.Join(l.bpffs, "xdp", folderName(l.ifindex, idOf(t, prog)))
+	check(t, os.Mkdir(folder, 0o700))
+	fd, err := unix.Dup(prog.FD())
+	check(t, err)
+	check(t, prog.Close())
+	file := os.NewFile(uintptr(fd), "dispatcher")
+	cmd := l.child("", childHolds)
+	cmd.ExtraFiles = []*os.File{file}
+	input, err := cmd.StdinPipe()
+	check(t, err)
+	defer input.Close()
+	check(t, cmd.Start())
+	check(t, file.Close())
+	stale, err := d.Stale(t.Context())
+	if errors.Is(err, ErrBlind) {
+		t.Skipf("SKIP-REASON: runs where every process is to be seen: %v", err)
+	}
+	check(t, err)
+	if len(stale) != 0 {
+		t.Errorf("%q was removed, and a process has the dispatcher open", stale)
+	}
+	check(t, input.Close())
+	check(t, cmd.Wait())
+	stale, err = d.Stale(t.Context())
+	check(t, err)
+	if !slices.Equal(stale, []string{folder}) {
+		t.Errorf("%q was removed, want %s", stale, folder)
+	}
 }
 
 func TestStaleKeepsOthers(t *testing.T) {

@@ -45,8 +45,8 @@ func deviceRows() []row {
 			event:  sendToDev, counter: "seen", atLeast: 2 * packets,
 		},
 		{
-			hook: "xdp", variant: "via=dispatcher, tail calls", object: "xdp_tail",
-			attach: []string{"entry=xdp:$DEV,via=dispatcher"}, event: sendToDev, counter: "seen", atLeast: 2 * packets,
+			hook: "xdp", variant: "tail calls", object: "xdp_tail",
+			attach: []string{"entry=xdp:$DEV"}, event: sendToDev, counter: "seen", atLeast: 2 * packets,
 		},
 		{
 			hook: "tc", variant: "via=tcx, ingress", object: "bytes",
