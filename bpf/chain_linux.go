@@ -30,7 +30,7 @@ func (m *Manager) Chain(ctx context.Context, opts ChainOptions) (Chains, error) 
 	if opts.Netns != "" {
 		var wrong string
 		if path, wrong = netnsFile(opts.Netns); wrong != "" {
-			return Chains{}, fmt.Errorf("%w: network namespace %q: %s", ErrUsage, opts.Netns, wrong)
+			return Chains{}, fmt.Errorf("%w: network namespace %q: %s", ErrSetting, opts.Netns, wrong)
 		}
 		if err := findableNetns(path, opts.Netns); err != nil {
 			return Chains{}, err
@@ -92,7 +92,7 @@ func (r *chainReader) interfaces(ctx context.Context, name string) ([]Chain, err
 	}
 	out := []Chain{}
 	for _, l := range links {
-		chain, err := r.read(ctx, l.Attrs().Index)
+		chain, err := r.read(ctx, l.Attrs().Index, name != "")
 		switch {
 		case errors.Is(err, ErrNoTarget) && name == "":
 			continue // it went in between

@@ -135,7 +135,7 @@ func (r *chainReader) describe(s *ChainStage) {
 			continue
 		}
 		p.Type, p.Tag, p.loaded = f.kind, f.tag, f.loaded
-		if f.name != "" && p.Slot == nil {
+		if f.name != "" {
 			p.Name = f.name
 		}
 		if own, ok := r.ours[p.ID]; ok && (own.program.Tag == "" || own.program.Tag == f.tag) {

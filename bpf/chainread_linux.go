@@ -49,8 +49,8 @@ var errUnsteady = errors.New("it changes all the time")
 
 // read takes snapshots until two in a row are the same: a chain is asked for in
 // several system calls. What its programs are is found out between the two, while
-// they are there.
-func (r *chainReader) read(ctx context.Context, ifindex int) (Chain, error) {
+// they are there. Unless thorough, an interface without any is looked at once.
+func (r *chainReader) read(ctx context.Context, ifindex int, thorough bool) (Chain, error) {
 	var last *snapshot
 	for range chainAttempts {
 		if err := ctx.Err(); err != nil {
@@ -62,7 +62,7 @@ func (r *chainReader) read(ctx context.Context, ifindex int) (Chain, error) {
 			continue
 		case err != nil:
 			return Chain{}, err
-		case next.chain.empty(), last != nil && reflect.DeepEqual(*last, next):
+		case next.chain.empty() && !thorough, last != nil && reflect.DeepEqual(*last, next):
 			return next.chain, nil
 		}
 		next.chain.stages(r.learn)
@@ -107,7 +107,12 @@ func (s *snapshot) xdp(ctx context.Context, l netlink.Link) error {
 		return nil
 	}
 	state, err := dispatcher.Read(ctx, l.Attrs().Index)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return goneInterface(l.Attrs().Index)
+	case errors.Is(err, unix.EBUSY):
+		return errUnsteady
+	case err != nil:
 		return fmt.Errorf("reading its XDP programs: %w", err)
 	}
 	s.chain.Ingress = append(s.chain.Ingress, xdpStages(state)...)
