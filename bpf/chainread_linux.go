@@ -23,6 +23,10 @@ type chainReader struct {
 	netns    uint64
 	ours     map[uint32]ownProgram
 	programs map[uint32]programFacts
+
+	// meanwhile, if not nil, is called before the list of filters is read: how tests
+	// change a chain that is being read.
+	meanwhile func()
 }
 
 func (m *Manager) chainReader() (*chainReader, error) {
@@ -56,7 +60,7 @@ func (r *chainReader) read(ctx context.Context, ifindex int, thorough bool) (Cha
 		if err := ctx.Err(); err != nil {
 			return Chain{}, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 		}
-		next, err := takeSnapshot(ctx, ifindex)
+		next, err := r.snapshot(ctx, ifindex)
 		switch {
 		case errors.Is(err, errUnsteady):
 			continue
@@ -75,8 +79,8 @@ func (r *chainReader) read(ctx context.Context, ifindex int, thorough bool) (Cha
 	return last.chain, nil
 }
 
-// takeSnapshot reads all stages of an interface once.
-func takeSnapshot(ctx context.Context, ifindex int) (snapshot, error) {
+// snapshot reads all stages of an interface once.
+func (r *chainReader) snapshot(ctx context.Context, ifindex int) (snapshot, error) {
 	l, err := netlink.LinkByIndex(ifindex)
 	if errors.As(err, &netlink.LinkNotFoundError{}) || errors.Is(err, unix.ENODEV) {
 		return snapshot{}, goneInterface(ifindex)
@@ -88,13 +92,20 @@ func takeSnapshot(ctx context.Context, ifindex int) (snapshot, error) {
 		Interface: l.Attrs().Name, Ifindex: ifindex, Kind: l.Type(), Ingress: []ChainStage{}, Egress: []ChainStage{},
 	}}
 	for _, step := range []func(context.Context, netlink.Link) error{
-		s.netkitPeer, s.xdp, s.tcxIngress, s.tcxEgress, s.clsact, s.netkitPrimary,
+		s.netkitPeer, s.xdp, s.tcxIngress, s.tcxEgress, r.pause, s.clsact, s.netkitPrimary,
 	} {
 		if err := step(ctx, l); err != nil {
 			return s, err
 		}
 	}
 	return s, nil
+}
+
+func (r *chainReader) pause(context.Context, netlink.Link) error {
+	if r.meanwhile != nil {
+		r.meanwhile()
+	}
+	return nil
 }
 
 func goneInterface(ifindex int) error {
