@@ -234,6 +234,7 @@ const (
 	nextUnspec  = "unspec"   // TC_ACT_UNSPEC, -1
 	nextNoMatch = "no match" // filters that only choose packets
 	nextAccept  = "accept"   // NF_ACCEPT
+	nextNever   = "never"    // of a dispatcher that stops after the program
 )
 
 // appendFilter adds a filter's lines to those of the ones before it. Filters

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -139,20 +140,22 @@ func (r *chainReader) describe(s *ChainStage) {
 			p.Name = f.name
 		}
 		if own, ok := r.ours[p.ID]; ok && (own.program.Tag == "" || own.program.Tag == f.tag) {
-			p.Instance, p.Name, p.Pin = own.instance, own.program.Name, own.program.Pin
-			p.Next = ownNext(p.Next, own.link)
+			own.claim(p)
 		}
 	}
 	s.programs(func(id uint32, runs **ProgramRuns) { r.count(s, id, runs) })
 }
 
-// ownNext is what lets the next program run after one of ours: a filter of
-// clsact can be made to go on where others end.
-func ownNext(next string, l schemas.InstanceLink) string {
-	if asked := l.Options[schemas.OptionProceedOn]; asked != "" && next == nextUnspec {
-		return asked
+// claim says that p is ours, and what only the record knows: lists of the kernel
+// have no priorities, and what a filter goes on after is in the program.
+func (own ownProgram) claim(p *ChainProgram) {
+	p.Instance, p.Name, p.Pin = own.instance, own.program.Name, own.program.Pin
+	if asked := own.link.Options[schemas.OptionProceedOn]; asked != "" && (p.Next == nextUnspec || p.Next == nextNext) {
+		p.Next = asked + "," + p.Next
 	}
-	return next
+	if priority, err := strconv.ParseInt(own.link.Options["priority"], 0, 64); err == nil && p.Priority == nil {
+		p.Priority = &priority
+	}
 }
 
 // count fills in how often a program ran. The kernel does not count what a

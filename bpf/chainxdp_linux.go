@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/bpfimg/bpfimg/bpf/dispatcher"
@@ -43,7 +44,7 @@ func dispatched(programs []dispatcher.Program) []ChainProgram {
 	for _, p := range slices.SortedStableFunc(slices.Values(programs), func(a, b dispatcher.Program) int { return a.Slot - b.Slot }) {
 		priority, slot := int64(p.Priority), p.Slot
 		out = append(out, ChainProgram{
-			ID: p.ID, Name: p.Name, Tag: p.Tag, Priority: &priority, Slot: &slot, Next: p.ProceedOn.String(),
+			ID: p.ID, Name: p.Name, Tag: p.Tag, Priority: &priority, Slot: &slot, Next: cmp.Or(p.ProceedOn.String(), nextNever),
 		})
 	}
 	return out
