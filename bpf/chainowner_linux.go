@@ -150,7 +150,8 @@ func (r *chainReader) describe(s *ChainStage) {
 // have no priorities, and what a filter goes on after is in the program.
 func (own ownProgram) claim(p *ChainProgram) {
 	p.Instance, p.Name, p.Pin = own.instance, own.program.Name, own.program.Pin
-	if asked := own.link.Options[schemas.OptionProceedOn]; asked != "" && (p.Next == nextUnspec || p.Next == nextNext) {
+	asked := own.link.Options[schemas.OptionProceedOn]
+	if asked != "" && asked != nextUnspec && (p.Next == nextUnspec || p.Next == nextNext) {
 		p.Next = asked + "," + p.Next
 	}
 	if priority, err := strconv.ParseInt(own.link.Options["priority"], 0, 64); err == nil && p.Priority == nil {
