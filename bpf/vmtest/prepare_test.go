@@ -4,7 +4,11 @@
 package vmtest_test
 
 import (
+	"cmp"
+	"errors"
+	"flag"
 	"io/fs"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -17,6 +21,9 @@ import (
 	"github.com/bpfimg/bpfimg/testregistry"
 )
 
+// onlyScripts chooses scripts while one works on them.
+var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
+
 // guestFiles are bpfimg, the hook suite, the scripts, the examples, and what was
 // made of them.
 func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
@@ -25,18 +32,53 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 		"/bin/bpfimg": {Path: bpfimg, Executable: true},
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
 	}
-	scripts, err := filepath.Glob("testdata/scripts/*.txtar")
+	scripts, err := filepath.Glob("testdata/scripts/" + cmp.Or(*onlyScripts, "*") + ".txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("found %d scripts: %v", len(scripts), err)
 	}
 	for _, name := range scripts {
 		files["/scripts/"+filepath.Base(name)] = vmtest.File{Path: name}
 	}
+	if *onlyScripts != "" {
+		delete(files, "/bin/suite")
+	}
+	addForeign(t, files)
 	addTree(t, files, "/examples", "../../examples")
 	keys, registry := publish(t, bpfimg)
 	addTree(t, files, "/keys", keys)
 	addTree(t, files, "/registry", registry)
 	return files
+}
+
+// foreign are other people's tools that take part in scripts, as Debian's packages
+// xdp-tools and bpftool install them. A script skips itself when its tool is not
+// here; in CI all are.
+var foreign = []string{"/usr/sbin/xdp-loader", "/usr/sbin/bpftool"}
+
+// dispatchers is what libxdp loads to share an interface.
+const dispatchers = "/usr/lib/*/bpf/xdp-dispatcher.o"
+
+// addForeign adds the tools of other people that are here, with what they need.
+func addForeign(t *testing.T, files map[string]vmtest.File) {
+	t.Helper()
+	for _, program := range foreign {
+		if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		needs, err := vmtest.Dynamic(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(files, needs)
+	}
+	objects, err := filepath.Glob(dispatchers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		files[object] = vmtest.File{Path: object}
+	}
+	addTree(t, files, "/objects", "../testdata")
 }
 
 func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {

@@ -25,7 +25,7 @@ func runScripts(dir string, deadline time.Time) bool {
 			Dir:                 dir,
 			Setup:               setupScript,
 			Condition:           condition,
-			Cmds:                commands,
+			Cmds:                commands(),
 			RequireUniqueNames:  true,
 			RequireExplicitExec: true,
 			Deadline:            deadline,

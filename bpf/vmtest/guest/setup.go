@@ -47,7 +47,7 @@ func setUp() error {
 	if err := loopback(); err != nil {
 		return err
 	}
-	return os.Setenv("PATH", "/bin")
+	return os.Setenv("PATH", "/bin:/usr/sbin")
 }
 
 // loopback brings lo up and makes its name known; there is no other network and
