@@ -21,6 +21,10 @@ import (
 	"github.com/bpfimg/bpfimg/testregistry"
 )
 
+// testedInside are packages whose own tests scripts run, under /src: what the tests
+// need of the kernel is not there on every host.
+var testedInside = []string{"github.com/bpfimg/bpfimg/bpf"}
+
 // onlyScripts chooses scripts while one works on them.
 var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
 
@@ -31,6 +35,10 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	files := map[string]vmtest.File{
 		"/bin/bpfimg": {Path: bpfimg, Executable: true},
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
+	}
+	for _, pkg := range testedInside {
+		path := goTestBuild(t, pkg)
+		files["/bin/"+filepath.Base(path)] = vmtest.File{Path: path, Executable: true}
 	}
 	scripts, err := filepath.Glob("testdata/scripts/" + cmp.Or(*onlyScripts, "*") + ".txtar")
 	if err != nil || len(scripts) == 0 {
@@ -43,7 +51,8 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 		delete(files, "/bin/suite")
 	}
 	addForeign(t, files)
-	addTree(t, files, "/examples", "../../examples")
+	addTree(t, files, "/src/examples", "../../examples")
+	addTree(t, files, "/src/bpf/testdata", "../testdata")
 	keys, registry := publish(t, bpfimg)
 	addTree(t, files, "/keys", keys)
 	addTree(t, files, "/registry", registry)
@@ -78,7 +87,25 @@ func addForeign(t *testing.T, files map[string]vmtest.File) {
 	for _, object := range objects {
 		files[object] = vmtest.File{Path: object}
 	}
-	addTree(t, files, "/objects", "../testdata")
+}
+
+// inScripts says whether chosen scripts name an object; all do when none is chosen.
+func inScripts(t *testing.T, object string) bool {
+	t.Helper()
+	if *onlyScripts == "" {
+		return true
+	}
+	scripts, err := filepath.Glob("testdata/scripts/" + *onlyScripts + ".txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(scripts, func(script string) bool {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), object)
+	})
 }
 
 func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
@@ -98,7 +125,7 @@ func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
 
 // notBuilt are the objects of bpf/testdata that no image is made of: what they are
 // for is to be refused.
-var notBuilt = []string{"counter_eb", "nogpl", "rejected", "unknown_section"}
+var notBuilt = []string{"counter_eb", "dispatcher_v1", "nogpl", "rejected", "unknown_section"}
 
 // testObjects are the files of bpf/testdata and the examples, by name without
 // ".bpf.o".
@@ -171,6 +198,9 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		run("build", "--push", "--label", "signed=no", "-t", image+":unsigned", "-f", file, object)
 	}
 	for name, object := range testObjects(t) {
+		if !inScripts(t, name) {
+			continue
+		}
 		image := strings.TrimPrefix(server.URL, "http://") + "/testdata/" + name
 		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", object)
 	}

@@ -39,6 +39,9 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"during":     s.during,
 		"escaped":    s.escaped,
 		"counted":    counted,
+		"race":       race,
+		"programid":  programid,
+		"xdp":        xdp,
 		"waitport":   waitPort,
 		"eventually": eventually,
 	}

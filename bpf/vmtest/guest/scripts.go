@@ -43,7 +43,8 @@ func setupScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("HOME", home)
-	env.Setenv("EXAMPLES", "/examples")
+	env.Setenv("EXAMPLES", "/src/examples")
+	env.Setenv("OBJECTS", "/src/bpf/testdata")
 	env.Setenv("BPFIMG_ROOT", filepath.Join(env.WorkDir, ".state"))
 	env.Setenv("BPFIMG_BPFFS", "/sys/fs/bpf/"+filepath.Base(env.WorkDir))
 	return nil
