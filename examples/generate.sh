@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright The bpfimg Authors
 
-# Compiles every BPF object of examples/ and bpf/testdata/ next to its source.
+# Compiles every BPF object of examples/, bpf/testdata/ and bpf/dispatcher/ next to
+# its source.
 # The objects are committed; the same compiler writes the same bytes from any
 # checkout, so CI runs this and then `git diff --exit-code`.
 #
@@ -57,7 +58,7 @@ compile() {
 	echo "$2"
 }
 
-for source in examples/*/*.bpf.c bpf/testdata/*.bpf.c; do
+for source in examples/*/*.bpf.c bpf/testdata/*.bpf.c bpf/dispatcher/*.bpf.c bpf/dispatcher/testdata/*.bpf.c; do
 	compile "$source" "${source%.c}.o" bpfel
 done
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// lockPoll is how often the lock is tried for while somebody else has it. A
+// blocking flock(2) could not be given up when the context ends. Those who use the
+// protocol keep the lock for some milliseconds.
+const lockPoll = 5 * time.Millisecond
+
+// defaultBPFFS is where the BPF file system is by convention, and bpffsVariable
+// names another place, for libxdp and for us.
+const (
+	defaultBPFFS  = "/sys/fs/bpf"
+	bpffsVariable = "LIBXDP_BPFFS"
+)
+
+// folder is the folder the protocol wants, which is locked and in which the pins
+// are.
+func (o Options) folder() (string, error) {
+	bpffs := o.BPFFS
+	if bpffs == "" {
+		bpffs = os.Getenv(bpffsVariable)
+	}
+	if bpffs == "" {
+		bpffs = defaultBPFFS
+	}
+	if !filepath.IsAbs(bpffs) {
+		return "", fmt.Errorf("the BPF file system %q is not an absolute path", bpffs)
+	}
+	return filepath.Join(bpffs, "xdp"), nil
+}
+
+// Dispatchers is the right to change dispatchers: the lock that all users of the
+// protocol take. It is not for several goroutines.
+type Dispatchers struct {
+	folder string
+	lock   *os.File
+	at     func(step string) error
+	target *ebpf.Program // nil until asked for
+}
+
+// Open takes the lock, and waits for it until ctx ends. The folder is made when it
+// is missing.
+func Open(ctx context.Context, opts Options) (*Dispatchers, error) {
+	folder, err := opts.folder()
+	if err != nil {
+		return nil, err
+	}
+	d := &Dispatchers{folder: folder, at: opts.At}
+	if d.at == nil {
+		d.at = func(string) error { return nil }
+	}
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	for {
+		if d.lock, err = tryLock(folder); d.lock != nil || err != nil {
+			return d, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the lock on %s: %w", folder, context.Cause(ctx))
+		}
+	}
+}
+
+// tryLock is nil when somebody else has the lock, or took the folder away.
+func tryLock(folder string) (*os.File, error) {
+	// A link there, such as old versions of iproute2 made, leads to a folder.
+	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("making the folder of XDP dispatchers: %w", err)
+	}
+	f, err := os.OpenFile(folder, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening the folder of XDP dispatchers: %w", err)
+	}
+	locked, err := lockFolder(f)
+	if locked && err == nil {
+		return f, nil
+	}
+	return nil, errors.Join(err, f.Close())
+}
+
+func lockFolder(f *os.File) (locked bool, err error) {
+	var in unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &in); err != nil {
+		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
+	}
+	if in.Type != unix.BPF_FS_MAGIC {
+		return false, fmt.Errorf("%s is not in a BPF file system; mount one with `mount -t bpf bpf %s`", f.Name(), filepath.Dir(f.Name()))
+	}
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.EINTR):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("locking %s: %w", f.Name(), err)
+	}
+	mine, err := f.Stat()
+	if err != nil {
+		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
+	}
+	there, err := os.Stat(f.Name())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
+	}
+	return err == nil && os.SameFile(mine, there), nil
+}
+
+// Close gives the lock up.
+func (d *Dispatchers) Close() error {
+	var err error
+	if d.target != nil {
+		err = d.target.Close()
+	}
+	return errors.Join(err, d.lock.Close())
+}
+
+// Target is a dispatcher that is attached nowhere, and the name of a function of
+// it: programs of type EXT are loaded with these as AttachTarget and AttachTo, and
+// can then be in any chain. The program is closed with d.
+func (d *Dispatchers) Target() (prog *ebpf.Program, function string, err error) {
+	if d.target == nil {
+		if d.target, err = loadScratch(); err != nil {
+			return nil, "", err
+		}
+	}
+	return d.target, stubName(0), nil
+}
+
+// loadScratch loads a dispatcher that is for loading components against only.
+func loadScratch() (*ebpf.Program, error) {
+	prog, _, err := loadDispatcher(config{slots: []slotConfig{{}}})
+	return prog, err
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// built is a dispatcher that is not attached yet.
+type built struct {
+	prog       *ebpf.Program
+	id         uint32
+	config     config
+	components []component
+	links      []*link.RawLink
+	folder     string // "" before it is pinned
+}
+
+// replace builds a dispatcher for list, pins it, puts it in the place of what is
+// there and takes the pins of that away. Before the exchange an error undoes what
+// was built; after it, it undoes the exchange too.
+func (d *Dispatchers) replace(s *snapshot, list []component, mode string) (chain Chain, err error) {
+	b, err := d.build(list)
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err != nil {
+		return Chain{}, fmt.Errorf("interface %d: %w", s.ifindex, err)
+	}
+	defer func() {
+		if err != nil && b.folder != "" {
+			err = errors.Join(err, removeFolder(b.folder))
+		}
+	}()
+	if err := d.pin(s.ifindex, b); err != nil {
+		return Chain{}, err
+	}
+	mode, err = d.attach(s, b, mode)
+	if err != nil {
+		return Chain{}, err
+	}
+	if err := d.at("unpin"); err != nil {
+		return Chain{}, errors.Join(err, undo(s, b, mode))
+	}
+	d.forget(s)
+	return Chain{
+		Ifindex: s.ifindex, Mode: mode, ID: b.id, Version: configVersion,
+		Frags: b.config.frags, Programs: programs(list),
+	}, nil
+}
+
+func (b *built) close() error {
+	if b == nil {
+		return nil
+	}
+	var errs []error
+	for _, l := range b.links {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(append(errs, b.prog.Close())...)
+}
+
+// build loads a dispatcher and links list to its stubs. What there is of it when
+// an error comes is returned too.
+func (d *Dispatchers) build(list []component) (*built, error) {
+	c := config{version: configVersion, frags: true}
+	for _, p := range list {
+		c.slots = append(c.slots, slotConfig{proceedOn: p.ProceedOn, priority: p.Priority, frags: p.Frags})
+		c.frags = c.frags && p.Frags
+	}
+	if err := d.at("load"); err != nil {
+		return nil, err
+	}
+	prog, c, err := loadDispatcher(c)
+	if err != nil {
+		return nil, err
+	}
+	b := &built{prog: prog, config: c, components: list}
+	info, err := prog.Info()
+	if err != nil {
+		return b, fmt.Errorf("reading the new dispatcher: %w", err)
+	}
+	id, _ := info.ID()
+	b.id = uint32(id)
+	return b, d.link(b)
+}
+
+// link attaches every component to its function.
+func (d *Dispatchers) link(b *built) error {
+	types, err := typesOf(b.prog)
+	if err != nil {
+		return err
+	}
+	for i, c := range b.components {
+		if err := d.at(fmt.Sprintf("link %d", i)); err != nil {
+			return err
+		}
+		l, err := linkTo(b.prog, types, linkFunction(i, len(b.components)), c.prog)
+		if err != nil {
+			return fmt.Errorf("linking program %d %q into slot %d of the dispatcher: %w", c.ID, c.Name, i, err)
+		}
+		b.links = append(b.links, l)
+	}
+	return nil
+}
+
+func typesOf(prog *ebpf.Program) (spec *btf.Spec, err error) {
+	handle, err := prog.Handle()
+	if err != nil {
+		return nil, fmt.Errorf("opening the types of the dispatcher: %w", err)
+	}
+	defer func() { err = errors.Join(err, handle.Close()) }()
+	return handle.Spec(nil)
+}
+
+// linkTo puts prog in the place of a function of target.
+func linkTo(target *ebpf.Program, types *btf.Spec, function string, prog *ebpf.Program) (*link.RawLink, error) {
+	var f *btf.Func
+	if err := types.TypeByName(function, &f); err != nil {
+		return nil, err
+	}
+	id, err := types.TypeID(f)
+	if err != nil {
+		return nil, err
+	}
+	return link.AttachRawLink(link.RawLinkOptions{Target: target.FD(), Program: prog, Attach: ebpf.AttachNone, BTF: id})
+}
+
+// pin makes the links last.
+func (d *Dispatchers) pin(ifindex int, b *built) error {
+	if err := d.at("make folder"); err != nil {
+		return err
+	}
+	folder := filepath.Join(d.folder, folderName(ifindex, b.id))
+	// The number of a program is not given again before all have been: what is
+	// there is of another boot's making, and of nobody now.
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return fmt.Errorf("making the folder of the pins: %w", err)
+	}
+	b.folder = folder
+	for i, c := range b.components {
+		if err := d.at(fmt.Sprintf("pin link %d", i)); err != nil {
+			return err
+		}
+		if err := b.links[i].Pin(filepath.Join(folder, linkPin(i))); err != nil {
+			return fmt.Errorf("pinning the link of slot %d: %w", i, err)
+		}
+		if err := d.at(fmt.Sprintf("pin program %d", i)); err != nil {
+			return err
+		}
+		if err := pinProgram(c.prog, filepath.Join(folder, progPin(i))); err != nil {
+			return fmt.Errorf("pinning the program of slot %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// pinProgram pins a copy: the library moves the pin of one that has a pin already,
+// such as the caller's.
+func pinProgram(prog *ebpf.Program, path string) (err error) {
+	again, err := prog.Clone()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, again.Close()) }()
+	return again.Pin(path)
+}
+
+// attach puts b into the slot, in the place of what s found there, and says by
+// which mode. It is in force when attach returns without an error.
+func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (string, error) {
+	if err := d.at("attach"); err != nil {
+		return "", err
+	}
+	modes, old := []string{mode}, -1
+	if s.dispatcher != nil {
+		modes, old = []string{s.mode}, s.dispatcher.prog.FD()
+	} else if mode == "" {
+		modes = []string{ModeNative, ModeGeneric}
+	}
+	var err error
+	for _, mode := range modes {
+		if err = setSlot(s.ifindex, mode, b.prog.FD(), old); err == nil || !driverLacksXDP(err) {
+			return mode, attachError(s.ifindex, mode, err)
+		}
+	}
+	return "", attachError(s.ifindex, modes[0], err)
+}
+
+// driverLacksXDP says whether err is how a driver refuses native mode as such: it
+// has none (EOPNOTSUPP, or ENOTSUPP, which is 524 and which drivers return though
+// it is the kernel's own), or not with the interface's present settings.
+func driverLacksXDP(err error) bool {
+	for _, errno := range []unix.Errno{unix.EOPNOTSUPP, unix.EINVAL, unix.Errno(524), unix.ERANGE} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// attachError wraps err, as [errChanged] when the kernel found something else in
+// the slot than it was told.
+func attachError(ifindex int, mode string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EEXIST), errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("interface %d: what is in its XDP slot %w: %w", ifindex, errChanged, err)
+	default:
+		return fmt.Errorf("attaching the dispatcher to interface %d in %s mode: %w", ifindex, mode, err)
+	}
+}
+
+// detach takes the last dispatcher away.
+func (d *Dispatchers) detach(s *snapshot) error {
+	if err := d.at("detach"); err != nil {
+		return err
+	}
+	if err := attachError(s.ifindex, s.mode, setSlot(s.ifindex, s.mode, -1, s.dispatcher.prog.FD())); err != nil {
+		return err
+	}
+	if err := d.at("unpin"); err != nil {
+		return errors.Join(err, undo(s, nil, s.mode))
+	}
+	d.forget(s)
+	return nil
+}
+
+// undo puts back what was there before b, nil for nothing, was.
+func undo(s *snapshot, b *built, mode string) error {
+	now, before := -1, -1
+	if b != nil {
+		now = b.prog.FD()
+	}
+	if s.dispatcher != nil {
+		before = s.dispatcher.prog.FD()
+	}
+	if err := setSlot(s.ifindex, mode, before, now); err != nil {
+		return fmt.Errorf("putting back what was on interface %d: %w", s.ifindex, err)
+	}
+	waitForPackets()
+	return nil
+}
+
+// forget takes the pins of a dispatcher away that is not attached any more. That
+// this fails changes nothing for packets: [Dispatchers.Stale] finds what is left.
+func (d *Dispatchers) forget(s *snapshot) {
+	if s.dispatcher == nil {
+		return
+	}
+	waitForPackets()
+	_ = removeFolder(filepath.Join(d.folder, folderName(s.ifindex, s.id)))
+}
+
+// waitForPackets returns when no processor is in a dispatcher any more that was
+// attached before: a packet in it would pass by components whose links are gone.
+// A driver takes a program up anew for every batch of packets, under the RCU read
+// lock; this command waits for all who hold that (membarrier(2)). Where processors
+// run without a tick it is refused, and then there is no way to wait.
+func waitForPackets() {
+	_, _, _ = unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)
+}
+
+// membarrierGlobal is MEMBARRIER_CMD_GLOBAL (linux/membarrier.h).
+const membarrierGlobal = 1
+
+// removeFolder removes the pins of a dispatcher and their folder. What else is in
+// there stays, and is an error.
+func removeFolder(folder string) error {
+	var errs []error
+	for slot := range Slots {
+		for _, name := range []string{linkPin(slot), progPin(slot)} {
+			if err := os.Remove(filepath.Join(folder, name)); err != nil && !gone(err) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if err := os.Remove(folder); err != nil && !gone(err) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
