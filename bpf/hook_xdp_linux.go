@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -132,10 +133,15 @@ func (x xdpHook) attachAlone(h *host, p *placement, prog *ebpf.Program) (io.Clos
 	}
 	p.choose(optionMode, dispatcher.ModeGeneric)
 	if native != nil {
-		p.notice(h.log, "the driver of %q does not take the program in native mode (%s%s): attached in generic mode, which is slower",
-			p.link.Target, errnoText(native), fragsHint(p, native))
+		p.noticeGeneric(h.log, native)
 	}
 	return l, nil
+}
+
+// noticeGeneric tells the person what the driver has said.
+func (p *placement) noticeGeneric(log *slog.Logger, native error) {
+	p.notice(log, "the driver of %q does not take the program in native mode (%s%s): attached in generic mode, which is slower",
+		p.link.Target, errnoText(native), fragsHint(p, native))
 }
 
 func (xdpHook) link(p *placement, prog *ebpf.Program, flags link.XDPAttachFlags) (link.Link, error) {
@@ -173,7 +179,7 @@ func (xdpHook) explain(h *host, p *placement, err error) error {
 // fragsHint says what helps where the interface's packets are too long for the
 // program, "" elsewhere.
 func fragsHint(p *placement, err error) string {
-	if p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 || !errors.Is(err, unix.ERANGE) {
+	if p.link.Frags || p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 || !errors.Is(err, unix.ERANGE) {
 		return ""
 	}
 	return "; with this MTU it takes only those of section xdp.frags"

@@ -58,7 +58,7 @@ func (s *xdpSlot) takeComponent(ctx context.Context) error {
 		p.alone = func(reason error) {
 			*p.spec = spec
 			p.alone, p.link.Via, p.link.Frags = nil, viaLink, false
-			p.unchained()
+			withoutOrder(p.link.Options)
 			p.notice(s.h.log, "%q is not shared with other XDP programs: %v", p.link.Target, reason)
 		}
 	}
@@ -102,16 +102,30 @@ func (x xdpHook) join(ctx context.Context, h *host, p *placement, prog *ebpf.Pro
 	if err != nil {
 		return p.usage("%v", err)
 	}
-	asked := p.option(optionMode)
-	chain, err := d.Add(ctx, int(p.link.Ifindex), asked, component)
+	chain, err := x.add(ctx, d, h, p, component)
 	if err != nil {
 		return x.explainJoin(h, p, err)
 	}
 	p.choose(optionMode, chain.Mode)
-	if asked == "" && chain.Mode == dispatcher.ModeGeneric && len(chain.Programs) == 1 {
-		p.notice(h.log, "the driver of %q does not take the program in native mode: attached in generic mode, which is slower", p.link.Target)
-	}
 	return nil
+}
+
+// add is [dispatcher.Dispatchers.Add], that tells the person why the first program
+// of a chain ends in generic mode.
+func (xdpHook) add(ctx context.Context, d *dispatcher.Dispatchers, h *host, p *placement, component dispatcher.New) (dispatcher.Chain, error) {
+	ifindex, asked := int(p.link.Ifindex), p.option(optionMode)
+	state, err := dispatcher.Read(ctx, ifindex)
+	if err != nil || state.Chain != nil || asked != "" {
+		return d.Add(ctx, ifindex, asked, component)
+	}
+	chain, native := d.Add(ctx, ifindex, dispatcher.ModeNative, component)
+	if native == nil || !driverLacksXDP(native) {
+		return chain, native
+	}
+	if chain, err = d.Add(ctx, ifindex, dispatcher.ModeGeneric, component); err == nil {
+		p.noticeGeneric(h.log, native)
+	}
+	return chain, err
 }
 
 // explainJoin puts what became of an attempt to share the slot into words.

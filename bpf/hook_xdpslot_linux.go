@@ -146,17 +146,17 @@ func (s *xdpSlot) takeAlone(reason error) error {
 		}
 		return s.refused(err)
 	}
-	s.p.unchained()
+	withoutOrder(s.p.link.Options)
 	if reason != nil {
 		s.p.notice(s.h.log, "%q is not shared with other XDP programs: %v", s.p.link.Target, reason)
 	}
 	return nil
 }
 
-// unchained takes out what says nothing of a program that is alone.
-func (p *placement) unchained() {
-	delete(p.link.Options, inspect.OptionPriority)
-	delete(p.link.Options, schemas.OptionProceedOn)
+// withoutOrder takes out what says nothing of an XDP program that is alone.
+func withoutOrder(options map[string]string) {
+	delete(options, inspect.OptionPriority)
+	delete(options, schemas.OptionProceedOn)
 }
 
 // free says who has the slot, nil when nobody has, or only the program that is to
