@@ -23,7 +23,7 @@ import (
 
 // testedInside are packages whose own tests scripts run, under /src: what the tests
 // need of the kernel is not there on every host.
-var testedInside = []string{"github.com/bpfimg/bpfimg/bpf"}
+var testedInside = []string{"github.com/bpfimg/bpfimg/bpf", "github.com/bpfimg/bpfimg/bpf/dispatcher"}
 
 // onlyScripts chooses scripts while one works on them.
 var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
@@ -35,8 +35,12 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	files := map[string]vmtest.File{
 		"/bin/bpfimg": {Path: bpfimg, Executable: true},
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
+		"/bin/racer":  {Path: goBuild(t, "./racer", stripped), Executable: true},
 	}
 	for _, pkg := range testedInside {
+		if !inScripts(t, filepath.Base(pkg)+".test") {
+			continue
+		}
 		path := goTestBuild(t, pkg)
 		files["/bin/"+filepath.Base(path)] = vmtest.File{Path: path, Executable: true}
 	}
@@ -89,8 +93,8 @@ func addForeign(t *testing.T, files map[string]vmtest.File) {
 	}
 }
 
-// inScripts says whether chosen scripts name an object; all do when none is chosen.
-func inScripts(t *testing.T, object string) bool {
+// inScripts says whether chosen scripts have a word; all do when none is chosen.
+func inScripts(t *testing.T, word string) bool {
 	t.Helper()
 	if *onlyScripts == "" {
 		return true
@@ -104,7 +108,7 @@ func inScripts(t *testing.T, object string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.Contains(string(text), object)
+		return strings.Contains(string(text), word)
 	})
 }
 

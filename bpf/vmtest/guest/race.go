@@ -20,18 +20,22 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// race ROUNDS FILE… runs the lines of several files at the same time, as so many
+// race FILE=ROUNDS… runs the lines of several files at the same time, as so many
 // shells would: each line is a program with its arguments, each file is run
-// ROUNDS times, and one that fails ends them all. In a line, id(NAME) is the
-// kernel's id of the newest program of that name.
+// ROUNDS times, and a line that fails ends them all, unless it begins with "retry",
+// which has it tried again until it succeeds. In a line, id(NAME) is the kernel's id
+// of the newest program of that name.
 func race(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, args, 2, "race ROUNDS FILE...")
-	rounds, err := strconv.Atoi(args[0])
-	ts.Check(err)
+	want(ts, neg, args, 1, "race FILE=ROUNDS...")
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	done := make(chan error)
-	for _, name := range args[1:] {
+	done := make(chan error, len(args))
+	for _, arg := range args {
+		name, number, _ := strings.Cut(arg, "=")
+		rounds, err := strconv.Atoi(number)
+		if err != nil {
+			ts.Fatalf("race %s: %v", arg, err)
+		}
 		lines := strings.Split(strings.TrimSpace(os.Expand(ts.ReadFile(name), ts.Getenv)), "\n")
 		go func() {
 			err := repeat(ctx, ts, rounds, lines)
@@ -43,7 +47,7 @@ func race(ts *testscript.TestScript, neg bool, args []string) {
 		}()
 	}
 	var errs []error
-	for range args[1:] {
+	for range args {
 		errs = append(errs, <-done)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -55,7 +59,14 @@ func race(ts *testscript.TestScript, neg bool, args []string) {
 func repeat(ctx context.Context, ts *testscript.TestScript, rounds int, lines []string) error {
 	for round := range rounds {
 		for _, line := range lines {
-			if err := runLine(ctx, ts, line); err != nil {
+			line, again := strings.CutPrefix(line, "retry ")
+			attempt := func() error { return runLine(ctx, ts, line) }
+			err := attempt()
+			if err != nil && again && ctx.Err() == nil {
+				ts.Logf("round %d: again: %v", round+1, err)
+				err = poll(attempt)
+			}
+			if err != nil {
 				return fmt.Errorf("round %d: %w", round+1, err)
 			}
 		}

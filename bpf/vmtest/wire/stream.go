@@ -18,14 +18,15 @@ import (
 
 // pace is the time between two packets of a stream. The ring between the ends of
 // a veth pair holds 256 packets (VETH_RING_SIZE, drivers/net/veth.c): at this pace
-// it overflows only when the receiving end is not served for half a second.
-const pace = 2 * time.Millisecond
+// it overflows only when the receiving end is not served for a second. Every packet
+// costs an emulated processor about half a millisecond.
+const pace = 5 * time.Millisecond
 
 // numberAt is where a packet of a stream has its number, eight bytes big-endian:
 // in the data of the UDP packet.
 const numberAt = 14 + 20 + 8
 
-// Stream sends numbered packets out of one end of a veth pair, one every two
+// Stream sends numbered packets out of one end of a veth pair, one every five
 // milliseconds, and notes which of them the network stack gets at the other end:
 // those that no XDP program there dropped.
 type Stream struct {
