@@ -113,6 +113,8 @@ type placement struct {
 	// replaces is the id of the program whose place this one takes in an update,
 	// 0 when the place is new.
 	replaces uint32
+	// displaces is the id of an XDP program of others that is put away, 0 for none.
+	displaces uint32
 	// open is what prepare has opened for loading, closed when the run is done.
 	open io.Closer
 	// alone has the program loaded to be attached by itself, where the kernel does

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,7 +58,7 @@ func (s *xdpSlot) takeComponent(ctx context.Context) error {
 	if p.option(optionVia) == "" && s.Chain == nil && len(s.Single) == 0 {
 		spec := *p.spec
 		p.alone = func(reason error) {
-			*p.spec = spec
+			*p.spec, p.spec.AttachType = spec, ebpf.AttachNone // as matchTails left the others
 			p.alone, p.link.Via, p.link.Frags = nil, viaLink, false
 			withoutOrder(p.link.Options)
 			p.notice(s.h.log, "%q is not shared with other XDP programs: %v", p.link.Target, reason)
@@ -65,6 +67,22 @@ func (s *xdpSlot) takeComponent(ctx context.Context) error {
 	p.spec.Type, p.spec.AttachType, p.spec.Flags = ebpf.Extension, ebpf.AttachNone, p.spec.Flags&^unix.BPF_F_XDP_HAS_FRAGS
 	p.spec.AttachTarget, p.spec.AttachTo = target, function
 	return nil
+}
+
+// matchTails gives the XDP programs of an object the attach type of those that are
+// components, which is none: a program goes on by a tail call only in one with the
+// same (commit 4540aed51b12, Linux 6.18 and stable kernels since). To the kernel
+// they are XDP programs with either.
+func (o *object) matchTails() {
+	component := func(p *ebpf.ProgramSpec) bool { return p.Type == ebpf.Extension }
+	if !slices.ContainsFunc(slices.Collect(maps.Values(o.spec.Programs)), component) {
+		return
+	}
+	for _, p := range o.spec.Programs {
+		if p.Type == ebpf.XDP && p.AttachType == ebpf.AttachXDP {
+			p.AttachType = ebpf.AttachNone
+		}
+	}
 }
 
 // dispatcherTarget is a dispatcher to load a component for. The caller closes it.
@@ -114,6 +132,14 @@ func (x xdpHook) join(ctx context.Context, h *host, p *placement, prog *ebpf.Pro
 // of a chain ends in generic mode.
 func (xdpHook) add(ctx context.Context, d *dispatcher.Dispatchers, h *host, p *placement, component dispatcher.New) (dispatcher.Chain, error) {
 	ifindex, asked := int(p.link.Ifindex), p.option(optionMode)
+	if component.Replace = p.displaces; component.Replace != 0 {
+		away := h.owner(component.Replace)
+		chain, err := d.Add(ctx, ifindex, asked, component)
+		if err == nil {
+			p.notice(h.log, "%s was put away from %q", away, p.link.Target)
+		}
+		return chain, err
+	}
 	state, err := dispatcher.Read(ctx, ifindex)
 	if err != nil || state.Chain != nil || asked != "" {
 		return d.Add(ctx, ifindex, asked, component)

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/dispatcher"
@@ -193,7 +196,9 @@ func TestXDPChainTailCalls(t *testing.T) {
 	needDispatcher(t)
 	b := newBench(t)
 	rec := b.start(verified(t, "x", objTail), RunOptions{Attach: attachments(t, "entry=xdp:"+dev)})
-	t.Logf("tail calls: %+v", rec.Links[0])
+	if l := rec.Links[0]; l.Via != viaDispatcher {
+		t.Errorf("link: %+v", l)
+	}
 	send(t, peer, 3)
 	b.wantCount(rec.Name, "seen", 0, 3)
 	b.wantCount(rec.Name, "seen", 1, 3)
@@ -215,5 +220,108 @@ func TestXDPChainTaken(t *testing.T) {
 		t.Errorf("problems %q", p)
 	}
 	b.stop(rec)
+	noDispatcherPins(t)
+}
+
+// foreignXDP has a program of nobody we know in the slot, without a dispatcher.
+func foreignXDP(t *testing.T, held bool) {
+	t.Helper()
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, Name: "stranger", License: "GPL", Instructions: passAll()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { prog.Close() })
+	l := netlinkByName(t, dev)
+	if !held {
+		if err := netlink.LinkSetXdpFd(l, prog.FD()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	by, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: l.Attrs().Index})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { by.Close() })
+}
+
+// TestXDPReplace is about a program of others without a dispatcher.
+func TestXDPReplace(t *testing.T) {
+	needDispatcher(t)
+	for _, tc := range []struct {
+		name, options string
+		held          bool
+		want          []string // nil when it is replaced
+	}{
+		{"left alone", "", false, []string{`program "stranger"`, "replace=true puts it away"}},
+		{"left alone explicitly", ",replace=false", false, []string{"replace=true puts it away"}},
+		{"alone", ",replace=true,via=link", false, []string{"goes with via=dispatcher"}},
+		{"held by a link", ",replace=true", true, []string{"only its owner can take away"}},
+		{"replaced", ",replace=true", false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBench(t)
+			foreignXDP(t, tc.held)
+			before := netlinkByName(t, dev).Attrs().Xdp.ProgId
+			r, err := b.Run(t.Context(), verified(t, "x", objPass), RunOptions{Attach: attachments(t, "pass=xdp:"+dev+tc.options)})
+			if tc.want != nil {
+				wantError(t, err, unix.EBUSY, tc.want...)
+				if id := netlinkByName(t, dev).Attrs().Xdp.ProgId; id != before {
+					t.Errorf("program %d is in the place of %d", id, before)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantChain(t, "pass/50/pass")
+			if n := r.Instance.Links[0].Notices; len(n) != 1 || !strings.Contains(n[0], `"stranger"`) {
+				t.Errorf("notices %q", n)
+			}
+			b.stop(r.Instance)
+			noDispatcherPins(t)
+		})
+	}
+}
+
+// changeOf is what became of one program's attachment.
+func changeOf(done *Updated, program string) AttachmentChange {
+	for _, c := range done.Attachments {
+		if c.Program == program {
+			return c
+		}
+	}
+	return AttachmentChange{}
+}
+
+// TestXDPChainUpdate exchanges a component: its neighbours and its place stay.
+func TestXDPChainUpdate(t *testing.T) {
+	needDispatcher(t)
+	b := newBench(t)
+	neighbour := b.start(verified(t, "x", objChain), RunOptions{Name: "late", Attach: only(t, "late", "xdp:"+dev)})
+	old := b.start(updateImage(t, 1), RunOptions{Name: "fault", Attach: attachments(t,
+		"xdp_see=xdp:"+dev+",priority=7", "tc_see=none", "cgroup_see=none")})
+	wantChain(t, "xdp_see/7/pass", "late/200/")
+	done, err := b.Update(t.Context(), "fault", updateImage(t, 2), UpdateOptions{Attach: attachments(t, "raw_new=none")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := changeOf(done, "xdp_see"); c.Change != ChangeSwapped || done.Instance.Programs[0].ID == old.Programs[0].ID {
+		t.Errorf("change: %+v", c)
+	}
+	wantChain(t, "xdp_see/7/pass", "late/200/")
+
+	// Another place is another attachment: both see packets for a moment.
+	done, err = b.Update(t.Context(), "fault", updateImage(t, 1), UpdateOptions{AllowDowngrade: true,
+		Attach: attachments(t, "xdp_see=xdp:"+dev+",priority=201")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := changeOf(done, "xdp_see"); c.Change != ChangeReattached {
+		t.Errorf("change: %+v", c)
+	}
+	wantChain(t, "late/200/", "xdp_see/201/pass")
+	b.stopComponent(done.Instance)
+	b.stop(neighbour)
 	noDispatcherPins(t)
 }

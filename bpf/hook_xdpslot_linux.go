@@ -141,6 +141,9 @@ func (s *xdpSlot) component(id uint32) bool {
 // the program does not share it, nil when that is what was asked for.
 func (s *xdpSlot) takeAlone(reason error) error {
 	if err := s.free(); err != nil {
+		if s.p.option(optionReplace) == "true" && s.Chain == nil {
+			err = fmt.Errorf("%w; replace=true goes with via=dispatcher", err)
+		}
 		if reason != nil {
 			err = fmt.Errorf("%w; the two cannot share it: %w", err, reason)
 		}
@@ -194,9 +197,13 @@ func (s *xdpSlot) joinable() error {
 		return s.joinableChain()
 	}
 	for _, o := range s.Single {
+		if o.Mode == dispatcher.ModeOffload {
+			continue // it runs in the device, before the slot
+		}
 		if err := s.displaceable(o); err != nil {
 			return err
 		}
+		s.p.displaces = o.ID
 	}
 	return nil
 }
@@ -224,8 +231,6 @@ func (s *xdpSlot) displaceable(o dispatcher.Single) error {
 		return fmt.Errorf("%s, which has it alone: `bpfimg stop %s` and run it again, and both share it: %w", taken, name, unix.EBUSY)
 	}
 	switch {
-	case o.Mode == dispatcher.ModeOffload:
-		return nil // in a slot of its own
 	case o.Link:
 		return fmt.Errorf("%s, by a bpf_link that only its owner can take away: %w", taken, unix.EBUSY)
 	case s.p.option(optionReplace) != "true":

@@ -126,6 +126,7 @@ func (o *object) load(cache *btf.Cache, types *btf.Spec) (coll *ebpf.Collection,
 	if err := o.settleVariables(); err != nil {
 		return nil, err
 	}
+	o.matchTails()
 	coll, err = ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{
 		Cache: cache, MapReplacements: o.replacements(), Programs: ebpf.ProgramOptions{KernelTypes: types},
 	})

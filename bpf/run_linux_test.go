@@ -73,7 +73,7 @@ func TestXDPFallback(t *testing.T) {
 func TestXDPSlotTaken(t *testing.T) {
 	b := newBench(t)
 	v := verified(t, "first", objCounter)
-	rec := b.start(v, RunOptions{Iface: dev})
+	rec := b.start(v, RunOptions{Attach: attachments(t, "xdp_count=xdp:"+dev+",via=link")})
 	b.opts.step = func(step string) error {
 		t.Errorf("step %q in spite of the taken slot", step)
 		return nil

@@ -55,7 +55,9 @@ func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
 		}
 		return err
 	}
-	for _, pattern := range []string{"/proc/thread-self/ns/net", "/run/netns/*", "/var/run/docker/netns/*"} {
+	// The one of this thread by a path that leads there from every thread.
+	own := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+	for _, pattern := range []string{own, "/run/netns/*", "/var/run/docker/netns/*"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
