@@ -18,7 +18,7 @@ import (
 
 // swap replaces the filter of from by one of to with the same priority and
 // handle, which the kernel does in one step (cls_bpf_change). The qdisc stays.
-func (tcHook) swap(_ context.Context, l schemas.InstanceLink, from, to *ebpf.Program) error {
+func (tcHook) swap(_ context.Context, _ *Manager, l schemas.InstanceLink, from, to *ebpf.Program) error {
 	if there, err := filtersOf(l, to); err != nil || len(there) > 0 {
 		return err
 	}

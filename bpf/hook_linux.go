@@ -28,6 +28,9 @@ const (
 	viaMap     = "map"
 	viaProcess = "process"
 	viaOnce    = "once"
+	// viaDispatcher is a component of an XDP dispatcher, whose links are pinned
+	// where libxdp has them.
+	viaDispatcher = "dispatcher"
 )
 
 // hook is one kind of place in the kernel where programs go. Its name, program
@@ -77,7 +80,7 @@ type (
 		// is called in the network namespace of l, if it has one, and has nothing
 		// to do when to is there already. The error is fs.ErrNotExist when neither
 		// is there.
-		swap(ctx context.Context, l schemas.InstanceLink, from, to *ebpf.Program) error
+		swap(ctx context.Context, m *Manager, l schemas.InstanceLink, from, to *ebpf.Program) error
 	}
 	// perfHolder is a hook whose links are perf events, which can be pinned since
 	// Linux 5.15.
@@ -110,8 +113,14 @@ type placement struct {
 	// replaces is the id of the program whose place this one takes in an update,
 	// 0 when the place is new.
 	replaces uint32
+	// displaces is the id of an XDP program of others that is put away, 0 for none.
+	displaces uint32
 	// open is what prepare has opened for loading, closed when the run is done.
 	open io.Closer
+	// alone has the program loaded to be attached by itself, where the kernel does
+	// not take it as a part of something; nil when there is no such way. The reason
+	// is for the person.
+	alone func(reason error)
 	// given says that the person named the place with `--attach`.
 	given bool
 }

@@ -8,17 +8,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/dispatcher"
 )
 
 // xdpHook attaches to a network interface before the kernel makes a packet
-// buffer. Option mode: "native" (by the driver), "generic" (by the network
-// stack), "offload" (by the device), or, when not given, native where the driver
-// can and else generic.
+// buffer: beside other programs, as a component of a dispatcher, or alone. Option
+// mode: "native" (by the driver), "generic" (by the network stack), "offload" (by
+// the device), or, when not given, that of the programs which are there, and else
+// native where the driver can and else generic.
 type xdpHook struct{}
 
 // errnoNotSupp is ENOTSUPP, which the kernel's own headers do not export to user
@@ -29,23 +33,32 @@ func (xdpHook) programType() ebpf.ProgramType { return ebpf.XDP }
 func (xdpHook) capability() capability        { return unix.CAP_NET_ADMIN }
 func (xdpHook) networked() bool               { return true }
 
-// prepare finds the interface and refuses one whose XDP slot is taken: there is
-// one program a slot.
-func (xdpHook) prepare(_ context.Context, h *host, p *placement) error {
-	l, err := h.iface(p)
-	if err != nil {
+// prepare finds the interface, and out whether the program shares it.
+func (x xdpHook) prepare(ctx context.Context, h *host, p *placement) error {
+	if _, err := h.iface(p); err != nil {
 		return err
-	}
-	if xdp := l.Attrs().Xdp; xdp != nil && xdp.Attached && xdp.ProgId != p.replaces {
-		return slotTaken(h, p, xdp.ProgId)
 	}
 	if err := checkFrags(p); err != nil {
 		return err
 	}
-	if p.option("mode") == "offload" {
+	slot, err := x.look(ctx, h, p)
+	if err != nil {
+		return err
+	}
+	if p.option(optionMode) == dispatcher.ModeOffload {
+		if err := slot.takeAlone(nil); err != nil {
+			return err
+		}
 		return prepareOffload(p)
 	}
-	return nil
+	via, reason, err := slot.chooseVia()
+	switch {
+	case err != nil:
+		return err
+	case via == viaDispatcher:
+		return slot.takeComponent(ctx)
+	}
+	return slot.takeAlone(reason)
 }
 
 // checkFrags refuses a program for packets in several buffers where the kernel
@@ -86,9 +99,17 @@ func slotTaken(h *host, p *placement, id uint32) error {
 		"the XDP slot of %q is taken by %s: %w", p.link.Target, h.owner(id), unix.EBUSY)}
 }
 
-func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
-	mode := p.option("mode")
-	if mode == "offload" {
+func (x xdpHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+	if p.link.Via == viaDispatcher {
+		return nil, x.join(ctx, h, p, prog)
+	}
+	return x.attachAlone(h, p, prog)
+}
+
+// attachAlone has the program take the slot.
+func (x xdpHook) attachAlone(h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+	mode := p.option(optionMode)
+	if mode == dispatcher.ModeOffload {
 		l, err := x.link(p, prog, link.XDPOffloadMode)
 		if err != nil {
 			return nil, x.explain(h, p, err)
@@ -96,13 +117,13 @@ func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Pro
 		return l, nil
 	}
 	var native error
-	if mode != "generic" {
+	if mode != dispatcher.ModeGeneric {
 		var l link.Link
 		if l, native = x.link(p, prog, link.XDPDriverMode); native == nil {
-			p.choose("mode", "native")
+			p.choose(optionMode, dispatcher.ModeNative)
 			return l, nil
 		}
-		if mode == "native" || !driverLacksXDP(native) {
+		if mode == dispatcher.ModeNative || !driverLacksXDP(native) {
 			return nil, x.explain(h, p, native)
 		}
 	}
@@ -110,12 +131,17 @@ func (x xdpHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Pro
 	if err != nil {
 		return nil, x.explain(h, p, err)
 	}
-	p.choose("mode", "generic")
+	p.choose(optionMode, dispatcher.ModeGeneric)
 	if native != nil {
-		p.notice(h.log, "the driver of %q does not take the program in native mode (%s%s): attached in generic mode, which is slower",
-			p.link.Target, errnoText(native), fragsHint(p, native))
+		p.noticeGeneric(h.log, native)
 	}
 	return l, nil
+}
+
+// noticeGeneric tells the person what the driver has said.
+func (p *placement) noticeGeneric(log *slog.Logger, native error) {
+	p.notice(log, "the driver of %q does not take the program in native mode (%s%s): attached in generic mode, which is slower",
+		p.link.Target, errnoText(native), fragsHint(p, native))
 }
 
 func (xdpHook) link(p *placement, prog *ebpf.Program, flags link.XDPAttachFlags) (link.Link, error) {
@@ -144,7 +170,7 @@ func (xdpHook) explain(h *host, p *placement, err error) error {
 		if l, lookup := h.iface(p); lookup == nil && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
 			return slotTaken(h, p, l.Attrs().Xdp.ProgId)
 		}
-	case p.option("mode") == "native" && driverLacksXDP(err):
+	case p.option(optionMode) == dispatcher.ModeNative && driverLacksXDP(err):
 		err = fmt.Errorf("the driver of %q does not take the program in native mode%s (mode=generic may work): %w", p.link.Target, fragsHint(p, err), err)
 	}
 	return attachError(p, "XDP links", "5.9", err)
@@ -153,7 +179,7 @@ func (xdpHook) explain(h *host, p *placement, err error) error {
 // fragsHint says what helps where the interface's packets are too long for the
 // program, "" elsewhere.
 func fragsHint(p *placement, err error) string {
-	if p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 || !errors.Is(err, unix.ERANGE) {
+	if p.link.Frags || p.spec.Flags&unix.BPF_F_XDP_HAS_FRAGS != 0 || !errors.Is(err, unix.ERANGE) {
 		return ""
 	}
 	return "; with this MTU it takes only those of section xdp.frags"

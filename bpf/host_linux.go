@@ -20,6 +20,10 @@ type host struct {
 	log *slog.Logger
 	// records are the instances there are, to say whose a program is.
 	records []schemas.Instance
+	// manager is for hooks that have steps of their own.
+	manager *Manager
+	// foreground says that nothing may outlive the process.
+	foreground bool
 	// plan is what is to be loaded.
 	plan *plan
 	// objs are the loaded objects, from when there are any.

@@ -68,12 +68,34 @@ func (p *plan) load() (*loaded, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raising the limit of locked memory, which kernels before 5.11 count BPF memory in: %w", err)
 	}
+	l, err := p.loadOnce()
+	if err != nil && p.standAlone(err) {
+		// Where that was not the reason, this says what is.
+		return p.loadOnce()
+	}
+	return l, err
+}
+
+func (p *plan) loadOnce() (*loaded, error) {
 	l := &loaded{}
 	if err := p.loadObjects(l); err != nil {
 		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// standAlone has the programs that were to be parts of something be loaded to be
+// attached by themselves. It says whether there were any.
+func (p *plan) standAlone(reason error) bool {
+	found := false
+	for _, pl := range p.placements {
+		if pl.alone != nil {
+			pl.alone(reason)
+			found = true
+		}
+	}
+	return found
 }
 
 // loadObjects adds to l, object by object.
@@ -104,6 +126,7 @@ func (o *object) load(cache *btf.Cache, types *btf.Spec) (coll *ebpf.Collection,
 	if err := o.settleVariables(); err != nil {
 		return nil, err
 	}
+	o.matchTails()
 	coll, err = ebpf.NewCollectionWithOptions(o.spec, ebpf.CollectionOptions{
 		Cache: cache, MapReplacements: o.replacements(), Programs: ebpf.ProgramOptions{KernelTypes: types},
 	})

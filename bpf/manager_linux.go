@@ -71,7 +71,7 @@ func (m *Manager) host() (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &host{log: m.log, records: records}, nil
+	return &host{log: m.log, records: records, manager: m}, nil
 }
 
 // Get returns one instance compared with the kernel; [ErrNoInstance] when there

@@ -124,8 +124,9 @@ func (r *removal) unlinkedOf(ctx context.Context, version *schemas.Instance) err
 	return join(errs...)
 }
 
-// strayFilters removes the filters of the pinned programs, in this network
-// namespace: without a record nobody knows of others. A qdisc stays.
+// strayFilters removes the filters of the pinned programs, and takes the programs
+// out of dispatchers, in this network namespace: without a record nobody knows of
+// others. A qdisc stays.
 func (r *removal) strayFilters(ctx context.Context) error {
 	current, err := pinned(r.dir, pinPrograms)
 	next, errNext := pinned(filepath.Join(r.dir, pinNext), pinPrograms)
@@ -140,7 +141,7 @@ func (r *removal) strayFilters(ctx context.Context) error {
 	if err := r.m.at(ctx, "remove stray filters"); err != nil {
 		return err
 	}
-	return removeFilters(ids.programs)
+	return join(removeFilters(ids.programs), r.m.removeComponents(ctx, ids.programs))
 }
 
 // removeIn removes one, in the network namespace it is in.

@@ -93,7 +93,7 @@ func (m *Manager) swapBack(ctx context.Context, rec, next *schemas.Instance) err
 		if err := m.at(ctx, "swap back "+l.Program); err != nil {
 			return err
 		}
-		err := swapBackOne(ctx, l, programOf(rec, l.Program), stagedProgram(next, l.Program))
+		err := m.swapBackOne(ctx, l, programOf(rec, l.Program), stagedProgram(next, l.Program))
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOLINK), errors.Is(err, errForeign):
 			// Nothing of ours is there to be put back; ps says so from now on.
@@ -105,7 +105,7 @@ func (m *Manager) swapBack(ctx context.Context, rec, next *schemas.Instance) err
 	return nil
 }
 
-func swapBackOne(ctx context.Context, l schemas.InstanceLink, old, next *schemas.InstanceProgram) error {
+func (m *Manager) swapBackOne(ctx context.Context, l schemas.InstanceLink, old, next *schemas.InstanceProgram) error {
 	if old == nil || next == nil {
 		return nil
 	}
@@ -122,7 +122,7 @@ func swapBackOne(ctx context.Context, l schemas.InstanceLink, old, next *schemas
 		return err
 	}
 	defer to.Close()
-	return exchange(ctx, l, from, to)
+	return m.exchange(ctx, l, from, to)
 }
 
 // stagedProgram is a program of the version to be, by where it is pinned until

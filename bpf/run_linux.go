@@ -116,7 +116,7 @@ func (s *starting) prepare(ctx context.Context) error {
 	if s.host, err = s.m.host(); err != nil {
 		return err
 	}
-	s.host.plan = s.plan
+	s.host.plan, s.host.foreground = s.plan, s.rec.Foreground
 	if s.access, err = newMapAccess(s.opts); err != nil {
 		return err
 	}

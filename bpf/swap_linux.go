@@ -65,7 +65,7 @@ func exchangeable(l schemas.InstanceLink, prog schemas.InstanceProgram, pl *plac
 // has nothing to do when to is there already. The error is fs.ErrNotExist when l
 // is gone, [errForeign] when it holds neither, and ENOLINK when it holds on to
 // nothing any more.
-func exchange(ctx context.Context, l schemas.InstanceLink, from, to *ebpf.Program) error {
+func (m *Manager) exchange(ctx context.Context, l schemas.InstanceLink, from, to *ebpf.Program) error {
 	if l.Via == viaLink {
 		return exchangeLink(l, from, to)
 	}
@@ -77,7 +77,7 @@ func exchange(ctx context.Context, l schemas.InstanceLink, from, to *ebpf.Progra
 	if err != nil {
 		return err
 	}
-	return inNetns(path, func() error { return hook.swap(ctx, l, from, to) })
+	return inNetns(path, func() error { return hook.swap(ctx, m, l, from, to) })
 }
 
 func exchangeLink(l schemas.InstanceLink, from, to *ebpf.Program) error {

@@ -224,9 +224,9 @@ func (u *updating) describe() {
 	for i, stays := range u.stays {
 		l := &u.plan.placements[i].link
 		if stays != nil {
-			asked := l.Asked
+			asked, frags := l.Asked, l.Frags
 			*l = *stays
-			l.Asked, l.Options = asked, maps.Clone(stays.Options)
+			l.Asked, l.Frags, l.Options = asked, frags, maps.Clone(stays.Options)
 		} else if l.Pin != "" {
 			l.Pin = u.pin(pinLinks, fmt.Sprintf("%s-%s", u.freeNumber(i), l.Program))
 		}
@@ -312,7 +312,7 @@ func (u *updating) swap(ctx context.Context, pl *placement) error {
 	if err != nil {
 		return fmt.Errorf("updating %s: opening the old program: %w", pl, err)
 	}
-	if err := exchange(ctx, pl.link, from, u.objs.program(pl.link.Program)); err != nil {
+	if err := u.m.exchange(ctx, pl.link, from, u.objs.program(pl.link.Program)); err != nil {
 		return join(swapError(pl, err), from.Close())
 	}
 	return from.Close()

@@ -114,7 +114,7 @@ func updatePlace(d schemas.Program, asked *schemas.Attachment, rec *schemas.Inst
 	if old.Asked || d.Hook == "" {
 		return placeAs(schemas.Attachment{Hook: old.Hook, Target: old.Target}, d, old, old.Asked), true
 	}
-	return placeAs(schemas.Attachment{Hook: d.Hook, Target: d.Target, Options: d.Options}, d, old, false), true
+	return placeAs(schemas.Attachment{Hook: d.Hook, Target: d.Target, Options: effective(d.Options, *old)}, d, old, false), true
 }
 
 // placeAs completes a with the target and the options in effect of the old
@@ -128,6 +128,16 @@ func placeAs(a schemas.Attachment, d schemas.Program, old *schemas.InstanceLink,
 	}
 	a.Program, a.Options = d.Name, maps.Clone(old.Options)
 	return place{Attachment: a, asked: asked}
+}
+
+// effective are those of the options that mean something where the program is.
+func effective(options map[string]string, l schemas.InstanceLink) map[string]string {
+	if l.Hook != "xdp" || l.Via != viaLink {
+		return options
+	}
+	options = maps.Clone(options)
+	withoutOrder(options)
+	return options
 }
 
 // within says whether all options are among those in effect.

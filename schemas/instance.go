@@ -155,10 +155,14 @@ type InstanceLink struct {
 	// update keeps such a place whatever the new image says.
 	Asked bool `json:"asked,omitempty"`
 	// Via says how the kernel holds it: "link" (a pinned bpf_link), "netlink" (a
-	// tc filter, a route: needs no pin), "map" (attached to a map), "process" (by
-	// the process of a foreground run), or "once" (it has run, and is attached to
-	// nothing).
+	// tc filter, a route: needs no pin), "dispatcher" (one of the XDP programs of
+	// an interface, by links that are pinned where all users of libxdp have them),
+	// "map" (attached to a map), "process" (by the process of a foreground run), or
+	// "once" (it has run, and is attached to nothing).
 	Via string `json:"via"`
+	// Frags says, for Via "dispatcher", that the program takes packets in several
+	// buffers, which the kernel does not tell of a component.
+	Frags bool `json:"frags,omitempty"`
 	// Ifindex is the interface's index for network hooks, and Netns the inode of
 	// the network namespace it counts in (stat of /proc/self/ns/net).
 	Ifindex uint32 `json:"ifindex,omitempty"`

@@ -26,6 +26,9 @@ type New struct {
 	ProceedOn Actions
 	// Frags says that it takes packets in several buffers.
 	Frags bool
+	// Replace is the kernel's id of a program without a dispatcher that
+	// [Dispatchers.Add] puts away in the same step, 0 for none.
+	Replace uint32
 }
 
 func (n New) component() (component, error) {
@@ -62,12 +65,12 @@ func (d *Dispatchers) Add(ctx context.Context, ifindex int, mode string, n New) 
 	if err != nil {
 		return Chain{}, err
 	}
-	return d.change(ctx, ifindex, mode, func(s *snapshot) ([]component, error) {
+	return d.change(ctx, ifindex, mode, n.Replace, func(s *snapshot) ([]component, error) {
 		switch {
 		case len(s.components) >= Slots:
 			return nil, fmt.Errorf("interface %d: %w: it runs %d programs already", ifindex, ErrFull, Slots)
-		case s.dispatcher != nil && mode != "" && mode != s.mode:
-			return nil, fmt.Errorf("interface %d has its chain in %s mode, not in %s", ifindex, s.mode, mode)
+		case s.before() != nil && mode != "" && mode != s.mode:
+			return nil, fmt.Errorf("what is on interface %d is there in %s mode, not in %s", ifindex, s.mode, mode)
 		case s.index(added.ID) >= 0:
 			return nil, fmt.Errorf("interface %d: program %d %q is in the chain already", ifindex, added.ID, added.Name)
 		}
@@ -78,7 +81,7 @@ func (d *Dispatchers) Add(ctx context.Context, ifindex int, mode string, n New) 
 // Remove takes the program out of the chain, and the last one the dispatcher with
 // it. The error is [ErrGone] when it is not there, or the interface is not.
 func (d *Dispatchers) Remove(ctx context.Context, ifindex int, programID uint32) error {
-	_, err := d.change(ctx, ifindex, "", func(s *snapshot) ([]component, error) {
+	_, err := d.change(ctx, ifindex, "", 0, func(s *snapshot) ([]component, error) {
 		i := s.index(programID)
 		if i < 0 {
 			return nil, fmt.Errorf("interface %d: %w: program %d", ifindex, ErrGone, programID)
@@ -98,7 +101,7 @@ func (d *Dispatchers) Exchange(ctx context.Context, ifindex int, from uint32, to
 	if err != nil {
 		return Chain{}, err
 	}
-	return d.change(ctx, ifindex, "", func(s *snapshot) ([]component, error) {
+	return d.change(ctx, ifindex, "", 0, func(s *snapshot) ([]component, error) {
 		i := s.index(from)
 		if i < 0 {
 			return nil, fmt.Errorf("interface %d: %w: program %d", ifindex, ErrGone, from)
@@ -119,26 +122,29 @@ var errChanged = errors.New("changed meanwhile")
 // change reads the chain, has it edited and puts the result in its place, all of
 // it again when somebody changed the interface meanwhile: users of the protocol
 // hold the lock while they pin, not while they attach.
-func (d *Dispatchers) change(ctx context.Context, ifindex int, mode string, edit func(*snapshot) ([]component, error)) (Chain, error) {
+func (d *Dispatchers) change(ctx context.Context, ifindex int, mode string, away uint32, edit func(*snapshot) ([]component, error)) (Chain, error) {
 	var err error
 	for range maxTries {
 		if ctx.Err() != nil {
 			return Chain{}, context.Cause(ctx)
 		}
 		var chain Chain
-		if chain, err = d.attempt(ctx, ifindex, mode, edit); !errors.Is(err, errChanged) {
+		if chain, err = d.attempt(ctx, ifindex, mode, away, edit); !errors.Is(err, errChanged) {
 			return chain, err
 		}
 	}
 	return Chain{}, err
 }
 
-func (d *Dispatchers) attempt(ctx context.Context, ifindex int, mode string, edit func(*snapshot) ([]component, error)) (chain Chain, err error) {
+func (d *Dispatchers) attempt(ctx context.Context, ifindex int, mode string, away uint32, edit func(*snapshot) ([]component, error)) (chain Chain, err error) {
 	s, err := read(ctx, ifindex, d.folder)
 	if err != nil {
 		return Chain{}, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.putAway(away); err != nil {
+		return Chain{}, err
+	}
 	if err := s.replaceable(); err != nil {
 		return Chain{}, err
 	}
@@ -163,6 +169,22 @@ func (d *Dispatchers) attempt(ctx context.Context, ifindex int, mode string, edi
 		list[i].Slot = i
 	}
 	return d.replace(s, list, mode)
+}
+
+// putAway takes a program that is no dispatcher for what is to be replaced, if it
+// is there and not held by a bpf_link.
+func (s *snapshot) putAway(id uint32) error {
+	i := slices.IndexFunc(s.single, func(one Single) bool { return one.ID == id && one.Mode != ModeOffload && !one.Link })
+	if id == 0 || i < 0 || s.dispatcher != nil {
+		return nil
+	}
+	prog, err := ebpf.NewProgramFromID(ebpf.ProgramID(id))
+	if err != nil {
+		return fmt.Errorf("opening program %d: %w", id, err)
+	}
+	s.away, s.mode = prog, s.single[i].Mode
+	s.single = slices.Delete(s.single, i, i+1)
+	return nil
 }
 
 // replaceable refuses what must be left alone. A program in the device itself runs

@@ -32,12 +32,17 @@ static const volatile struct {
 
 // A stub is global, so that it can be replaced, and the compiler may assume
 // nothing about it: it cannot see through the empty assembly what is returned,
-// nor that ctx does not matter.
+// nor that ctx does not matter. The helper is never called, and the verifier takes
+// the call out; but it says that the function may change where the packet begins,
+// without which no program may replace it that does, or that makes a tail call
+// (Linux 6.13, commit 81f6d0530ba0, and stable kernels since).
 #define STUB(n)                                                  \
 	__attribute__((noinline)) int prog##n(struct xdp_md *ctx) \
 	{                                                         \
 		int result = UNTOUCHED;                           \
 		asm volatile("" : "+r"(result) : "r"(ctx));       \
+		if (result != UNTOUCHED)                          \
+			return bpf_xdp_adjust_meta(ctx, 0);       \
 		return result;                                    \
 	}
 

@@ -55,7 +55,9 @@ func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
 		}
 		return err
 	}
-	for _, pattern := range []string{"/proc/thread-self/ns/net", "/run/netns/*", "/var/run/docker/netns/*"} {
+	// The one of this thread by a path that leads there from every thread.
+	own := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+	for _, pattern := range []string{own, "/run/netns/*", "/var/run/docker/netns/*"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err
@@ -85,12 +87,20 @@ func attachedIn(path string) ([]uint32, error) {
 		ids []uint32
 		err error
 	}
+	// On this thread: the path may be of the calling one's own namespace.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening network namespace %s: %w", path, err)
+	}
 	result := make(chan answer, 1)
 	go func() {
 		// Never unlocked: the thread ends with this goroutine, and cannot be met
 		// again in the wrong namespace.
 		runtime.LockOSThread()
-		ids, err := enterAndList(path)
+		ids, err := enterAndList(fd)
 		result <- answer{ids, err}
 	}()
 	a := <-result
@@ -100,12 +110,9 @@ func attachedIn(path string) ([]uint32, error) {
 	return a.ids, nil
 }
 
-func enterAndList(path string) ([]uint32, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Setns(fd, unix.CLONE_NEWNET)
+// enterAndList closes the descriptor of the namespace.
+func enterAndList(fd int) ([]uint32, error) {
+	err := unix.Setns(fd, unix.CLONE_NEWNET)
 	if err = errors.Join(err, unix.Close(fd)); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ package dispatcher
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -42,6 +43,9 @@ const verifierLogSize = 64 << 10
 // library loads only the types that functions mention; the version of a
 // dispatcher, which others look for, is in one that no function does.
 func loadWithTypes(spec *ebpf.ProgramSpec, extra btf.Type) (*ebpf.Program, error) {
+	if spec.ByteOrder.Uint16([]byte{1, 0}) != binary.NativeEndian.Uint16([]byte{1, 0}) {
+		return nil, errors.New("our dispatcher is compiled for little-endian machines")
+	}
 	types, err := btf.NewBuilder([]btf.Type{extra}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("collecting types: %w", err)
@@ -56,7 +60,7 @@ func loadWithTypes(spec *ebpf.ProgramSpec, extra btf.Type) (*ebpf.Program, error
 	}
 	defer handle.Close() //nolint:errcheck // the program holds its own reference
 	var insns bytes.Buffer
-	if err := spec.Instructions.Marshal(&insns, binary.NativeEndian); err != nil {
+	if err := spec.Instructions.Marshal(&insns, spec.ByteOrder); err != nil {
 		return nil, fmt.Errorf("writing instructions: %w", err)
 	}
 	var pins runtime.Pinner

@@ -39,9 +39,19 @@ type snapshot struct {
 	ifindex    int
 	dispatcher *opened // nil when there is none
 	id         uint32  // of the dispatcher
-	mode       string  // of the dispatcher
+	mode       string  // of the dispatcher, or of away
 	components []component
 	single     []Single
+	// away is a program without a dispatcher that is to be replaced, nil for none.
+	away *ebpf.Program
+}
+
+// before is what a dispatcher will take the place of, nil for nothing.
+func (s *snapshot) before() *ebpf.Program {
+	if s.dispatcher != nil {
+		return s.dispatcher.prog
+	}
+	return s.away
 }
 
 // component is a program of a chain, or one that shall be.
@@ -61,6 +71,9 @@ func (s *snapshot) close() error {
 	var errs []error
 	if s.dispatcher != nil {
 		errs = append(errs, s.dispatcher.prog.Close())
+	}
+	if s.away != nil {
+		errs = append(errs, s.away.Close())
 	}
 	for _, c := range s.components {
 		if !c.borrowed {

@@ -180,8 +180,8 @@ func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (string, error)
 		return "", err
 	}
 	modes, old := []string{mode}, -1
-	if s.dispatcher != nil {
-		modes, old = []string{s.mode}, s.dispatcher.prog.FD()
+	if before := s.before(); before != nil {
+		modes, old = []string{s.mode}, before.FD()
 	} else if mode == "" {
 		modes = []string{ModeNative, ModeGeneric}
 	}
@@ -240,8 +240,8 @@ func undo(s *snapshot, b *built, mode string) error {
 	if b != nil {
 		now = b.prog.FD()
 	}
-	if s.dispatcher != nil {
-		before = s.dispatcher.prog.FD()
+	if prog := s.before(); prog != nil {
+		before = prog.FD()
 	}
 	if err := setSlot(s.ifindex, mode, before, now); err != nil {
 		return fmt.Errorf("putting back what was on interface %d: %w", s.ifindex, err)

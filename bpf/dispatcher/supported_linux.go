@@ -60,6 +60,7 @@ func Supported() error {
 
 func refusal(err error, reason string) error {
 	if errors.Is(err, unix.EPERM) {
+		err = unix.EPERM // the library guesses at memory limits
 		reason = "the kernel, a security module of it, or missing privileges (CAP_SYS_ADMIN) forbid it"
 	}
 	return &UnsupportedError{Reason: reason, Err: err}

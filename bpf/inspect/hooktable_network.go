@@ -3,19 +3,18 @@
 
 package inspect
 
+import "github.com/bpfimg/bpfimg/schemas"
+
+// hookXDP is the hook whose programs have an order that their source can say.
+const hookXDP = "xdp"
+
 // networkHooks are those on network devices and on what packets pass.
 func networkHooks() []HookInfo {
 	return []HookInfo{
 		{
-			Name: "xdp", Since: "5.9", Programs: []string{"xdp"}, Delivered: true, Target: targetInterface,
+			Name: hookXDP, Since: "5.9", Programs: []string{"xdp"}, Delivered: true, Target: targetInterface,
 			Sections: []string{"xdp", "xdp.frags"},
-			Options: []OptionInfo{
-				{
-					Name: "mode", Values: []string{"native", "generic", "offload"},
-					Help: "by the driver, by the network stack, or by the device itself; when not given, native where the driver can and else generic",
-				},
-				netnsOption(),
-			},
+			Options:  xdpOptions(),
 		},
 		{
 			Name: "tc", Programs: []string{"sched_cls"}, Delivered: true, Target: targetInterface,
@@ -66,6 +65,30 @@ func networkHooks() []HookInfo {
 			Sections: []string{"netfilter"}, Options: netfilterOptions(),
 		},
 		{Name: "lirc_mode2", Programs: []string{"lirc_mode2"}, Sections: []string{"lirc_mode2"}, Target: "infrared device"},
+	}
+}
+
+// xdpOptions are those of an XDP program.
+func xdpOptions() []OptionInfo {
+	return []OptionInfo{
+		{
+			Name: "mode", Values: []string{"native", "generic", "offload"},
+			Help: "by the driver, by the network stack, or by the device itself; when not given, that of the programs which are there, else native where the driver can and else generic",
+		},
+		{
+			Name: "via", Values: []string{"dispatcher", "link"},
+			Help: "share the interface with other programs, or have it alone; when not given, a dispatcher where kernel and program allow it and else a link",
+		},
+		{Name: OptionPriority, Help: "0 to 4294967295, lower runs earlier; when not given, what the object's .xdp_run_config says, and else 50"},
+		{
+			Name: schemas.OptionProceedOn,
+			Help: "results after which the next program runs, of aborted, drop, pass, tx and redirect, or never; when not given, what the object's .xdp_run_config says, and else pass",
+		},
+		{
+			Name: "replace", Values: []string{"true", "false"}, Default: "false",
+			Help: "put a program of others that is there without a dispatcher away",
+		},
+		netnsOption(),
 	}
 }
 

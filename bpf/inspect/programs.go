@@ -27,13 +27,15 @@ type describer struct {
 	weak      map[string]bool
 	variables places
 	questions *questions
+	// runConfigs are what the source says of the order of XDP programs.
+	runConfigs runConfigs
 }
 
 // describePrograms describes every program, sorted by name. weak are the names of
 // what the object does without.
 func describePrograms(spec *ebpf.CollectionSpec, weak map[string]bool) []schemas.Program {
 	out := make([]schemas.Program, 0, len(spec.Programs))
-	d := describer{hooks: Hooks(), maps: spec.Maps, weak: weak, variables: variablePlaces(spec), questions: newQuestions()}
+	d := describer{hooks: Hooks(), maps: spec.Maps, weak: weak, variables: variablePlaces(spec), questions: newQuestions(), runConfigs: readRunConfigs(spec)}
 	for _, p := range spec.Programs {
 		out = append(out, d.program(p))
 	}
@@ -54,6 +56,9 @@ func (d describer) program(p *ebpf.ProgramSpec) schemas.Program {
 		Variables:    d.variables.used(p.Instructions),
 	}
 	out.Hook, out.Target, out.Options = hookOf(d.hooks, out.Type, out.AttachType, out.Section)
+	if out.Hook == hookXDP && out.Options == nil {
+		out.Options = d.runConfigs.options(p.Name)
+	}
 	out.Helpers, out.Kfuncs = calls(p.Instructions)
 	needed := needs{}
 	needed.ofProgram(p, d.maps, d.weak)

@@ -4,11 +4,12 @@
 //go:build linux
 
 // Command guest is the first process of a test machine: it sets up what a small
-// Linux system has, runs the testscript files under /scripts and the hook suite
-// /bin/suite, says how they ended and powers off. Package vmtest boots it; it is of no use elsewhere.
+// Linux system has, runs the testscript files under /scripts, the hook suite
+// /bin/suite and the test binaries of packages under /bin/tests, says how they
+// ended and powers off. Package vmtest boots it; it is of no use elsewhere.
 //
-// Scripts find bpfimg in their PATH, the examples under $EXAMPLES, a registry's
-// content under /registry with the keys it was signed with under /keys, a state
+// Scripts find bpfimg in their PATH, the examples under $EXAMPLES, the objects
+// of bpf/testdata under $OBJECTS, a registry's content under /registry with the keys it was signed with under /keys, a state
 // folder of their own, and beyond testscript's commands those in commands.go.
 package main
 
@@ -55,6 +56,10 @@ func run() int {
 	passed := runScripts("/scripts", time.Now().Add(scriptsTimeout))
 	if err := runSuite("/bin/suite"); err != nil {
 		fmt.Println("guest: the hook suite:", err)
+		return 1
+	}
+	if err := runTests("/bin/tests"); err != nil {
+		fmt.Println("guest: the tests of packages:", err)
 		return 1
 	}
 	if !passed {

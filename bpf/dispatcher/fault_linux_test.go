@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// Of a child process that [TestKilled] starts.
+const (
+	childStep = "BPFIMG_TEST_CHILD_STEP" // where it dies
+	childIf   = "BPFIMG_TEST_CHILD_IFINDEX"
+	childOp   = "BPFIMG_TEST_CHILD_OPERATION"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childStep) != "" {
+		child()
+	}
+	os.Exit(m.Run())
+}
+
+// child does what operations names and kills itself at a step.
+func child() {
+	ifindex, _ := strconv.Atoi(os.Getenv(childIf))
+	step := os.Getenv(childStep)
+	err := rlimit.RemoveMemlock()
+	if err != nil {
+		panic(err)
+	}
+	d, err := Open(context.Background(), Options{At: func(now string) error {
+		if now == step {
+			return unix.Kill(os.Getpid(), unix.SIGKILL)
+		}
+		return nil
+	}})
+	if err != nil {
+		panic(err)
+	}
+	target, _, err := d.Target()
+	if err != nil {
+		panic(err)
+	}
+	probe, err := loadProbe(target)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(operations[os.Getenv(childOp)](context.Background(), d, ifindex, New{Program: probe, ProceedOn: ProceedOnPass}))
+	os.Exit(1)
+}
+
+// operations are all that change something, on the first program of a chain.
+var operations = map[string]func(ctx context.Context, d *Dispatchers, ifindex int, n New) error{
+	"add": func(ctx context.Context, d *Dispatchers, ifindex int, n New) error {
+		_, err := d.Add(ctx, ifindex, "", n)
+		return err
+	},
+	"remove": func(ctx context.Context, d *Dispatchers, ifindex int, _ New) error {
+		s, err := Read(ctx, ifindex)
+		if err != nil {
+			return err
+		}
+		return d.Remove(ctx, ifindex, s.Chain.Programs[0].ID)
+	},
+	"exchange": func(ctx context.Context, d *Dispatchers, ifindex int, n New) error {
+		s, err := Read(ctx, ifindex)
+		if err != nil {
+			return err
+		}
+		_, err = d.Exchange(ctx, ifindex, s.Chain.Programs[0].ID, n)
+		return err
+	},
+}
+
+// faults calls f for every step of every operation on chains of 0, 1 and 2
+// programs.
+func faults(t *testing.T, f func(t *testing.T, l *lab, operation, step string)) {
+	for operation, do := range operations {
+		for programs := range 3 {
+			if programs == 0 && operation != "add" {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s with %d", operation, programs), func(t *testing.T) {
+				l := newLab(t)
+				var steps []string
+				d := l.open(func(step string) error { steps = append(steps, step); return nil })
+				for i := range programs {
+					l.add(d, sample{me: uint32(i), priority: uint32(i)})
+				}
+				steps = nil
+				// Find the steps, and put back what was there.
+				check(t, do(t.Context(), d, l.ifindex, l.component(d, sample{me: 9, priority: 9})))
+				found := slices.Clone(steps)
+				if len(found) < 2 {
+					t.Fatalf("only the steps %q", found)
+				}
+				l.reset(d, programs)
+				check(t, d.Close())
+				// No subtests: these would run on other threads, and the namespace is
+				// this one's.
+				for _, step := range found {
+					f(t, l, operation, step)
+				}
+			})
+		}
+	}
+}
+
+// reset makes the chain one of that many programs again.
+func (l *lab) reset(d *Dispatchers, programs int) {
+	l.t.Helper()
+	if c := l.read().Chain; c != nil {
+		for _, p := range c.Programs {
+			check(l.t, d.Remove(l.t.Context(), l.ifindex, p.ID))
+		}
+	}
+	for i := range programs {
+		l.add(d, sample{me: uint32(i), priority: uint32(i)})
+	}
+}
+
+func TestFaults(t *testing.T) {
+	faults(t, func(t *testing.T, l *lab, operation, step string) {
+		before, pins := l.read(), l.pins()
+		broken := errors.New("broken")
+		d := l.open(func(now string) error {
+			if now == step {
+				return broken
+			}
+			return nil
+		})
+		err := operations[operation](t.Context(), d, l.ifindex, l.component(d, sample{me: 9, priority: 9}))
+		if !errors.Is(err, broken) {
+			t.Errorf("%s: got %v, want %v", step, err, broken)
+		}
+		if after := l.read(); !reflect.DeepEqual(after, before) {
+			t.Errorf("%s: the state is %+v, want %+v", step, after, before)
+		}
+		if now := l.pins(); !slices.Equal(now, pins) {
+			t.Errorf("%s: pins %q, want %q", step, now, pins)
+		}
+		check(t, d.Close())
+	})
+}
+
+// TestKilled kills a process at every step: the chain runs as before or as after
+// the operation, and the next command finds what is left.
+func TestKilled(t *testing.T) {
+	faults(t, func(t *testing.T, l *lab, operation, step string) {
+		before := l.read()
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+		cmd.Env = append(os.Environ(), childStep+"="+step, childIf+"="+strconv.Itoa(l.ifindex), childOp+"="+operation)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != -1 {
+			t.Fatalf("%s: the child was not killed: %v\n%s", step, err, out)
+		}
+		d := l.open(nil) // the kernel dropped its lock
+		if _, err := d.Stale(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.expectPins()
+		after := l.read()
+		if step != "unpin" && !reflect.DeepEqual(after, before) {
+			t.Errorf("%s: the state is %+v, want %+v", step, after, before)
+		}
+		if after.Chain != nil && len(after.Chain.Programs) == 0 {
+			t.Errorf("%s: nothing is linked to %+v", step, after.Chain)
+		}
+		n := 0
+		if before.Chain != nil {
+			n = len(before.Chain.Programs)
+		}
+		l.reset(d, n)
+		check(t, d.Close())
+	})
+}
+
+// since says whether the kernel is that new.
+func since(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var uts unix.Utsname
+	check(t, unix.Uname(&uts))
+	var a, b int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &a, &b); err != nil {
+		t.Fatal(err)
+	}
+	return a > major || a == major && b >= minor
+}
+
+// version1 loads testdata/version1.bpf.c.
+func (l *lab) version1() *ebpf.Program {
+	l.t.Helper()
+	spec := l.spec("version1")
+	values := spec.Maps[configMap]
+	values.Key, values.Value = nil, nil
+	m, err := ebpf.NewMap(values)
+	check(l.t, err)
+	l.t.Cleanup(func() { _ = m.Close() })
+	main := spec.Programs[mainFunction]
+	for i := range main.Instructions {
+		if main.Instructions[i].IsLoadFromMap() {
+			check(l.t, main.Instructions[i].AssociateMap(m))
+		}
+	}
+	var metadata *btf.Datasec
+	check(l.t, spec.Types.TypeByName(metadataSection, &metadata))
+	prog, err := loadWithTypes(main, metadata)
+	check(l.t, err)
+	l.t.Cleanup(func() { _ = prog.Close() })
+	return prog
+}
+
+func TestStaleKeepsOthers(t *testing.T) {
+	l := newLab(t)
+	d := l.open(nil)
+	l.add(d, sample{me: 1})
+	pins := l.pins()
+	// From another network namespace the interface is not to be seen.
+	done := make(chan error)
+	go func() { done <- staleElsewhere(d) }()
+	check(t, <-done)
+	if now := l.pins(); !slices.Equal(now, pins) {
+		t.Errorf("pins %q, want %q", now, pins)
+	}
+	// What only looks like a folder of pins stays.
+	for _, name := range []string{"dispatch-1-x", "dispatch-01-1", "other"} {
+		check(t, os.Mkdir(filepath.Join(l.bpffs, "xdp", name), 0o700))
+	}
+	_, err := d.Stale(t.Context())
+	check(t, err)
+	if now := l.pins(); len(now) != len(pins)+3 {
+		t.Errorf("pins %q, want also %q", strings.Join(now, " "), pins)
+	}
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// staleElsewhere looks for stale folders from a network namespace of its own.
+func staleElsewhere(d *Dispatchers) error {
+	runtime.LockOSThread() // never unlocked
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	stale, err := d.Stale(context.Background())
+	if err == nil && len(stale) > 0 {
+		err = fmt.Errorf("%q were removed", stale)
+	}
+	return err
+}
+
+func TestTwoLockers(t *testing.T) {
+	l := newBareLab(t)
+	first := l.open(nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, Options{BPFFS: l.bpffs}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the context ended", err)
+	}
+	second := make(chan error, 1)
+	go func() {
+		d, err := Open(t.Context(), Options{BPFFS: l.bpffs})
+		if err == nil {
+			err = d.Close()
+		}
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		t.Errorf("both have the lock: %v", err)
+	default:
+	}
+	check(t, first.Close())
+	check(t, <-second)
+}
+
+func TestNoBPFFS(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	if d, err := Open(t.Context(), Options{BPFFS: dir}); err == nil {
+		t.Error("got a lock outside a BPF file system", d.Close())
+	}
+	if _, err := filepath.Glob(filepath.Join(dir, "*")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestChangesMeanwhile has somebody without the lock change the interface, as
+// libxdp may, between reading and attaching.
+func TestChangesMeanwhile(t *testing.T) {
+	l := newLab(t)
+	meddle := func() {}
+	d := l.open(func(step string) error {
+		if step == "attach" {
+			f := meddle
+			meddle = func() {}
+			f()
+		}
+		return nil
+	})
+	// Nothing there, then a program that is no dispatcher.
+	alone := l.load(7).Programs["alone"]
+	n := l.component(d, sample{me: 1})
+	meddle = func() { check(t, setSlot(l.ifindex, ModeNative, alone.FD(), -1)) }
+	_, err := d.Add(t.Context(), l.ifindex, "", n)
+	if single := (*SingleError)(nil); !errors.As(err, &single) {
+		t.Errorf("got %v, want a SingleError", err)
+	}
+	l.expectPins()
+	check(t, setSlot(l.ifindex, ModeNative, -1, alone.FD()))
+	// A chain, then another one.
+	l.add(d, sample{me: 2, priority: 2})
+	other := &Dispatchers{folder: d.folder, at: func(string) error { return nil }}
+	third := l.component(d, sample{me: 3, priority: 3})
+	meddle = func() {
+		_, err := other.Add(t.Context(), l.ifindex, "", third)
+		check(t, err)
+	}
+	_, err = d.Add(t.Context(), l.ifindex, "", n)
+	check(t, err)
+	l.expect(1, 2, 3)
+	l.expectPins()
+	// A chain, then nothing.
+	meddle = func() {
+		slot, err := slotOf(l.ifindex)
+		check(t, err)
+		now, err := ebpf.NewProgramFromID(ebpf.ProgramID(slot[0].id))
+		check(t, err)
+		defer now.Close() //nolint:errcheck // a test
+		check(t, setSlot(l.ifindex, ModeNative, -1, now.FD()))
+	}
+	if err := d.Remove(t.Context(), l.ifindex, idOf(t, n.Program)); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want %v", err, ErrGone)
+	}
+	_, err = d.Stale(t.Context())
+	check(t, err)
+	l.expectPins()
+}
+
+// TestExchangeUnderTraffic exchanges two programs that drop all packets, again and
+// again: every packet meets exactly one of them.
+func TestExchangeUnderTraffic(t *testing.T) {
+	l := newLab(t)
+	d := l.open(nil)
+	a := l.component(d, sample{me: 1, verdict: 1})
+	b := l.component(d, sample{me: 2, verdict: 1})
+	_, err := d.Add(t.Context(), l.ifindex, "", a)
+	check(t, err)
+	l.add(d, sample{me: 3, verdict: 2, priority: 1}) // never runs: the ones before drop
+	send := l.sender()
+	ctx, stop := context.WithCancel(t.Context())
+	sent := make(chan int)
+	go func() {
+		n := 0
+		for ctx.Err() == nil {
+			n += send()
+		}
+		sent <- n
+	}()
+	for range 20 {
+		_, err := d.Exchange(t.Context(), l.ifindex, idOf(t, a.Program), b)
+		check(t, err)
+		a, b = b, a
+	}
+	stop()
+	want := uint64(<-sent)
+	counted := func() (n uint64) { return l.count(a) + l.count(b) }
+	// The last ones may still be on their way.
+	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for counted() < want && deadline.Err() == nil {
+		runtime.Gosched()
+	}
+	if got := counted(); got != want || want == 0 {
+		t.Errorf("%d packets met a program, %d were sent", got, want)
+	}
+	if l.count(a) == 0 || l.count(b) == 0 {
+		t.Errorf("one of the two met no packet: %d and %d", l.count(a), l.count(b))
+	}
+	t.Logf("%d packets", want)
+}
+
+// count is how often a component ran.
+func (l *lab) count(n New) uint64 {
+	l.t.Helper()
+	var hits uint64
+	check(l.t, l.hits[idOf(l.t, n.Program)].Lookup(uint32(0), &hits))
+	return hits
+}
+
+// sender returns what sends a packet to the interface and says how many went out:
+// one, or none when the queue is full.
+func (l *lab) sender() func() int {
+	l.t.Helper()
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	check(l.t, err)
+	l.t.Cleanup(func() { _ = unix.Close(fd) })
+	packet := make([]byte, 64)
+	copy(packet, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	to := &unix.SockaddrLinklayer{Ifindex: l.peer, Halen: 6}
+	return func() int {
+		if err := unix.Sendto(fd, packet, 0, to); err != nil {
+			return 0
+		}
+		return 1
+	}
+}
