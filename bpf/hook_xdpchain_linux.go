@@ -57,11 +57,11 @@ func (s *xdpSlot) takeComponent(ctx context.Context) error {
 	}
 	if p.option(optionVia) == "" && s.Chain == nil && len(s.Single) == 0 {
 		spec := *p.spec
-		p.alone = func(reason error) {
+		p.alone = func() func(error) {
 			*p.spec, p.spec.AttachType = spec, ebpf.AttachNone // as matchTails left the others
 			p.alone, p.link.Via, p.link.Frags = nil, viaLink, false
 			withoutOrder(p.link.Options)
-			p.notice(s.h.log, "%q is not shared with other XDP programs: %v", p.link.Target, reason)
+			return s.tellAlone
 		}
 	}
 	p.spec.Type, p.spec.AttachType, p.spec.Flags = ebpf.Extension, ebpf.AttachNone, p.spec.Flags&^unix.BPF_F_XDP_HAS_FRAGS
