@@ -61,6 +61,7 @@ func (m *Manager) doctor(ctx context.Context, treat func(context.Context, *Findi
 		findings = append(findings, found...)
 	}
 	findings = append(findings, m.strayFiles()...)
+	findings = append(findings, m.strayDispatchers(ctx)...)
 	for i := range findings {
 		if err := ctx.Err(); err != nil {
 			return findings, fmt.Errorf("examining instances: %w", err)

@@ -118,9 +118,9 @@ type placement struct {
 	// open is what prepare has opened for loading, closed when the run is done.
 	open io.Closer
 	// alone has the program loaded to be attached by itself, where the kernel does
-	// not take it as a part of something; nil when there is no such way. The reason
-	// is for the person.
-	alone func(reason error)
+	// not take it as a part of something; nil when there is no such way. What it
+	// returns tells the person the reason.
+	alone func() (tell func(reason error))
 	// given says that the person named the place with `--attach`.
 	given bool
 }

@@ -57,11 +57,11 @@ func (s *xdpSlot) takeComponent(ctx context.Context) error {
 	}
 	if p.option(optionVia) == "" && s.Chain == nil && len(s.Single) == 0 {
 		spec := *p.spec
-		p.alone = func(reason error) {
+		p.alone = func() func(error) {
 			*p.spec, p.spec.AttachType = spec, ebpf.AttachNone // as matchTails left the others
 			p.alone, p.link.Via, p.link.Frags = nil, viaLink, false
 			withoutOrder(p.link.Options)
-			p.notice(s.h.log, "%q is not shared with other XDP programs: %v", p.link.Target, reason)
+			return s.tellAlone
 		}
 	}
 	p.spec.Type, p.spec.AttachType, p.spec.Flags = ebpf.Extension, ebpf.AttachNone, p.spec.Flags&^unix.BPF_F_XDP_HAS_FRAGS
@@ -208,6 +208,7 @@ func (xdpHook) swap(ctx context.Context, m *Manager, l schemas.InstanceLink, fro
 		return fmt.Errorf("looking at what is on %q: %w", l.Target, err)
 	}
 	if s := (&xdpSlot{State: state}); s.component(is) {
+		m.clearStaleDispatchers(ctx, d)
 		return nil
 	}
 	component, err := newComponent(l, to)
@@ -221,6 +222,7 @@ func (xdpHook) swap(ctx context.Context, m *Manager, l schemas.InstanceLink, fro
 	if err != nil {
 		return fmt.Errorf("exchanging program %q among the XDP programs of %q: %w", l.Program, l.Target, err)
 	}
+	m.clearStaleDispatchers(ctx, d)
 	return nil
 }
 
@@ -267,6 +269,15 @@ func (m *Manager) removeComponent(ctx context.Context, ifindex int, id uint32) (
 	if err := d.Remove(ctx, ifindex, id); err != nil && !errors.Is(err, dispatcher.ErrGone) {
 		return err
 	}
-	_, err = d.Stale(ctx)
-	return err
+	m.clearStaleDispatchers(ctx, d)
+	return nil
+}
+
+// clearStaleDispatchers takes away what killed commands have left of dispatchers.
+// It is in nobody's way, and where it cannot be told from what is in use (without
+// a view of all processes), it stays.
+func (m *Manager) clearStaleDispatchers(ctx context.Context, d *dispatcher.Dispatchers) {
+	if _, err := d.Stale(ctx); err != nil {
+		m.log.Debug("pins of XDP dispatchers that may be attached nowhere stay", "reason", err)
+	}
 }

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cilium/ebpf/btf"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/dispatcher"
 	"github.com/bpfimg/bpfimg/bpf/inspect"
@@ -36,6 +36,9 @@ type xdpSlot struct {
 	p *placement
 	// order is where among others the program wants to run.
 	order xdpOrder
+	// blind is why nothing but the number of a program is known of the slot, nil
+	// when all is.
+	blind error
 }
 
 // xdpOrder is what the options say of a program's place in a chain.
@@ -74,10 +77,27 @@ func (xdpHook) look(ctx context.Context, h *host, p *placement) (*xdpSlot, error
 	if s.order, err = readXDPOrder(p.link.Options); err != nil {
 		return nil, p.usage("%v", err)
 	}
-	if s.State, err = dispatcher.Read(ctx, int(p.link.Ifindex)); err != nil {
+	s.State, err = dispatcher.Read(ctx, int(p.link.Ifindex))
+	if errors.Is(err, unix.EPERM) {
+		s.blind = fmt.Errorf("what is there cannot be looked at, for which CAP_SYS_ADMIN is needed: %w", err)
+		err = s.glance()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%s: looking at what is on %q: %w", p, p.link.Target, err)
 	}
 	return s, nil
+}
+
+// glance asks for no more than the number of the program in the slot.
+func (s *xdpSlot) glance() error {
+	l, err := netlink.LinkByIndex(int(s.p.link.Ifindex))
+	if err != nil {
+		return err
+	}
+	if x := l.Attrs().Xdp; x != nil && x.Attached {
+		s.Single = []dispatcher.Single{{ID: x.ProgId}}
+	}
+	return nil
 }
 
 // chooseVia decides between a dispatcher and having the slot alone; the reason
@@ -106,6 +126,9 @@ func (s *xdpSlot) chooseVia() (via string, reason, err error) {
 // noComponent says why the program cannot share the slot, nil when nothing is
 // known that would keep it from that.
 func (s *xdpSlot) noComponent() error {
+	if s.blind != nil {
+		return s.blind
+	}
 	if err := dispatcher.Supported(); err != nil {
 		return err
 	}
@@ -151,9 +174,14 @@ func (s *xdpSlot) takeAlone(reason error) error {
 	}
 	withoutOrder(s.p.link.Options)
 	if reason != nil {
-		s.p.notice(s.h.log, "%q is not shared with other XDP programs: %v", s.p.link.Target, reason)
+		s.tellAlone(reason)
 	}
 	return nil
+}
+
+// tellAlone tells the person why the program does not share its interface.
+func (s *xdpSlot) tellAlone(reason error) {
+	s.p.notice(s.h.log, "%q is not shared with other XDP programs: %v", s.p.link.Target, reason)
 }
 
 // withoutOrder takes out what says nothing of an XDP program that is alone.

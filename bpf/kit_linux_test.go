@@ -265,6 +265,7 @@ func (b *bench) checkGone(rec schemas.Instance) {
 		b.t.Errorf("the record is left: %v, %v", r, err)
 	}
 	b.checkBare(rec.Name)
+	noDispatcherPins(b.t)
 }
 
 // checkBare checks that the interface has nothing attached and no clsact.

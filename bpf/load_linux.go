@@ -69,11 +69,21 @@ func (p *plan) load() (*loaded, error) {
 		return nil, fmt.Errorf("raising the limit of locked memory, which kernels before 5.11 count BPF memory in: %w", err)
 	}
 	l, err := p.loadOnce()
-	if err != nil && p.standAlone(err) {
-		// Where that was not the reason, this says what is.
-		return p.loadOnce()
+	if err == nil {
+		return l, nil
 	}
-	return l, err
+	told := p.standAlone()
+	if told == nil {
+		return nil, err
+	}
+	// Where that was not the reason, this says what is.
+	l, again := p.loadOnce()
+	if again == nil {
+		for _, tell := range told {
+			tell(err)
+		}
+	}
+	return l, again
 }
 
 func (p *plan) loadOnce() (*loaded, error) {
@@ -86,16 +96,14 @@ func (p *plan) loadOnce() (*loaded, error) {
 }
 
 // standAlone has the programs that were to be parts of something be loaded to be
-// attached by themselves. It says whether there were any.
-func (p *plan) standAlone(reason error) bool {
-	found := false
+// attached by themselves. It returns what tells why, nil when there were none.
+func (p *plan) standAlone() (told []func(reason error)) {
 	for _, pl := range p.placements {
 		if pl.alone != nil {
-			pl.alone(reason)
-			found = true
+			told = append(told, pl.alone())
 		}
 	}
-	return found
+	return told
 }
 
 // loadObjects adds to l, object by object.

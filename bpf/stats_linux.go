@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,11 +92,23 @@ func measured[T any](ctx context.Context, d time.Duration, read func(context.Con
 	return since(after, before), nil
 }
 
+// isComponent says whether the program is one of several in an XDP slot. The kernel
+// jumps there from the dispatcher and does not count that (the counting is in
+// __bpf_prog_run and in trampolines).
+func isComponent(rec *schemas.Instance, program string) bool {
+	return slices.ContainsFunc(rec.Links, func(l schemas.InstanceLink) bool {
+		return l.Program == program && l.Via == viaDispatcher
+	})
+}
+
 // instanceRuns reads the counters of all programs; a kernel that does not say has
 // none.
 func instanceRuns(rec *schemas.Instance) []ProgramRuns {
 	var out []ProgramRuns
 	for _, p := range rec.Programs {
+		if isComponent(rec, p.Name) {
+			continue
+		}
 		prog, err := openProgramOf(p)
 		if err != nil {
 			continue // among the problems

@@ -138,7 +138,7 @@ func TestSingleProgram(t *testing.T) {
 	check(t, setSlot(l.ifindex, ModeGeneric, -1, alone.FD()))
 	held, err := link.AttachXDP(link.XDPOptions{Program: alone, Interface: l.ifindex, Flags: link.XDPDriverMode})
 	check(t, err)
-	defer held.Close() //nolint:errcheck // a test
+	defer held.Close()
 	refused(Single{ID: idOf(t, alone), Name: "alone", Mode: ModeNative, Link: true})
 }
 
@@ -151,7 +151,7 @@ func TestVersion1(t *testing.T) {
 	check(t, err)
 	held, err := linkTo(old, types, "prog1", n.Program)
 	check(t, err)
-	defer held.Close() //nolint:errcheck // a test
+	defer held.Close()
 	chain := l.read().Chain
 	if chain == nil || chain.Version != 1 || chain.ID != idOf(t, old) {
 		t.Fatalf("got %+v, want version 1", chain)
@@ -218,9 +218,6 @@ func TestVanishesMeanwhile(t *testing.T) {
 
 func TestReadWithoutPins(t *testing.T) {
 	l := newLab(t)
-	if !since(t, 5, 13) {
-		t.Skip("the kernel does not say what a bpf_link is linked to")
-	}
 	d := l.open(nil)
 	l.add(d, sample{me: 1, priority: 9})
 	l.add(d, sample{me: 2, priority: 5, function: "component_with_a_long_name"})
@@ -229,9 +226,15 @@ func TestReadWithoutPins(t *testing.T) {
 	for _, slot := range []int{0, 1} {
 		held, err := link.LoadPinnedLink(filepath.Join(folder, linkPin(slot)), nil)
 		check(t, err)
-		defer held.Close() //nolint:errcheck // a test
+		defer held.Close()
 	}
 	check(t, removeFolder(folder))
+	if !since(t, 5, 13) { // which does not say what a bpf_link is linked to
+		if now := l.read(); len(now.Chain.Programs) != 0 {
+			t.Errorf("got %+v and cannot know", now.Chain)
+		}
+		return
+	}
 	if now := l.read(); len(now.Chain.Programs) != 2 || now.Chain.Programs[0] != before.Chain.Programs[0] {
 		t.Errorf("got %+v, want %+v", now.Chain, before.Chain)
 	}
@@ -299,6 +302,26 @@ func TestWrongSignature(t *testing.T) {
 	} else {
 		t.Log(err)
 	}
+}
+
+func TestMovesPacket(t *testing.T) {
+	l := newLab(t)
+	d := l.open(nil)
+	l.add(d, sample{me: 1, function: "moves"})
+	l.expect(1)
+	l.add(d, sample{me: 2, function: "moves", name: "again"})
+	l.expect(2, 1)
+}
+
+// TestReplacedComponent: the kernel lets nothing take the place of a component.
+func TestReplacedComponent(t *testing.T) {
+	l := newLab(t)
+	n := l.component(l.open(nil), sample{})
+	prog, err := loadProbe(n.Program, "component")
+	if !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v, %v, want EINVAL", prog, err)
+	}
+	t.Log(err)
 }
 
 func TestSymlink(t *testing.T) {

@@ -72,7 +72,7 @@ func (d *Dispatchers) Add(ctx context.Context, ifindex int, mode string, n New) 
 		case s.before() != nil && mode != "" && mode != s.mode:
 			return nil, fmt.Errorf("what is on interface %d is there in %s mode, not in %s", ifindex, s.mode, mode)
 		case s.index(added.ID) >= 0:
-			return nil, fmt.Errorf("interface %d: program %d %q is in the chain already", ifindex, added.ID, added.Name)
+			return nil, alreadyThere(ifindex, added)
 		}
 		return append(slices.Clone(s.components), added), nil
 	})
@@ -106,10 +106,17 @@ func (d *Dispatchers) Exchange(ctx context.Context, ifindex int, from uint32, to
 		if i < 0 {
 			return nil, fmt.Errorf("interface %d: %w: program %d", ifindex, ErrGone, from)
 		}
+		if s.index(added.ID) >= 0 {
+			return nil, alreadyThere(ifindex, added)
+		}
 		list := slices.Clone(s.components)
 		list[i] = added
 		return list, nil
 	})
+}
+
+func alreadyThere(ifindex int, c component) error {
+	return fmt.Errorf("interface %d: program %d %q is in the chain already", ifindex, c.ID, c.Name)
 }
 
 func (s *snapshot) index(program uint32) int {

@@ -85,7 +85,10 @@ type Options struct {
 	// that of the environment variable LIBXDP_BPFFS, or /sys/fs/bpf.
 	BPFFS string
 	// At, when not nil, is called before each step by its name; an error ends the
-	// operation there. Tests fail or kill the process in it.
+	// operation there and undoes it. Tests fail or kill the process in it. The steps
+	// are, N being a slot: "load", "link N" for each, "make folder", "pin link N" and
+	// "pin program N" for each, "attach", and, when it is done, "unpin"; where the
+	// last program goes they are "detach" and "unpin".
 	At func(step string) error
 }
 

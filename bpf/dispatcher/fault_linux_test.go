@@ -4,6 +4,7 @@
 package dispatcher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,16 +54,58 @@ func child() {
 	if err != nil {
 		panic(err)
 	}
-	target, _, err := d.Target()
+	target, function, err := d.Target()
 	if err != nil {
 		panic(err)
 	}
-	probe, err := loadProbe(target)
+	probe, err := loadProbe(target, function)
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(operations[os.Getenv(childOp)](context.Background(), d, ifindex, New{Program: probe, ProceedOn: ProceedOnPass}))
-	os.Exit(1)
+	n := New{Program: probe, ProceedOn: ProceedOnPass}
+	if os.Getenv(childOp) == "cycle" {
+		err = cycle(context.Background(), d, ifindex, n)
+	} else {
+		err = operations[os.Getenv(childOp)](context.Background(), d, ifindex, n)
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// cycles are how often a process of [TestTwoProcesses] adds and removes its program.
+const cycles = 20
+
+// cycle adds a program and removes it, again and again, as commands do: each with
+// the lock of its own.
+func cycle(ctx context.Context, first *Dispatchers, ifindex int, n New) error {
+	if err := first.Close(); err != nil {
+		return err
+	}
+	once := func(f func(*Dispatchers) error) error {
+		d, err := Open(ctx, Options{})
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(d), d.Close())
+	}
+	info, err := n.Program.Info()
+	if err != nil {
+		return err
+	}
+	id, _ := info.ID()
+	for range cycles {
+		err := once(func(d *Dispatchers) error { _, err := d.Add(ctx, ifindex, "", n); return err })
+		if err == nil {
+			err = once(func(d *Dispatchers) error { return d.Remove(ctx, ifindex, uint32(id)) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // operations are all that change something, on the first program of a chain.
@@ -88,14 +131,12 @@ var operations = map[string]func(ctx context.Context, d *Dispatchers, ifindex in
 	},
 }
 
-// faults calls f for every step of every operation on chains of 0, 1 and 2
-// programs.
+// faults calls f for every step of every operation that changes a chain in another
+// way: the first program and a second one, the last and the one before, one of two.
 func faults(t *testing.T, f func(t *testing.T, l *lab, operation, step string)) {
-	for operation, do := range operations {
-		for programs := range 3 {
-			if programs == 0 && operation != "add" {
-				continue
-			}
+	for operation, sizes := range map[string][]int{"add": {0, 1}, "remove": {1, 2}, "exchange": {2}} {
+		do := operations[operation]
+		for _, programs := range sizes {
 			t.Run(fmt.Sprintf("%s with %d", operation, programs), func(t *testing.T) {
 				l := newLab(t)
 				var steps []string
@@ -164,8 +205,7 @@ func TestFaults(t *testing.T) {
 func TestKilled(t *testing.T) {
 	faults(t, func(t *testing.T, l *lab, operation, step string) {
 		before := l.read()
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-		cmd.Env = append(os.Environ(), childStep+"="+step, childIf+"="+strconv.Itoa(l.ifindex), childOp+"="+operation)
+		cmd := l.child(operation, step)
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != -1 {
 			t.Fatalf("%s: the child was not killed: %v\n%s", step, err, out)
@@ -182,13 +222,50 @@ func TestKilled(t *testing.T) {
 		if after.Chain != nil && len(after.Chain.Programs) == 0 {
 			t.Errorf("%s: nothing is linked to %+v", step, after.Chain)
 		}
-		n := 0
-		if before.Chain != nil {
-			n = len(before.Chain.Programs)
+		if step == "unpin" { // the exchange is done
+			n := 0
+			if before.Chain != nil {
+				n = len(before.Chain.Programs)
+			}
+			l.reset(d, n)
 		}
-		l.reset(d, n)
 		check(t, d.Close())
 	})
+}
+
+// child is a process that does the operation in this namespace.
+func (l *lab) child(operation, step string) *exec.Cmd {
+	cmd := exec.CommandContext(l.t.Context(), "/proc/self/exe")
+	cmd.Env = append(os.Environ(), childStep+"="+step, childIf+"="+strconv.Itoa(l.ifindex), childOp+"="+operation)
+	return cmd
+}
+
+// TestTwoProcesses has several processes add and remove programs at the same time
+// while packets arrive: the one that is there all the time meets each of them.
+func TestTwoProcesses(t *testing.T) {
+	l := newLab(t)
+	d := l.open(nil)
+	base := l.component(d, sample{me: 1, verdict: 1, priority: 0, name: "!first"})
+	_, err := d.Add(t.Context(), l.ifindex, "", base)
+	check(t, err)
+	check(t, d.Close())
+	stop := l.traffic()
+	var children []*exec.Cmd
+	outputs := make([]bytes.Buffer, 3)
+	for i := range outputs {
+		cmd := l.child("cycle", "none")
+		cmd.Stdout, cmd.Stderr = &outputs[i], &outputs[i]
+		check(t, cmd.Start())
+		children = append(children, cmd)
+	}
+	for i, cmd := range children {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("process %d: %v\n%s", i, err, &outputs[i])
+		}
+	}
+	l.expectCount(stop(), base)
+	l.expect(1)
+	l.expectPins()
 }
 
 // since says whether the kernel is that new.

@@ -80,6 +80,10 @@ func Open(ctx context.Context, opts Options) (*Dispatchers, error) {
 
 // tryLock is nil when somebody else has the lock, or took the folder away.
 func tryLock(folder string) (*os.File, error) {
+	// Where there is another file system nothing is made.
+	if err := inBPFFS(filepath.Dir(folder)); err != nil {
+		return nil, err
+	}
 	// A link there, such as old versions of iproute2 made, leads to a folder.
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("making the folder of XDP dispatchers: %w", err)
@@ -95,13 +99,23 @@ func tryLock(folder string) (*os.File, error) {
 	return nil, errors.Join(err, f.Close())
 }
 
-func lockFolder(f *os.File) (locked bool, err error) {
+// inBPFFS refuses what is not in a BPF file system.
+func inBPFFS(path string) error {
 	var in unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &in); err != nil {
-		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
+	if err := unix.Statfs(path, &in); err != nil {
+		return fmt.Errorf("looking at %s: %w", path, err)
 	}
 	if in.Type != unix.BPF_FS_MAGIC {
-		return false, fmt.Errorf("%s is not in a BPF file system; mount one with `mount -t bpf bpf %s`", f.Name(), filepath.Dir(f.Name()))
+		return fmt.Errorf("%s is not in a BPF file system; mount one with `mount -t bpf bpf %s`", path, defaultBPFFS)
+	}
+	return nil
+}
+
+// lockFolder is false when somebody else has the lock, or took the folder away.
+func lockFolder(f *os.File) (locked bool, err error) {
+	// Through a link it may be elsewhere.
+	if err := inBPFFS(f.Name()); err != nil {
+		return false, err
 	}
 	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 	case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.EINTR):

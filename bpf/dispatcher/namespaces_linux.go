@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,8 +24,13 @@ import (
 // maxScan bounds how many files of /proc are looked at.
 const maxScan = 1 << 20
 
-// errScan says that there is more to look at than is looked at.
-var errScan = errors.New("too many processes and files to search them all")
+// ErrBlind says that not every process of the system is to be seen, so that nobody
+// can tell from here which dispatchers are attached in some network namespace.
+var ErrBlind = errors.New("cannot see every process of the system")
+
+// firstPIDNamespace is the inode of the process namespace that all others are in
+// (PROC_PID_INIT_INO, linux/proc_ns.h).
+const firstPIDNamespace = 0xEFFFFFFC
 
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -33,55 +39,71 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// attachedEverywhere are the XDP programs of all interfaces of all network
-// namespaces that can be found.
-func attachedEverywhere(ctx context.Context) (map[uint32]bool, error) {
-	used, seen := map[uint32]bool{}, map[uint64]bool{}
-	visit := func(path string) error {
-		var st unix.Stat_t
-		// Gone meanwhile, or of a process whose namespaces are not ours to see: with
-		// the privileges to remove pins there is none such but kernel threads.
-		if err := unix.Stat(path, &st); err != nil || seen[st.Ino] {
-			return nil
-		}
-		var in unix.Statfs_t
-		if err := unix.Statfs(path, &in); err != nil || in.Type != unix.NSFS_MAGIC {
-			return nil
-		}
-		seen[st.Ino] = true
-		ids, err := attachedIn(path)
-		for _, id := range ids {
-			used[id] = true
-		}
-		return err
+// search collects the XDP programs of network namespaces, each of which is looked
+// at once, and those that processes have open.
+type search struct {
+	used map[uint32]bool // programs
+	seen map[uint64]bool // namespaces, by inode
+}
+
+func newSearch() *search { return &search{used: map[uint32]bool{}, seen: map[uint64]bool{}} }
+
+// namespace looks at the network namespace whose file path is, if that it is.
+func (s *search) namespace(path string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil || s.seen[st.Ino] {
+		return unlessGone(err)
 	}
-	// The one of this thread by a path that leads there from every thread.
+	var in unix.Statfs_t
+	if err := unix.Statfs(path, &in); err != nil || in.Type != unix.NSFS_MAGIC {
+		return unlessGone(err)
+	}
+	ids, err := attachedIn(path)
+	if err != nil {
+		return unlessGone(err) // another path may still lead there
+	}
+	s.seen[st.Ino] = true
+	for _, id := range ids {
+		s.used[id] = true
+	}
+	return nil
+}
+
+// named looks at the namespace of the calling thread and at those with a name.
+func (s *search) named() error {
+	// By a path that leads to the same from every thread.
 	own := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
 	for _, pattern := range []string{own, "/run/netns/*", "/var/run/docker/netns/*"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, path := range paths {
-			if err := visit(path); err != nil {
-				return nil, err
+			if err := s.namespace(path); err != nil {
+				return err
 			}
 		}
 	}
-	return used, eachProcess(ctx, func(process string) error {
+	return nil
+}
+
+// processes looks at the namespaces that threads are in or have open.
+func (s *search) processes(ctx context.Context) error {
+	return eachProcess(ctx, func(process string) error {
 		return errors.Join(eachEntry(process+"/task", func(thread string) error {
-			return visit(thread + "/ns/net")
+			return s.namespace(thread + "/ns/net")
 		}), eachEntry(process+"/fd", func(fd string) error {
-			if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "net:[") {
-				return visit(fd)
+			to, err := os.Readlink(fd)
+			if err != nil || !strings.HasPrefix(to, "net:[") {
+				return unlessGone(err)
 			}
-			return nil
+			return s.namespace(fd)
 		}))
 	})
 }
 
 // attachedIn are the XDP programs of the interfaces of the network namespace whose
-// file path is. It is empty when the namespace ended meanwhile.
+// file path is.
 func attachedIn(path string) ([]uint32, error) {
 	type answer struct {
 		ids []uint32
@@ -104,7 +126,7 @@ func attachedIn(path string) ([]uint32, error) {
 		result <- answer{ids, err}
 	}()
 	a := <-result
-	if a.err != nil && !gone(a.err) {
+	if a.err != nil {
 		return nil, fmt.Errorf("looking for XDP programs in network namespace %s: %w", path, a.err)
 	}
 	return a.ids, nil
@@ -141,8 +163,8 @@ func enterAndList(fd int) ([]uint32, error) {
 	return nil, nl.ErrDumpInterrupted
 }
 
-// openPrograms adds to used the BPF programs that other processes have open.
-func openPrograms(ctx context.Context, used map[uint32]bool) error {
+// open looks for the BPF programs that other processes have open.
+func (s *search) open(ctx context.Context) error {
 	own := "/proc/" + strconv.Itoa(os.Getpid())
 	return eachProcess(ctx, func(process string) error {
 		if process == own {
@@ -150,13 +172,13 @@ func openPrograms(ctx context.Context, used map[uint32]bool) error {
 		}
 		return eachEntry(process+"/fd", func(fd string) error {
 			if to, err := os.Readlink(fd); err != nil || to != "anon_inode:bpf-prog" {
-				return nil
+				return unlessGone(err)
 			}
 			info, err := os.ReadFile(process + "/fdinfo/" + filepath.Base(fd))
-			if id, ok := programInInfo(info); err == nil && ok {
-				used[id] = true
+			if id, ok := programInInfo(info); ok {
+				s.used[id] = true
 			}
-			return nil
+			return unlessGone(err)
 		})
 	})
 }
@@ -172,6 +194,30 @@ func programInInfo(info []byte) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// unlessGone is err unless that is that a process or file ended meanwhile.
+func unlessGone(err error) error {
+	switch {
+	case err == nil, gone(err), errors.Is(err, unix.ESRCH):
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", ErrBlind, err)
+	default:
+		return err
+	}
+}
+
+// seesAll is [ErrBlind] where /proc does not show every process.
+func seesAll() error {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return fmt.Errorf("%w: /proc/self/ns/pid: %w", ErrBlind, err)
+	}
+	if st.Ino != firstPIDNamespace {
+		return fmt.Errorf("%w from a container with process numbers of its own", ErrBlind)
+	}
+	return nil
 }
 
 // eachProcess calls f with the folder in /proc of every process.
@@ -191,15 +237,15 @@ func eachProcess(ctx context.Context, f func(string) error) error {
 func eachEntry(dir string, f func(string) error) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return nil // the process ended, or is not ours to look at
+		return unlessGone(err)
 	}
-	defer d.Close() //nolint:errcheck // nothing was written
+	defer d.Close()
 	names, err := d.Readdirnames(maxScan)
-	if err = ignoreEOF(err); err != nil && !errors.Is(err, unix.ESRCH) && !gone(err) {
+	if err := unlessGone(ignoreEOF(err)); err != nil {
 		return err
 	}
 	if len(names) == maxScan {
-		return fmt.Errorf("%s: %w", dir, errScan)
+		return fmt.Errorf("%w: %s has too many entries", ErrBlind, dir)
 	}
 	for _, name := range names {
 		if err := f(dir + "/" + name); err != nil {

@@ -71,7 +71,7 @@ func configBytes(maps []ebpf.MapID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.Close() //nolint:errcheck // nothing was written
+	defer m.Close()
 	if m.Type() != ebpf.Array || m.KeySize() != 4 || m.MaxEntries() != 1 || m.ValueSize() > configMax ||
 		m.Flags()&unix.BPF_F_RDONLY_PROG == 0 {
 		return nil, nil

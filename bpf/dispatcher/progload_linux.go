@@ -58,7 +58,7 @@ func loadWithTypes(spec *ebpf.ProgramSpec, extra btf.Type) (*ebpf.Program, error
 	if err != nil {
 		return nil, fmt.Errorf("loading types: %w", err)
 	}
-	defer handle.Close() //nolint:errcheck // the program holds its own reference
+	defer handle.Close()
 	var insns bytes.Buffer
 	if err := spec.Instructions.Marshal(&insns, spec.ByteOrder); err != nil {
 		return nil, fmt.Errorf("writing instructions: %w", err)
@@ -82,16 +82,16 @@ func loadWithTypes(spec *ebpf.ProgramSpec, extra btf.Type) (*ebpf.Program, error
 		lineInfo: pointer(lines), lineInfoSize: btf.LineInfoSize, lineInfoCount: uint32(len(lines)) / btf.LineInfoSize,
 	}
 	copy(attr.name[:len(attr.name)-1], spec.Name)
-	fd, err := progLoad(&attr)
-	if err == nil {
-		return ebpf.NewProgramFromFD(fd)
-	}
 	log := make([]byte, verifierLogSize)
-	attr.logBuf, attr.logSize, attr.logLevel = pointer(log), verifierLogSize, 1
-	if fd, again := progLoad(&attr); again == nil {
-		return ebpf.NewProgramFromFD(fd)
+	fd, err := progLoad(&attr)
+	if err != nil {
+		attr.logBuf, attr.logSize, attr.logLevel = pointer(log), verifierLogSize, 1
+		var why error
+		if fd, why = progLoad(&attr); why != nil {
+			return nil, fmt.Errorf("%w%s", err, lastLine(log))
+		}
 	}
-	return nil, fmt.Errorf("%w%s", err, lastLine(log))
+	return ebpf.NewProgramFromFD(fd)
 }
 
 // lastLine is the end of the verifier's log, where it says why, as ": why".

@@ -139,8 +139,6 @@ func (d *Dispatchers) pin(ifindex int, b *built) error {
 		return err
 	}
 	folder := filepath.Join(d.folder, folderName(ifindex, b.id))
-	// The number of a program is not given again before all have been: what is
-	// there is of another boot's making, and of nobody now.
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return fmt.Errorf("making the folder of the pins: %w", err)
 	}
@@ -190,8 +188,17 @@ func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (string, error)
 		if err = setSlot(s.ifindex, mode, b.prog.FD(), old); err == nil || !driverLacksXDP(err) {
 			return mode, attachError(s.ifindex, mode, err)
 		}
+		err = fmt.Errorf("%w%s", err, fragsHint(s, b))
 	}
 	return "", attachError(s.ifindex, modes[0], err)
+}
+
+// fragsHint says what a driver misses that took the dispatcher before.
+func fragsHint(s *snapshot, b *built) string {
+	if s.dispatcher == nil || !s.dispatcher.config.frags || b.config.frags {
+		return ""
+	}
+	return " (with this MTU every program must be made for packets in several buffers, section xdp.frags)"
 }
 
 // driverLacksXDP says whether err is how a driver refuses native mode as such: it

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -69,34 +70,38 @@ func parseLink(b []byte) (ifindex int, slot []attached, err error) {
 		return 0, nil, errors.New("a message about an interface is too short")
 	}
 	ifindex = int(int32(binary.NativeEndian.Uint32(b[4:])))
-	attrs, err := nl.ParseRouteAttr(b[unix.SizeofIfInfomsg:])
-	if err != nil {
-		return 0, nil, fmt.Errorf("reading a message about interface %d: %w", ifindex, err)
-	}
-	for _, a := range attrs {
-		if a.Attr.Type&nl.NLA_TYPE_MASK != unix.IFLA_XDP {
-			continue
-		}
-		if slot, err = parseXDP(a.Value); err != nil {
-			return 0, nil, fmt.Errorf("reading what XDP is on interface %d: %w", ifindex, err)
+	for kind, value := range attributes(b[unix.SizeofIfInfomsg:]) {
+		if kind == unix.IFLA_XDP {
+			slot = parseXDP(value)
 		}
 	}
 	return ifindex, slot, nil
 }
 
-func parseXDP(b []byte) ([]attached, error) {
-	attrs, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return nil, err
+// attributes goes through netlink attributes by kind and value, up to the first
+// whose length is wrong.
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofNlAttr {
+			size := int(binary.NativeEndian.Uint16(b))
+			kind := binary.NativeEndian.Uint16(b[2:]) & nl.NLA_TYPE_MASK
+			if size < unix.SizeofNlAttr || size > len(b) || !yield(kind, b[unix.SizeofNlAttr:size]) {
+				return
+			}
+			b = b[min(len(b), (size+unix.NLA_ALIGNTO-1)&^(unix.NLA_ALIGNTO-1)):]
+		}
 	}
+}
+
+func parseXDP(b []byte) []attached {
 	var mode uint8
 	ids := map[uint16]uint32{}
-	for _, a := range attrs {
-		switch kind := a.Attr.Type & nl.NLA_TYPE_MASK; {
-		case kind == attrXDPAttached && len(a.Value) > 0:
-			mode = a.Value[0]
-		case kind >= attrXDPProgID && kind <= attrXDPDeviceID && len(a.Value) >= 4:
-			ids[kind] = binary.NativeEndian.Uint32(a.Value)
+	for kind, value := range attributes(b) {
+		switch {
+		case kind == attrXDPAttached && len(value) > 0:
+			mode = value[0]
+		case kind >= attrXDPProgID && kind <= attrXDPDeviceID && len(value) >= 4:
+			ids[kind] = binary.NativeEndian.Uint32(value)
 		}
 	}
 	// The kernel gives the id of the one program twice, and of several only by
@@ -119,7 +124,7 @@ func parseXDP(b []byte) ([]attached, error) {
 			slot = append(slot, attached{m.mode, id})
 		}
 	}
-	return slot, nil
+	return slot
 }
 
 // setSlot changes the XDP slot of an interface in one step: fd is the program that

@@ -18,8 +18,8 @@ const maxFolders = 4096
 // leaves them that was killed, and returns their paths. A dispatcher is needed that
 // is attached to an interface of any network namespace that can be found, or that
 // a process has open: it may be about to attach it. Namespaces are found by the
-// files in /run/netns and by all processes. Who cannot see the processes of the
-// system must not call it: their number in a container is that of the container.
+// files in /run/netns and by all processes; the error is [ErrBlind] for those who
+// cannot see these, such as in a container.
 func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	stale, err := d.FindStale(ctx)
 	if err != nil {
@@ -33,33 +33,58 @@ func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	return stale, nil
 }
 
+// Used says whether somebody has used the protocol here since the BPF file system
+// was mounted: else [Open] would be the first to make its folder.
+func Used(opts Options) bool {
+	folder, err := opts.folder()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(folder)
+	return err == nil
+}
+
 // FindStale is [Dispatchers.Stale] that removes nothing.
 func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	folders, err := d.folders()
 	if err != nil || len(folders) == 0 {
 		return nil, err
 	}
-	// In this order: what a process had open when the interfaces were read is
-	// attached then, or still open after.
-	used, err := attachedEverywhere(ctx)
-	if err != nil {
+	// Mostly there is nothing to find, and no need to look at every process.
+	first := newSearch()
+	if err := first.named(); err != nil || first.covers(folders) {
 		return nil, err
 	}
-	if err := openPrograms(ctx, used); err != nil {
+	if err := seesAll(); err != nil {
+		return nil, err
+	}
+	// In this order: what a process had open when the interfaces were read is
+	// attached then, or still open after.
+	if err := errors.Join(first.processes(ctx), first.open(ctx)); err != nil {
 		return nil, err
 	}
 	// Once more, for one that was attached in between and closed after.
-	again, err := attachedEverywhere(ctx)
-	if err != nil {
+	second := newSearch()
+	if err := errors.Join(second.named(), second.processes(ctx)); err != nil {
 		return nil, err
 	}
 	var stale []string
 	for _, f := range folders {
-		if !used[f.id] && !again[f.id] {
+		if !first.used[f.id] && !second.used[f.id] {
 			stale = append(stale, f.path)
 		}
 	}
 	return stale, nil
+}
+
+// covers says whether every dispatcher that has a folder is in use.
+func (s *search) covers(folders []pinFolder) bool {
+	for _, f := range folders {
+		if !s.used[f.id] {
+			return false
+		}
+	}
+	return true
 }
 
 // pinFolder is a folder of pins and the dispatcher it is of.

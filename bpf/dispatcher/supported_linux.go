@@ -36,17 +36,17 @@ func Supported() error {
 	if err != nil {
 		return &UnsupportedError{Reason: "no dispatcher loads here", Err: err}
 	}
-	defer first.Close() //nolint:errcheck // nothing was written
+	defer first.Close()
 	second, err := loadScratch()
 	if err != nil {
 		return &UnsupportedError{Reason: "no dispatcher loads here", Err: err}
 	}
-	defer second.Close() //nolint:errcheck // nothing was written
-	probe, err := loadProbe(first)
+	defer second.Close()
+	probe, err := loadProbe(first, stubName(0))
 	if err != nil {
 		return refusal(err, "the kernel loads none of type EXT")
 	}
-	defer probe.Close() //nolint:errcheck // nothing was written
+	defer probe.Close()
 	types, err := typesOf(second)
 	if err != nil {
 		return err
@@ -66,8 +66,8 @@ func refusal(err error, reason string) error {
 	return &UnsupportedError{Reason: reason, Err: err}
 }
 
-// loadProbe loads the smallest component.
-func loadProbe(target *ebpf.Program) (*ebpf.Program, error) {
+// loadProbe loads the smallest component against a function of target.
+func loadProbe(target *ebpf.Program, function string) (*ebpf.Program, error) {
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	if err != nil {
 		return nil, fmt.Errorf("reading our dispatcher: %w", err)
@@ -76,6 +76,6 @@ func loadProbe(target *ebpf.Program) (*ebpf.Program, error) {
 	if probe == nil {
 		return nil, fmt.Errorf("our object lacks %s", probeFunction)
 	}
-	probe.AttachTarget, probe.AttachTo = target, stubName(0)
+	probe.AttachTarget, probe.AttachTo = target, function
 	return ebpf.NewProgram(probe)
 }

@@ -60,8 +60,8 @@ func TestNoBPFFS(t *testing.T) {
 	if d, err := Open(t.Context(), Options{BPFFS: dir}); err == nil {
 		t.Error("got a lock outside a BPF file system", d.Close())
 	}
-	if _, err := filepath.Glob(filepath.Join(dir, "*")); err != nil {
-		t.Error(err)
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("%q is left, %v", left, err)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestChangesMeanwhile(t *testing.T) {
 		check(t, err)
 		now, err := ebpf.NewProgramFromID(ebpf.ProgramID(slot[0].id))
 		check(t, err)
-		defer now.Close() //nolint:errcheck // a test
+		defer now.Close()
 		check(t, setSlot(l.ifindex, ModeNative, -1, now.FD()))
 	}
 	if err := d.Remove(t.Context(), l.ifindex, idOf(t, n.Program)); !errors.Is(err, ErrGone) {
@@ -126,38 +126,63 @@ func TestExchangeUnderTraffic(t *testing.T) {
 	b := l.component(d, sample{me: 2, verdict: 1})
 	_, err := d.Add(t.Context(), l.ifindex, "", a)
 	check(t, err)
-	l.add(d, sample{me: 3, verdict: 2, priority: 1}) // never runs: the ones before drop
-	send := l.sender()
-	ctx, stop := context.WithCancel(t.Context())
-	sent := make(chan int)
-	go func() {
-		n := 0
-		for ctx.Err() == nil {
-			n += send()
-		}
-		sent <- n
-	}()
+	after := l.component(d, sample{me: 3, priority: 1})
+	_, err = d.Add(t.Context(), l.ifindex, "", after)
+	check(t, err)
+	stop := l.traffic()
 	for range 20 {
 		_, err := d.Exchange(t.Context(), l.ifindex, idOf(t, a.Program), b)
 		check(t, err)
 		a, b = b, a
 	}
-	stop()
-	want := uint64(<-sent)
-	counted := func() (n uint64) { return l.count(a) + l.count(b) }
+	l.expectCount(stop(), a, b)
+	if l.count(a) == 0 || l.count(b) == 0 {
+		t.Errorf("one of the two met no packet: %d and %d", l.count(a), l.count(b))
+	}
+	if n := l.count(after); n > 0 {
+		t.Errorf("%d packets passed by both", n)
+	}
+}
+
+// traffic sends packets until what it returns is called, which says how many.
+func (l *lab) traffic() (stop func() uint64) {
+	l.t.Helper()
+	send := l.sender()
+	ctx, cancel := context.WithCancel(l.t.Context())
+	sent := make(chan uint64, 1)
+	go func() {
+		var n uint64
+		for ctx.Err() == nil {
+			n += send()
+		}
+		sent <- n
+	}()
+	return func() uint64 {
+		cancel()
+		return <-sent
+	}
+}
+
+// expectCount compares how many packets the components met, all together, with
+// want.
+func (l *lab) expectCount(want uint64, components ...New) {
+	l.t.Helper()
+	counted := func() (n uint64) {
+		for _, c := range components {
+			n += l.count(c)
+		}
+		return n
+	}
 	// The last ones may still be on their way.
-	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
+	deadline, cancel := context.WithTimeout(l.t.Context(), time.Minute)
 	defer cancel()
 	for counted() < want && deadline.Err() == nil {
 		runtime.Gosched()
 	}
 	if got := counted(); got != want || want == 0 {
-		t.Errorf("%d packets met a program, %d were sent", got, want)
+		l.t.Errorf("%d packets met a program, %d were sent", got, want)
 	}
-	if l.count(a) == 0 || l.count(b) == 0 {
-		t.Errorf("one of the two met no packet: %d and %d", l.count(a), l.count(b))
-	}
-	t.Logf("%d packets", want)
+	l.t.Logf("%d packets", want)
 }
 
 // count is how often a component ran.
@@ -170,7 +195,7 @@ func (l *lab) count(n New) uint64 {
 
 // sender returns what sends a packet to the interface and says how many went out:
 // one, or none when the queue is full.
-func (l *lab) sender() func() int {
+func (l *lab) sender() func() uint64 {
 	l.t.Helper()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	check(l.t, err)
@@ -178,7 +203,7 @@ func (l *lab) sender() func() int {
 	packet := make([]byte, 64)
 	copy(packet, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	to := &unix.SockaddrLinklayer{Ifindex: l.peer, Halen: 6}
-	return func() int {
+	return func() uint64 {
 		if err := unix.Sendto(fd, packet, 0, to); err != nil {
 			return 0
 		}

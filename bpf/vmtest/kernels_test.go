@@ -152,14 +152,6 @@ func goBuild(t *testing.T, pkg string, flags ...string) string {
 	return out
 }
 
-// goTestBuild builds the tests of a package as a static binary for the machine.
-func goTestBuild(t *testing.T, pkg string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), filepath.Base(pkg)+".test")
-	runGo(t, "test", "-c", "-trimpath", "-o", out, stripped, pkg)
-	return out
-}
-
 func runGo(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)

@@ -21,10 +21,6 @@ import (
 	"github.com/bpfimg/bpfimg/testregistry"
 )
 
-// testedInside are packages whose own tests scripts run, under /src: what the tests
-// need of the kernel is not there on every host.
-var testedInside = []string{"github.com/bpfimg/bpfimg/bpf", "github.com/bpfimg/bpfimg/bpf/dispatcher"}
-
 // onlyScripts chooses scripts while one works on them.
 var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
 
@@ -37,12 +33,8 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
 		"/bin/racer":  {Path: goBuild(t, "./racer", stripped), Executable: true},
 	}
-	for _, pkg := range testedInside {
-		if !inScripts(t, filepath.Base(pkg)+".test") {
-			continue
-		}
-		path := goTestBuild(t, pkg)
-		files["/bin/"+filepath.Base(path)] = vmtest.File{Path: path, Executable: true}
+	if inScripts(t, "bpf.test") {
+		files["/bin/bpf.test"] = vmtest.File{Path: goTestBinary(t, "../../bpf"), Executable: true}
 	}
 	scripts, err := filepath.Glob("testdata/scripts/" + cmp.Or(*onlyScripts, "*") + ".txtar")
 	if err != nil || len(scripts) == 0 {
@@ -158,6 +150,9 @@ func testObjects(t *testing.T) map[string]string {
 	return objects
 }
 
+// updated is the test object of which there is another image too, v2.
+const updated = "chain_pass"
+
 // publish does on the host, with the same binary, what people do in CI: every
 // example is built, pushed to a registry as NAME:v1 and signed by the key
 // cosign.key; NAME:unsigned has another digest and no signature. What the hook
@@ -207,6 +202,9 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		}
 		image := strings.TrimPrefix(server.URL, "http://") + "/testdata/" + name
 		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", object)
+		if name == updated {
+			run("build", "--push", "--sign", "--key", "cosign.key", "--label", "second=yes", "-t", image+":v2", object)
+		}
 	}
 	return keys, registry
 }

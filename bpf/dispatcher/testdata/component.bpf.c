@@ -66,6 +66,17 @@ int component_with_a_long_name(struct xdp_md *ctx)
 	return run();
 }
 
+/* Moves where the packet begins, which newer kernels allow only in the place of
+ * what may do so too.
+ */
+SEC("freplace/prog0")
+int moves(struct xdp_md *ctx)
+{
+	if (bpf_xdp_adjust_head(ctx, 4) < 0)
+		return XDP_ABORTED;
+	return run();
+}
+
 /* A stub takes one argument. */
 SEC("freplace/prog0")
 int two_arguments(struct xdp_md *ctx, int more)

@@ -34,6 +34,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"unlink":     unlink,
 		"nobpf":      nobpf,
 		"veth":       veth,
+		"unplug":     unplug,
 		"send":       send,
 		"traffic":    s.traffic,
 		"during":     s.during,

@@ -38,6 +38,10 @@ func TestLackOf(t *testing.T) {
 			"not permitted", exitKernel, prefix + "asking the kernel what it supports: fentry programs are not permitted here although the capability is held\n",
 			"fentry programs are not permitted here", false,
 		},
+		{
+			"no dispatcher", exitKernel, prefix + "the kernel refused: via=dispatcher is not possible: XDP programs cannot share here: operation not permitted\n",
+			"XDP programs cannot share here", false,
+		},
 		{"another exit code", 1, prefix + since.Error() + "\n", "", false},
 		{"the verifier", exitKernel, prefix + "loading program \"p\": the verifier rejected it: R1 invalid\n", "", false},
 	} {

@@ -116,6 +116,7 @@ func (e *lackError) Error() string { return "this kernel lacks it: " + e.what }
 var lacks = []*regexp.Regexp{
 	regexp.MustCompile(`(?:^|: )([^:\n]*: needs Linux \S+ or newer), this is `),
 	regexp.MustCompile(`this kernel \([^)]*\) was (built without [^\n]*)`),
+	regexp.MustCompile(`via=dispatcher is not possible: ([^:\n]*)`),
 	regexp.MustCompile(`([^:\n]* programs are not permitted here|programs of type \S+ are not permitted here)`),
 }
 

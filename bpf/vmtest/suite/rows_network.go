@@ -31,6 +31,24 @@ func deviceRows() []row {
 			attach: []string{"xdp_count=xdp:$PEER,netns=$NETNS"}, event: sendFromDev, counter: "pkts", atLeast: packets,
 		},
 		{
+			hook: "xdp", variant: "via=link", object: "counter",
+			attach: []string{"xdp_count=xdp:$DEV,via=link"}, event: sendToDev, counter: "pkts", atLeast: packets,
+		},
+		{
+			hook: "xdp", variant: "via=dispatcher", object: "counter",
+			attach: []string{"xdp_count=xdp:$DEV,via=dispatcher"}, event: sendToDev, counter: "pkts", atLeast: packets,
+		},
+		{
+			// Both see every packet, though the first one drops it.
+			hook: "xdp", variant: "via=dispatcher, two programs", object: "xdp_chain",
+			attach: []string{"early=xdp:$DEV,via=dispatcher", "plain=xdp:$DEV,via=dispatcher", "late=none", "garbled=none"},
+			event:  sendToDev, counter: "seen", atLeast: 2 * packets,
+		},
+		{
+			hook: "xdp", variant: "via=dispatcher, tail calls", object: "xdp_tail",
+			attach: []string{"entry=xdp:$DEV,via=dispatcher"}, event: sendToDev, counter: "seen", atLeast: 2 * packets,
+		},
+		{
 			hook: "tc", variant: "via=tcx, ingress", object: "bytes",
 			attach: []string{tcIngress + "$DEV,via=tcx", "tc_egress=none"}, event: sendToDev, counter: "traffic", atLeast: packets,
 		},
