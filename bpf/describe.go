@@ -120,11 +120,15 @@ func runsOf(list []ProgramRuns, program string) ProgramRuns {
 func (s Status) since(earlier Status) Status {
 	runs := make([]ProgramRuns, len(s.Runs))
 	for i, r := range s.Runs {
-		before := runsOf(earlier.Runs, r.Program)
-		runs[i] = ProgramRuns{
-			Program: r.Program, Count: r.Count - before.Count, Time: r.Time - before.Time, Missed: r.Missed - before.Missed,
-		}
+		runs[i] = r.since(runsOf(earlier.Runs, r.Program))
 	}
 	s.Runs = runs
 	return s
+}
+
+// since is what was counted after earlier was read.
+func (r ProgramRuns) since(earlier ProgramRuns) ProgramRuns {
+	return ProgramRuns{
+		Program: r.Program, Count: r.Count - earlier.Count, Time: r.Time - earlier.Time, Missed: r.Missed - earlier.Missed,
+	}
 }

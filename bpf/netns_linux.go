@@ -52,22 +52,39 @@ func netnsPath(p *placement) (string, error) {
 	if value == "" {
 		return "", nil
 	}
-	path := value
-	if pid, ok := strings.CutPrefix(value, "pid:"); ok {
-		n, err := strconv.ParseUint(pid, 10, 31)
-		if err != nil || n == 0 {
-			return "", p.usage("option netns is %q; after pid: comes the number of a process", value)
-		}
-		path = fmt.Sprintf("/proc/%d/ns/net", n)
-	} else if !filepath.IsAbs(path) {
-		return "", p.usage("option netns is %q; it is an absolute path, such as /run/netns/blue, or pid:NUMBER", value)
+	path, wrong := netnsFile(value)
+	if wrong != "" {
+		return "", p.usage("option netns is %q; %s", value, wrong)
 	}
-	if _, err := netnsInode(path); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s: %w: there is no network namespace %s", p, ErrNoTarget, value)
-	} else if err != nil {
+	if err := findableNetns(path, value); err != nil {
 		return "", fmt.Errorf("%s: %w", p, err)
 	}
 	return path, nil
+}
+
+// netnsFile is the file that the value of option netns means, or what is wrong
+// with it.
+func netnsFile(value string) (path, wrong string) {
+	if pid, ok := strings.CutPrefix(value, "pid:"); ok {
+		n, err := strconv.ParseUint(pid, 10, 31)
+		if err != nil || n == 0 {
+			return "", "after pid: comes the number of a process"
+		}
+		return fmt.Sprintf("/proc/%d/ns/net", n), ""
+	}
+	if !filepath.IsAbs(value) {
+		return "", "it is an absolute path, such as /run/netns/blue, or pid:NUMBER"
+	}
+	return value, ""
+}
+
+// findableNetns says what is wrong with the file path, which value means.
+func findableNetns(path, value string) error {
+	_, err := netnsInode(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: there is no network namespace %s", ErrNoTarget, value)
+	}
+	return err
 }
 
 // inNetns calls f on a thread in the network namespace whose file path is, or on

@@ -77,5 +77,11 @@ func (*Manager) DumpMap(context.Context, string, string, int) (MapDump, error) {
 // HookNames answers the hooks `--attach` takes: none here.
 func HookNames() []string { return nil }
 
+// Chain answers [ErrNeedsLinux].
+func (*Manager) Chain(context.Context, ChainOptions) (Chains, error) { return Chains{}, ErrNeedsLinux }
+
+// ListAll answers [ErrNeedsLinux].
+func (*Manager) ListAll(context.Context, time.Duration) ([]Status, error) { return nil, ErrNeedsLinux }
+
 // Support is [ErrNeedsLinux].
 func Support() ([]HookSupport, error) { return nil, ErrNeedsLinux }

@@ -31,27 +31,53 @@ func statsEnabled() bool {
 // lists the instances with what was counted meanwhile. Counting costs every
 // program on the machine some tens of nanoseconds a run. Needs Linux 5.8.
 func (m *Manager) Measure(ctx context.Context, d time.Duration) ([]Status, error) {
+	return measured(ctx, d, m.List, statusesSince)
+}
+
+// statusesSince are those of after with what was counted since before.
+func statusesSince(after, before []Status) []Status {
+	earlier := make(map[string]Status, len(before))
+	for _, s := range before {
+		earlier[statusKey(s)] = s
+	}
+	for i, s := range after {
+		if e := earlier[statusKey(s)]; e.Digest == s.Digest {
+			after[i] = s.since(e)
+		}
+		after[i].Counting = true
+	}
+	return after
+}
+
+// statusKey tells apart what is listed: instances by name, programs of others by
+// id.
+func statusKey(s Status) string {
+	if s.Name == "" && len(s.Programs) > 0 {
+		return fmt.Sprint(s.Programs[0].ID)
+	}
+	return s.Name
+}
+
+// measured has the kernel count runs for the time d, or until ctx ends, and reads
+// before and after that.
+func measured[T any](ctx context.Context, d time.Duration, read func(context.Context) (T, error), since func(after, before T) T) (T, error) {
+	var none T
 	if err := needBPF("counting runs"); err != nil {
-		return nil, err
+		return none, err
 	}
 	counting, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if errors.Is(err, ebpf.ErrNotSupported) {
-		return nil, fmt.Errorf("counting runs: %w", unsupported("counting for a while", "5.8"))
+		return none, fmt.Errorf("counting runs: %w", unsupported("counting for a while", "5.8"))
 	}
 	if errors.Is(err, unix.EPERM) {
-		return nil, &PermissionError{Op: "counting runs", Capability: "CAP_SYS_ADMIN", Err: err}
+		return none, &PermissionError{Op: "counting runs", Capability: "CAP_SYS_ADMIN", Err: err}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("counting runs: %w", err)
+		return none, fmt.Errorf("counting runs: %w", err)
 	}
-	list, err := m.measure(ctx, d)
-	return list, join(err, counting.Close())
-}
-
-func (m *Manager) measure(ctx context.Context, d time.Duration) ([]Status, error) {
-	before, err := m.List(ctx)
+	before, err := read(ctx)
 	if err != nil {
-		return nil, err
+		return none, join(err, counting.Close())
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -59,21 +85,11 @@ func (m *Manager) measure(ctx context.Context, d time.Duration) ([]Status, error
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	after, err := m.List(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil, err
+	after, err := read(context.WithoutCancel(ctx))
+	if err = join(err, counting.Close()); err != nil {
+		return none, err
 	}
-	earlier := make(map[string]Status, len(before))
-	for _, s := range before {
-		earlier[s.Name] = s
-	}
-	for i, s := range after {
-		if e := earlier[s.Name]; e.Digest == s.Digest {
-			after[i] = s.since(e)
-		}
-		after[i].Counting = true
-	}
-	return after, nil
+	return since(after, before), nil
 }
 
 // isComponent says whether the program is one of several in an XDP slot. The kernel

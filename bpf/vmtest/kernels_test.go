@@ -43,6 +43,9 @@ func TestKernels(t *testing.T) {
 				if status != 0 {
 					t.Errorf("guest status %d, want 0", status)
 				}
+				if *onlyScripts != "" {
+					return
+				}
 				var err error
 				if results[i], err = vmtest.ParseResults(console); err != nil {
 					t.Fatal(err)
@@ -51,7 +54,7 @@ func TestKernels(t *testing.T) {
 			})
 		}
 	})
-	if t.Failed() {
+	if t.Failed() || *onlyScripts != "" {
 		return // and no matrix is written
 	}
 	byColumn := map[string][]vmtest.RowResult{}
@@ -145,12 +148,17 @@ const stripped = "-ldflags=-s -w"
 func goBuild(t *testing.T, pkg string, flags ...string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	cmd := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"build", "-trimpath", "-o", out}, flags, []string{pkg})...)
+	runGo(t, slices.Concat([]string{"build", "-trimpath", "-o", out}, flags, []string{pkg})...)
+	return out
+}
+
+func runGo(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", pkg, err, msg)
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, msg)
 	}
-	return out
 }
 
 // checkRows fails the test for every row that failed, and when there is none.

@@ -5,7 +5,6 @@ package vmtest_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,10 +45,6 @@ func TestPackages(t *testing.T) {
 func goTestBinary(t *testing.T, pkg string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), filepath.Base(pkg)+".test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-trimpath", stripped, "-o", out, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go test -c %s: %v\n%s", pkg, err, msg)
-	}
+	runGo(t, "test", "-c", "-trimpath", stripped, "-o", out, pkg)
 	return out
 }

@@ -4,7 +4,11 @@
 package vmtest_test
 
 import (
+	"cmp"
+	"errors"
+	"flag"
 	"io/fs"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -17,6 +21,9 @@ import (
 	"github.com/bpfimg/bpfimg/testregistry"
 )
 
+// onlyScripts chooses scripts while one works on them.
+var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
+
 // guestFiles are bpfimg, the hook suite, the scripts, the examples, and what was
 // made of them.
 func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
@@ -24,19 +31,77 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	files := map[string]vmtest.File{
 		"/bin/bpfimg": {Path: bpfimg, Executable: true},
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
+		"/bin/racer":  {Path: goBuild(t, "./racer", stripped), Executable: true},
 	}
-	scripts, err := filepath.Glob("testdata/scripts/*.txtar")
+	if inScripts(t, "bpf.test") {
+		files["/bin/bpf.test"] = vmtest.File{Path: goTestBinary(t, "../../bpf"), Executable: true}
+	}
+	scripts, err := filepath.Glob("testdata/scripts/" + cmp.Or(*onlyScripts, "*") + ".txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("found %d scripts: %v", len(scripts), err)
 	}
 	for _, name := range scripts {
 		files["/scripts/"+filepath.Base(name)] = vmtest.File{Path: name}
 	}
-	addTree(t, files, "/examples", "../../examples")
+	if *onlyScripts != "" {
+		delete(files, "/bin/suite")
+	}
+	addForeign(t, files)
+	addTree(t, files, "/src/examples", "../../examples")
+	addTree(t, files, "/src/bpf/testdata", "../testdata")
 	keys, registry := publish(t, bpfimg)
 	addTree(t, files, "/keys", keys)
 	addTree(t, files, "/registry", registry)
 	return files
+}
+
+// foreign are other people's tools that take part in scripts, as Debian's packages
+// xdp-tools and bpftool install them. A script skips itself when its tool is not
+// here; in CI all are.
+var foreign = []string{"/usr/sbin/xdp-loader", "/usr/sbin/bpftool"}
+
+// dispatchers is what libxdp loads to share an interface.
+const dispatchers = "/usr/lib/*/bpf/xdp-dispatcher.o"
+
+// addForeign adds the tools of other people that are here, with what they need.
+func addForeign(t *testing.T, files map[string]vmtest.File) {
+	t.Helper()
+	for _, program := range foreign {
+		if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		needs, err := vmtest.Dynamic(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(files, needs)
+	}
+	objects, err := filepath.Glob(dispatchers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		files[object] = vmtest.File{Path: object}
+	}
+}
+
+// inScripts says whether chosen scripts have a word; all do when none is chosen.
+func inScripts(t *testing.T, word string) bool {
+	t.Helper()
+	if *onlyScripts == "" {
+		return true
+	}
+	scripts, err := filepath.Glob("testdata/scripts/" + *onlyScripts + ".txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(scripts, func(script string) bool {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(text), word)
+	})
 }
 
 func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
@@ -56,7 +121,7 @@ func addTree(t *testing.T, files map[string]vmtest.File, at, dir string) {
 
 // notBuilt are the objects of bpf/testdata that no image is made of: what they are
 // for is to be refused.
-var notBuilt = []string{"counter_eb", "nogpl", "rejected", "unknown_section"}
+var notBuilt = []string{"counter_eb", "dispatcher_v1", "nogpl", "rejected", "unknown_section"}
 
 // testObjects are the files of bpf/testdata and the examples, by name without
 // ".bpf.o".
@@ -84,6 +149,9 @@ func testObjects(t *testing.T) map[string]string {
 	}
 	return objects
 }
+
+// updated is the test object of which there is another image too, v2.
+const updated = "chain_pass"
 
 // publish does on the host, with the same binary, what people do in CI: every
 // example is built, pushed to a registry as NAME:v1 and signed by the key
@@ -129,8 +197,14 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		run("build", "--push", "--label", "signed=no", "-t", image+":unsigned", "-f", file, object)
 	}
 	for name, object := range testObjects(t) {
+		if !inScripts(t, name) {
+			continue
+		}
 		image := strings.TrimPrefix(server.URL, "http://") + "/testdata/" + name
 		run("build", "--push", "--sign", "--key", "cosign.key", "-t", image+":v1", object)
+		if name == updated {
+			run("build", "--push", "--sign", "--key", "cosign.key", "--label", "second=yes", "-t", image+":v2", object)
+		}
 	}
 	return keys, registry
 }

@@ -70,6 +70,7 @@ func commands(term *terminal) []*cli.Command {
 		policyCommand(term),
 		runCommand(term),
 		psCommand(term),
+		chainCommand(term),
 		describeCommand(term),
 		mapCommand(term),
 		updateCommand(term),

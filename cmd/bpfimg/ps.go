@@ -20,7 +20,8 @@ func psCommand(term *terminal) *cli.Command {
 		Flags: []cli.Flag{
 			bpffsFlag(), outputFlag(),
 			&cli.BoolFlag{Name: "check", Usage: "judge what runs by the policy as it is now, and fail if any of it is denied"}, policyFlag(),
-			&cli.DurationFlag{Name: "measure", Usage: "have the kernel count runs for so long, such as 1s, and show those"},
+			measureFlag(),
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also list what others have attached to network interfaces"},
 		},
 		Action: withManager(term, func(s *session, manager *bpf.Manager) error {
 			list, err := s.instances(manager)
@@ -39,14 +40,18 @@ func psCommand(term *terminal) *cli.Command {
 }
 
 func (s *session) instances(manager *bpf.Manager) ([]bpf.Status, error) {
-	if !s.c.IsSet("measure") {
-		return manager.List(s.c.Context)
+	d, err := s.measure()
+	switch {
+	case err != nil:
+		return nil, err
+	case s.c.Bool("all") && s.c.Bool("check"):
+		return nil, usagef("ps --all --check: a policy is about images; leave one of the two out")
+	case s.c.Bool("all"):
+		return manager.ListAll(s.c.Context, d)
+	case d > 0:
+		return manager.Measure(s.c.Context, d)
 	}
-	d := s.c.Duration("measure")
-	if d <= 0 {
-		return nil, usagef("--measure %s: want a duration above 0, such as 1s", d)
-	}
-	return manager.Measure(s.c.Context, d)
+	return manager.List(s.c.Context)
 }
 
 // showInstances prints a table, with a column for what was checked unless checks

@@ -27,14 +27,25 @@ const (
 )
 
 // commands the scripts have beyond testscript's own.
-var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"touch":      touch,
-	"unlink":     unlink,
-	"nobpf":      nobpf,
-	"veth":       veth,
-	"send":       send,
-	"waitport":   waitPort,
-	"eventually": eventually,
+func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	s := streams{}
+	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"touch":      touch,
+		"unlink":     unlink,
+		"nobpf":      nobpf,
+		"veth":       veth,
+		"unplug":     unplug,
+		"send":       send,
+		"traffic":    s.traffic,
+		"during":     s.during,
+		"escaped":    s.escaped,
+		"counted":    counted,
+		"race":       race,
+		"programid":  programid,
+		"xdp":        xdp,
+		"waitport":   waitPort,
+		"eventually": eventually,
+	}
 }
 
 // want stops the script unless the arguments are at least min and the command

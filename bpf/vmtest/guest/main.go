@@ -8,8 +8,8 @@
 // /bin/suite and the test binaries of packages under /bin/tests, says how they
 // ended and powers off. Package vmtest boots it; it is of no use elsewhere.
 //
-// Scripts find bpfimg in their PATH, the examples under $EXAMPLES, a registry's
-// content under /registry with the keys it was signed with under /keys, a state
+// Scripts find bpfimg in their PATH, the examples under $EXAMPLES, the objects
+// of bpf/testdata under $OBJECTS, a registry's content under /registry with the keys it was signed with under /keys, a state
 // folder of their own, and beyond testscript's commands those in commands.go.
 package main
 

@@ -17,7 +17,7 @@ import (
 )
 
 // veth A B creates two connected interfaces and brings them up; they go when the
-// script ends. IPv6 is off on both: the kernel's own packets would be counted.
+// script ends, or are unplugged. IPv6 is off on both: the kernel's own packets would be counted.
 func veth(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2, "veth A B")
 	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: args[0]}, PeerName: args[1]}
@@ -36,6 +36,14 @@ func veth(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Check(netlink.LinkSetUp(end))
 	}
+}
+
+// unplug IFACE deletes an interface, and with it the other end of a pair.
+func unplug(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "unplug IFACE")
+	link, err := netlink.LinkByName(args[0])
+	ts.Check(err)
+	ts.Check(netlink.LinkDel(link))
 }
 
 // send IFACE COUNT sends COUNT UDP packets out of an interface, whatever routes

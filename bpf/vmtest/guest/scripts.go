@@ -25,7 +25,7 @@ func runScripts(dir string, deadline time.Time) bool {
 			Dir:                 dir,
 			Setup:               setupScript,
 			Condition:           condition,
-			Cmds:                commands,
+			Cmds:                commands(),
 			RequireUniqueNames:  true,
 			RequireExplicitExec: true,
 			Deadline:            deadline,
@@ -43,7 +43,8 @@ func setupScript(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("HOME", home)
-	env.Setenv("EXAMPLES", "/examples")
+	env.Setenv("EXAMPLES", "/src/examples")
+	env.Setenv("OBJECTS", "/src/bpf/testdata")
 	env.Setenv("BPFIMG_ROOT", filepath.Join(env.WorkDir, ".state"))
 	env.Setenv("BPFIMG_BPFFS", "/sys/fs/bpf/"+filepath.Base(env.WorkDir))
 	return nil

@@ -47,11 +47,11 @@ func setUp() error {
 	if err := loopback(); err != nil {
 		return err
 	}
-	return os.Setenv("PATH", "/bin")
+	return os.Setenv("PATH", "/bin:/usr/sbin")
 }
 
-// loopback brings lo up and makes its name known; there is no other network and
-// no name server.
+// loopback brings lo up and makes its name known, and that of root's group; there
+// is no other network and no name server.
 func loopback() error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -63,7 +63,9 @@ func loopback() error {
 	if err := os.MkdirAll("/etc", 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost\n"), 0o644)
+	return errors.Join(
+		os.WriteFile("/etc/hosts", []byte("127.0.0.1 localhost\n"), 0o644),
+		os.WriteFile("/etc/group", []byte("root:x:0:\n"), 0o644))
 }
 
 // loadModules loads the modules in the order of their names.

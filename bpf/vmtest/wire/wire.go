@@ -6,7 +6,7 @@
 // Package wire puts packets on network interfaces, for what runs inside the test
 // machines.
 //
-// Door: [Send].
+// Doors: [Send] for a few packets, [StartStream] for many while something changes.
 package wire
 
 import (
