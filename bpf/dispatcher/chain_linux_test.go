@@ -361,6 +361,26 @@ func TestReplacedComponent(t *testing.T) {
 	t.Log(err)
 }
 
+// TestAnyAttachType: a component of ours is linked to dispatchers of others too,
+// which have attach types of two kinds.
+func TestAnyAttachType(t *testing.T) {
+	l := newLab(t)
+	n := l.component(l.open(nil), sample{})
+	withType, _, err := loadDispatcher(config{slots: make([]slotConfig, 2)})
+	check(t, err)
+	defer withType.Close()
+	without, err := loadScratch()
+	check(t, err)
+	defer without.Close()
+	for _, target := range []*ebpf.Program{withType, without} {
+		types, err := typesOf(target)
+		check(t, err)
+		held, err := linkTo(target, types, "prog1", n.Program)
+		check(t, err)
+		defer held.Close()
+	}
+}
+
 func TestSymlink(t *testing.T) {
 	l := newLab(t)
 	check(t, os.Mkdir(filepath.Join(l.bpffs, "tc"), 0o700))

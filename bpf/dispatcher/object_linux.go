@@ -46,6 +46,25 @@ func loadDispatcher(c config) (*ebpf.Program, config, error) {
 	return prog, c, nil
 }
 
+// loadScratch loads a dispatcher that is for loading components against only. The
+// kernel links a component to a dispatcher of the attach type of the one it was
+// loaded against, or to any when that had none (bpf_tracing_prog_attach); old
+// versions of libbpf give libxdp's dispatchers none.
+func loadScratch() (*ebpf.Program, error) {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return nil, fmt.Errorf("reading our dispatcher: %w", err)
+	}
+	if main := spec.Programs[mainFunction]; main != nil {
+		main.AttachType = ebpf.AttachNone
+	}
+	prog, err := loadSpec(spec, config{slots: []slotConfig{{}}})
+	if err != nil {
+		return nil, fmt.Errorf("loading a dispatcher: %w", err)
+	}
+	return prog, nil
+}
+
 func loadSpec(spec *ebpf.CollectionSpec, c config) (prog *ebpf.Program, err error) {
 	main, values := spec.Programs[mainFunction], spec.Maps[configMap]
 	if main == nil || values == nil {
