@@ -4,6 +4,7 @@
 package dispatcher
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -361,23 +362,24 @@ func TestReplacedComponent(t *testing.T) {
 	t.Log(err)
 }
 
-// TestAnyAttachType: a component of ours is linked to dispatchers of others too,
-// which have attach types of two kinds.
-func TestAnyAttachType(t *testing.T) {
+// TestAttachType: a component is linked only to a dispatcher of the attach type of
+// the one it was loaded against, so ours must have that of libxdp's.
+func TestAttachType(t *testing.T) {
 	l := newLab(t)
 	n := l.component(l.open(nil), sample{})
-	withType, _, err := loadDispatcher(config{slots: make([]slotConfig, 2)})
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	check(t, err)
-	defer withType.Close()
-	without, err := loadScratch()
+	if got := spec.Programs[mainFunction].AttachType; got != ebpf.AttachXDP {
+		t.Errorf("attach type %s, want that of libbpf's section xdp", got)
+	}
+	spec.Programs[mainFunction].AttachType = ebpf.AttachNone
+	other, err := loadSpec(spec, config{slots: make([]slotConfig, 2)})
 	check(t, err)
-	defer without.Close()
-	for _, target := range []*ebpf.Program{withType, without} {
-		types, err := typesOf(target)
-		check(t, err)
-		held, err := linkTo(target, types, "prog1", n.Program)
-		check(t, err)
-		defer held.Close()
+	defer other.Close()
+	types, err := typesOf(other)
+	check(t, err)
+	if held, err := linkTo(other, types, "prog1", n.Program); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v, %v, want EINVAL", held, err)
 	}
 }
 

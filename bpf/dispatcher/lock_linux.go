@@ -154,3 +154,9 @@ func (d *Dispatchers) Target() (prog *ebpf.Program, function string, err error) 
 	}
 	return d.target, stubName(0), nil
 }
+
+// loadScratch loads a dispatcher that is for loading components against only.
+func loadScratch() (*ebpf.Program, error) {
+	prog, _, err := loadDispatcher(config{slots: []slotConfig{{}}})
+	return prog, err
+}

@@ -27,7 +27,9 @@ const (
 	probeFunction   = "probe"
 )
 
-// loadDispatcher loads a dispatcher with c as its configuration. Where c wants
+// loadDispatcher loads a dispatcher with c as its configuration. Its attach type is
+// XDP, as libbpf gives libxdp's: the kernel links a component only to dispatchers of
+// the attach type of the one it was loaded against (bpf_check_attach_target). Where c wants
 // frags and the kernel has none (before 5.18) it is loaded without; what came of
 // it is returned.
 func loadDispatcher(c config) (*ebpf.Program, config, error) {
@@ -44,25 +46,6 @@ func loadDispatcher(c config) (*ebpf.Program, config, error) {
 		return nil, config{}, fmt.Errorf("loading the dispatcher: %w", err)
 	}
 	return prog, c, nil
-}
-
-// loadScratch loads a dispatcher that is for loading components against only. The
-// kernel links a component to a dispatcher of the attach type of the one it was
-// loaded against, or to any when that had none (bpf_tracing_prog_attach); old
-// versions of libbpf give libxdp's dispatchers none.
-func loadScratch() (*ebpf.Program, error) {
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
-	if err != nil {
-		return nil, fmt.Errorf("reading our dispatcher: %w", err)
-	}
-	if main := spec.Programs[mainFunction]; main != nil {
-		main.AttachType = ebpf.AttachNone
-	}
-	prog, err := loadSpec(spec, config{slots: []slotConfig{{}}})
-	if err != nil {
-		return nil, fmt.Errorf("loading a dispatcher: %w", err)
-	}
-	return prog, nil
 }
 
 func loadSpec(spec *ebpf.CollectionSpec, c config) (prog *ebpf.Program, err error) {
