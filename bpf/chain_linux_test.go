@@ -43,14 +43,6 @@ func foreignTCX(t *testing.T, prog *ebpf.Program) link.Link {
 	return l
 }
 
-// needTCX skips where there is none.
-func needTCX(t *testing.T) {
-	t.Helper()
-	if !kernelAtLeast(6, 6) {
-		t.Skip("SKIP-REASON: runs on Linux 6.6 and newer, it needs tcx")
-	}
-}
-
 // foreignFilter is a filter of somebody else.
 func foreignFilter(t *testing.T, prog *ebpf.Program, priority uint16) *netlink.BpfFilter {
 	t.Helper()

@@ -171,7 +171,8 @@ func (r *chainReader) count(s *ChainStage, id uint32, runs **ProgramRuns) {
 	*runs = &facts.runs
 }
 
-// findPins looks for the pins of others' programs, or of the links that hold them.
+// findPins looks for the pins of others' programs, and where there is none, of the
+// links that hold them.
 func (r *chainReader) findPins(ctx context.Context, chains *Chains) error {
 	wanted := map[uint32][]*ChainProgram{}
 	chains.stages(func(s *ChainStage) {
@@ -184,7 +185,7 @@ func (r *chainReader) findPins(ctx context.Context, chains *Chains) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	left := maxPins
+	left, found := maxPins, map[*ChainProgram]bool{} // those with a pin of their own
 	return filepath.WalkDir(customaryBPFFS, func(path string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("looking for pins: %w", context.Cause(ctx))
@@ -196,33 +197,34 @@ func (r *chainReader) findPins(ctx context.Context, chains *Chains) error {
 			return nil // a folder; or it was removed meanwhile
 		}
 		left--
-		for _, p := range wanted[pinnedProgram(path)] {
-			if p.Pin == "" {
-				p.Pin = path
+		id, direct := pinnedProgram(path)
+		for _, p := range wanted[id] {
+			if p.Pin == "" || direct && !found[p] {
+				p.Pin, found[p] = path, direct
 			}
 		}
 		return nil
 	})
 }
 
-// pinnedProgram is the id of the program that is pinned, or whose link is; 0 for
-// everything else.
-func pinnedProgram(path string) uint32 {
+// pinnedProgram is the id of the program that is pinned itself (direct), or whose
+// link is; 0 for everything else.
+func pinnedProgram(path string) (id uint32, direct bool) {
 	object, err := pin.Load(path, nil)
 	if err != nil {
-		return 0
+		return 0, false
 	}
 	defer object.Close()
 	switch object := object.(type) {
 	case *ebpf.Program:
 		if info, err := object.Info(); err == nil {
 			id, _ := info.ID()
-			return uint32(id)
+			return uint32(id), true
 		}
 	case link.Link:
 		if info, err := object.Info(); err == nil {
-			return uint32(info.Program)
+			return uint32(info.Program), false
 		}
 	}
-	return 0
+	return 0, false
 }

@@ -29,8 +29,8 @@ func tool(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// tcFilter adds a filter of somebody else to the ingress of dev.
-func tcFilter(t *testing.T, args string) {
+// filterByTool adds a filter of somebody else to the ingress of dev.
+func filterByTool(t *testing.T, args string) {
 	t.Helper()
 	tool(t, "tc", strings.Fields("filter add dev "+dev+" ingress "+args)...)
 }
@@ -64,7 +64,7 @@ func TestClsactTaken(t *testing.T) {
 			"of tc, the same handle", func(t *testing.T, b *bench) {
 				loaded := b.start(verified(t, "loaded", objProceed), RunOptions{Name: "loaded", Attach: attachments(t,
 					"plain=none", "untyped=none", "calls=none", "tails=none", "deep=none", "tail=tc:"+dev+",direction=ingress,via=clsact,priority=60")})
-				tcFilter(t, "protocol all pref 50 handle 0x7 bpf da object-pinned "+pinOf(t, loaded, "untyped"))
+				filterByTool(t, "protocol all pref 50 handle 0x7 bpf da object-pinned "+pinOf(t, loaded, "untyped"))
 			},
 			",via=clsact,priority=50,handle=7",
 			// The program is one of ours, whoever added the filter.
@@ -109,7 +109,7 @@ func addU32(t *testing.T, protocol string, priority int) {
 	if kind, err := ingressQdisc(uint32(netlinkByName(t, dev).Attrs().Index)); err != nil || kind == "" {
 		tool(t, "tc", "qdisc", "add", "dev", dev, "clsact")
 	}
-	tcFilter(t, fmt.Sprintf("protocol %s pref %d u32 match u32 0 0 flowid 1:1", protocol, priority))
+	filterByTool(t, fmt.Sprintf("protocol %s pref %d u32 match u32 0 0 flowid 1:1", protocol, priority))
 }
 
 // TestClsactOrder is about filters between those of others: lower priority first,
@@ -120,7 +120,7 @@ func TestClsactOrder(t *testing.T) {
 	last := b.verdict("last", "plain", 0, ",via=clsact,priority=30")
 	first := b.verdict("first", "plain", 0, ",via=clsact,priority=10,handle=1,proceed-on=ok")
 	beside := b.verdict("beside", "plain", tcUnspec, ",via=clsact,priority=10,handle=2")
-	tcFilter(t, "protocol all pref 20 handle 0x5 bpf da object-pinned "+pinOf(t, last, "untyped"))
+	filterByTool(t, "protocol all pref 20 handle 0x5 bpf da object-pinned "+pinOf(t, last, "untyped"))
 	sendTest(t, 3)
 	// "untyped" counts in the map of "last" and ends the chain.
 	for instance, want := range map[string]int{"first": 3, "beside": 3, "last": 3} {
