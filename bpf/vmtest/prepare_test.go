@@ -57,7 +57,7 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 
 // foreign are other people's tools that take part in scripts, as Debian's packages
 // xdp-tools and bpftool install them. A script skips itself when its tool is not
-// here; in CI all are.
+// here; who chooses kernels, as CI does, must have all.
 var foreign = []string{"/usr/sbin/xdp-loader", "/usr/sbin/bpftool"}
 
 // dispatchers is what libxdp loads to share an interface.
@@ -68,6 +68,9 @@ func addForeign(t *testing.T, files map[string]vmtest.File) {
 	t.Helper()
 	for _, program := range foreign {
 		if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+			if os.Getenv("BPFIMG_TEST_KERNELS") != "" {
+				t.Fatalf("%s is not here: .ci/install installs it", program)
+			}
 			continue
 		}
 		needs, err := vmtest.Dynamic(program)
