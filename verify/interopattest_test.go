@@ -61,6 +61,11 @@ rules:
   keys: [%s]
   attestations: [{type: slsaprovenance1, keys: [%s], condition: predicate.runDetails.builder.id == "b"}]
 `, ref.Name(), signer, attester))
+	return s.checkPolicy(t, ref, file)
+}
+
+func (s *site) checkPolicy(t *testing.T, ref image.Reference, file string) error {
+	t.Helper()
 	policy, err := verify.LoadPolicy(file)
 	if err != nil {
 		t.Fatal(err)
