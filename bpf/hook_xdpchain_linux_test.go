@@ -318,8 +318,10 @@ func TestXDPChainUpdate(t *testing.T) {
 	wantChain(t, "xdp_see/7/pass", "late/200/")
 
 	// Another place is another attachment: both see packets for a moment.
-	done, err = b.Update(t.Context(), "fault", updateImage(t, 1), UpdateOptions{AllowDowngrade: true,
-		Attach: attachments(t, "xdp_see=xdp:"+dev+",priority=201")})
+	done, err = b.Update(t.Context(), "fault", updateImage(t, 1), UpdateOptions{
+		AllowDowngrade: true,
+		Attach:         attachments(t, "xdp_see=xdp:"+dev+",priority=201"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,8 @@ func TestRunConfigOptions(t *testing.T) {
 		{"nothing", nil, map[string]string{OptionPriority: "50", schemas.OptionProceedOn: "pass"}},
 		{"highest", []btf.Member{member(OptionPriority, number(1<<32-1))}, map[string]string{OptionPriority: "4294967295", schemas.OptionProceedOn: "pass"}},
 		{
-			"all", []btf.Member{
+			"all",
+			[]btf.Member{
 				member("XDP_REDIRECT", number(1)), member("XDP_TX", number(1)), member("XDP_PASS", number(9)),
 				member("XDP_DROP", number(1)), member("XDP_ABORTED", number(1)),
 			},
