@@ -4,6 +4,7 @@
 package dispatcher
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -359,6 +360,27 @@ func TestReplacedComponent(t *testing.T) {
 		t.Errorf("got %v, %v, want EINVAL", prog, err)
 	}
 	t.Log(err)
+}
+
+// TestAttachType: a component is linked only to a dispatcher of the attach type of
+// the one it was loaded against, so ours must have that of libxdp's.
+func TestAttachType(t *testing.T) {
+	l := newLab(t)
+	n := l.component(l.open(nil), sample{})
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	check(t, err)
+	if got := spec.Programs[mainFunction].AttachType; got != ebpf.AttachXDP {
+		t.Errorf("attach type %s, want that of libbpf's section xdp", got)
+	}
+	spec.Programs[mainFunction].AttachType = ebpf.AttachNone
+	other, err := loadSpec(spec, config{slots: make([]slotConfig, 2)})
+	check(t, err)
+	defer other.Close()
+	types, err := typesOf(other)
+	check(t, err)
+	if held, err := linkTo(other, types, "prog1", n.Program); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("got %v, %v, want EINVAL", held, err)
+	}
 }
 
 func TestSymlink(t *testing.T) {

@@ -83,7 +83,7 @@ func child() {
 }
 
 // cycles are how often a process of [TestTwoProcesses] adds and removes its program.
-const cycles = 20
+const cycles = 10
 
 // cycle adds a program and removes it, again and again, as commands do: each with
 // the lock of its own.

@@ -27,7 +27,9 @@ const (
 	probeFunction   = "probe"
 )
 
-// loadDispatcher loads a dispatcher with c as its configuration. Where c wants
+// loadDispatcher loads a dispatcher with c as its configuration. Its attach type is
+// XDP, as libbpf gives libxdp's: the kernel links a component only to dispatchers of
+// the attach type of the one it was loaded against (bpf_check_attach_target). Where c wants
 // frags and the kernel has none (before 5.18) it is loaded without; what came of
 // it is returned.
 func loadDispatcher(c config) (*ebpf.Program, config, error) {

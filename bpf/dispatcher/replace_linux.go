@@ -104,11 +104,19 @@ func (d *Dispatchers) link(b *built) error {
 		}
 		l, err := linkTo(b.prog, types, linkFunction(i, len(b.components)), c.prog)
 		if err != nil {
-			return fmt.Errorf("linking program %d %q into slot %d of the dispatcher: %w", c.ID, c.Name, i, err)
+			return fmt.Errorf("linking program %d %q into slot %d of the dispatcher: %w%s", c.ID, c.Name, i, err, linkHint(c, err))
 		}
 		b.links = append(b.links, l)
 	}
 	return nil
+}
+
+// linkHint says why a program is refused that somebody else's dispatcher had.
+func linkHint(c component, err error) string {
+	if !c.loaded || !errors.Is(err, unix.EINVAL) {
+		return ""
+	}
+	return " (it was loaded for a dispatcher of another kind, such as very old versions of libxdp make, or the kernel is older than 5.10)"
 }
 
 func typesOf(prog *ebpf.Program) (spec *btf.Spec, err error) {
