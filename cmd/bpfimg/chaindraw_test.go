@@ -60,3 +60,19 @@ func TestDrawChain(t *testing.T) {
 		})
 	}
 }
+
+// TestAllRunsText tells a program that did not run from one that is not counted.
+func TestAllRunsText(t *testing.T) {
+	for want, st := range map[string]bpf.Status{
+		"-":  {Counting: true}, // called by a dispatcher
+		"0":  {Counting: true, Runs: []bpf.ProgramRuns{{}}},
+		"12": {Runs: []bpf.ProgramRuns{{Count: 5}, {Count: 7}}},
+	} {
+		if got, _ := allRunsText(st); got != want {
+			t.Errorf("%+v: %s, want %s", st, got, want)
+		}
+	}
+	if got, _ := allRunsText(bpf.Status{Runs: []bpf.ProgramRuns{{}}}); got != "-" {
+		t.Errorf("without counting: %s", got)
+	}
+}

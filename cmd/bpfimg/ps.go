@@ -90,8 +90,8 @@ func allRunsText(st bpf.Status) (count, average string) {
 		sum.Count += r.Count
 		sum.Time += r.Time
 	}
-	if sum.Count == 0 && !st.Counting {
-		return "-", "-"
+	if len(st.Runs) == 0 || sum.Count == 0 && !st.Counting {
+		return "-", "-" // nothing of it is counted, or nothing at all
 	}
 	return fmt.Sprint(sum.Count), sum.Average().String()
 }
