@@ -66,7 +66,7 @@ func TestFindLibrary(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %v", name, got, err, ErrNoLibrary)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(first, "broken.so"), []byte("no ELF"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(first, "broken.so"), []byte("this is no ELF file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := findLibrary("broken.so", folders); err == nil || !strings.Contains(err.Error(), "bad magic") {

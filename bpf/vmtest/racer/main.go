@@ -8,7 +8,7 @@
 // most of a second. It takes the lock, puts a program in, sees that it is there
 // among those that stay, and takes it out under another lock.
 //
-//	racer INTERFACE OBJECT PROGRAM PRIORITY ROUNDS STAYING...
+//	racer INTERFACE OBJECT PROGRAM PRIORITY ROUNDS [STAYING…]
 package main
 
 import (
@@ -45,7 +45,7 @@ type racer struct {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) < 5 {
-		return errors.New("usage: racer INTERFACE OBJECT PROGRAM PRIORITY ROUNDS STAYING...")
+		return errors.New("usage: racer INTERFACE OBJECT PROGRAM PRIORITY ROUNDS [STAYING]")
 	}
 	iface, err := net.InterfaceByName(args[0])
 	if err != nil {
