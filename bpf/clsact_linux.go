@@ -108,7 +108,8 @@ func attachClsact(ctx context.Context, h filterHook, host *host, p *placement, p
 
 // addFilter adds the qdisc when it is missing, and the filter.
 func addFilter(p *placement, filter netlink.Filter) error {
-	kind := "missing"
+	kind := "not known"
+	var last error
 	for range addTries {
 		if p.addsQdisc || kind == "" {
 			err := netlink.QdiscAdd(clsact(p.link.Ifindex))
@@ -121,13 +122,15 @@ func addFilter(p *placement, filter netlink.Filter) error {
 		if err == nil {
 			return nil
 		}
+		last = err
+		// Without a qdisc the kernel says EINVAL; by now somebody may have added it.
 		var errList error
-		if kind, errList = ingressQdisc(p.link.Ifindex); kind != "" || errList != nil {
+		kind, errList = ingressQdisc(p.link.Ifindex)
+		if errList != nil || (kind != "" && !errors.Is(err, unix.EINVAL)) {
 			return err
 		}
-		// Somebody removed the qdisc since the plan was made.
 	}
-	return fmt.Errorf("the clsact qdisc is removed as often as it is added: %w", unix.EBUSY)
+	return last
 }
 
 // addTries bounds how often a qdisc that somebody removes is added again.

@@ -35,7 +35,7 @@ func filterByTool(t *testing.T, args string) {
 	tool(t, "tc", strings.Fields("filter add dev "+dev+" ingress "+args)...)
 }
 
-// pinnedVerdict pins an instance's program where tc finds it, and returns the path.
+// pinOf is where an instance has pinned a program, for tc to find it.
 func pinOf(t *testing.T, rec schemas.Instance, program string) string {
 	t.Helper()
 	for _, p := range rec.Programs {
