@@ -51,7 +51,7 @@ func bench() (err error) {
 		return err
 	}
 	fmt.Printf("binary size           %6.1f MB\n", float64(size.Size())/1e6)
-	for _, row := range []func() error{s.startup, s.build, s.run, s.verify, s.checks} {
+	for _, row := range []func() error{s.startup, s.build, s.run, s.verify, s.checks, s.chain} {
 		if err := row(); err != nil {
 			return err
 		}
