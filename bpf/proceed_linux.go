@@ -24,14 +24,20 @@ import (
 // that calls it and returns TC_ACT_UNSPEC in the place of the codes of the list:
 //
 //	PROGRAM__proceed:
+//	    r6 = ctx
 //	    call PROGRAM
+//	    r0 ^= skb->len twice
 //	    if r0 is one of the list goto proceed
 //	    exit
 //	proceed:
 //	    r0 = TC_ACT_UNSPEC
 //	    exit
 //
-// The entry calls no helper and touches no memory; the author's code behind it is
+// The two steps between change nothing, and hide from the verifier what r0 is: it
+// takes a tail call for one that comes back with what stands behind it, and before
+// Linux 6.18 removes comparisons with any other code as dead.
+//
+// The entry calls no helper and reads one field of the context; the author's code behind it is
 // unchanged, a function of the program now. A program it tail-calls returns to the
 // entry too, so its code counts as well (on x86-64 since Linux 5.10, which refuses
 // tail calls in functions before).
@@ -138,23 +144,27 @@ func withEntry(insns asm.Instructions, codes []int32) (asm.Instructions, error) 
 	const proceed = "proceed:"
 	name := entryName(insns)
 	main := insns[0]
-	call := asm.Call.Label(main.Symbol()).WithSymbol(name)
+	enter := asm.Mov.Reg(asm.R6, asm.R1).WithSymbol(name)
 	// Where a program has line information the kernel wants it for every function.
 	if line := main.Source(); line != nil {
-		call = call.WithSource(line)
+		enter = enter.WithSource(line)
 	}
 	body := slices.Clone(insns)
 	if fn := btf.FuncMetadata(&main); fn != nil {
 		entry, inner := *fn, *fn
 		entry.Name = name
-		call = btf.WithFuncMetadata(call, &entry)
+		enter = btf.WithFuncMetadata(enter, &entry)
 		// Static functions are verified with what their caller knows, here that the
 		// argument is the context, and global ones by their declaration alone, which
 		// may be void *.
 		inner.Linkage = btf.StaticFunc
 		body[0] = btf.WithFuncMetadata(main, &inner)
 	}
-	out := asm.Instructions{call}
+	out := asm.Instructions{
+		enter, asm.Call.Label(main.Symbol()),
+		asm.LoadMem(asm.R1, asm.R6, 0, asm.Word), // struct __sk_buff starts with len
+		asm.Xor.Reg32(asm.R0, asm.R1), asm.Xor.Reg32(asm.R0, asm.R1),
+	}
 	for _, code := range codes {
 		// The kernel takes the lower half of r0 for the code.
 		out = append(out, asm.JEq.Imm32(asm.R0, code, proceed))
