@@ -43,7 +43,7 @@ func (s *setup) chain() error {
 	}
 	var out []byte
 	if err := dispatcher.Supported(); err == nil {
-		out, err = exec.Command(binary, theirs[0]).CombinedOutput()
+		out, err = exec.Command(binary, theirs[0], "/dev/stdout").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("chaincost: %w\n%s", err, out)
 		}
@@ -88,7 +88,7 @@ func (s *setup) chainMachine(binary, theirs string) ([]byte, error) {
 		Files: map[string]vmtest.File{
 			"/bin/chaincost":      {Path: binary, Executable: true},
 			"/xdp-dispatcher.o":   {Path: theirs},
-			"/scripts/cost.txtar": {Data: []byte("exec chaincost /xdp-dispatcher.o\n")},
+			"/scripts/cost.txtar": {Data: []byte("exec chaincost /xdp-dispatcher.o /dev/ttyS0\n")},
 		},
 	})
 	if err == nil && result.Status != 0 {

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -35,17 +36,22 @@ const (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: chaincost LIBXDP-DISPATCHER.o")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: chaincost LIBXDP-DISPATCHER.o OUTPUT")
 		os.Exit(2)
 	}
-	if err := run(context.Background(), os.Args[1]); err != nil {
+	if err := run(context.Background(), os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "chaincost:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, theirs string) (err error) {
+func run(ctx context.Context, theirs, output string) (err error) {
+	out, err := os.OpenFile(output, os.O_WRONLY, 0) // a terminal or a pipe
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: iface}, PeerName: iface + "1"}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("making a veth pair: %w", err)
@@ -65,11 +71,11 @@ func run(ctx context.Context, theirs string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	return chains(ctx, d, veth.Attrs().Index, theirs, alone)
+	return chains(ctx, d, veth.Attrs().Index, theirs, alone, out)
 }
 
 // chains grows a chain program by program, and measures some lengths of it.
-func chains(ctx context.Context, d *dispatcher.Dispatchers, ifindex int, theirs string, alone time.Duration) error {
+func chains(ctx context.Context, d *dispatcher.Dispatchers, ifindex int, theirs string, alone time.Duration, out io.Writer) error {
 	target, function, err := d.Target()
 	if err != nil {
 		return err
@@ -104,7 +110,7 @@ func chains(ctx context.Context, d *dispatcher.Dispatchers, ifindex int, theirs 
 		if err != nil {
 			return err
 		}
-		fmt.Printf("chaincost %d %d %d %d %d\n", n, alone.Nanoseconds(), ours.Nanoseconds(), libxdp.Nanoseconds(), attach.Microseconds())
+		fmt.Fprintf(out, "chaincost %d %d %d %d %d\n", n, alone.Nanoseconds(), ours.Nanoseconds(), libxdp.Nanoseconds(), attach.Microseconds())
 	}
 	for _, p := range programs {
 		id, err := programID(p)
