@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -24,12 +23,27 @@ type libxdpConfig struct {
 	ProceedOn, Priorities, Flags   [dispatcher.Slots]uint32
 }
 
-// libxdpChain measures the programs behind the dispatcher in the ELF file at path,
-// as libxdp would fill it in.
-func libxdpChain(path string, programs []*ebpf.Program) (took time.Duration, err error) {
+// libxdpDispatcher is one of libxdp's and what holds its components.
+type libxdpDispatcher struct {
+	dispatcher *ebpf.Program
+	links      []link.Link
+}
+
+// Close takes it away.
+func (l *libxdpDispatcher) Close() error {
+	errs := []error{l.dispatcher.Close()}
+	for _, one := range l.links {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// libxdpChain puts the programs behind the dispatcher in the ELF file at path, as
+// libxdp would fill it in.
+func libxdpChain(path string, programs []*ebpf.Program) (*libxdpDispatcher, error) {
 	spec, err := ebpf.LoadCollectionSpec(path)
 	if err != nil {
-		return 0, fmt.Errorf("reading libxdp's dispatcher: %w", err)
+		return nil, fmt.Errorf("reading libxdp's dispatcher: %w", err)
 	}
 	conf := libxdpConfig{Magic: 236, Version: 2, Enabled: uint8(len(programs))}
 	for i := range programs {
@@ -37,22 +51,26 @@ func libxdpChain(path string, programs []*ebpf.Program) (took time.Duration, err
 	}
 	data, err := binary.Append(nil, binary.NativeEndian, conf)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	spec.Maps[".rodata"].Contents[0].Value = data
 	var objects struct {
 		Dispatcher *ebpf.Program `ebpf:"xdp_dispatcher"`
 	}
 	if err := spec.LoadAndAssign(&objects, nil); err != nil {
-		return 0, fmt.Errorf("loading libxdp's dispatcher: %w", err)
+		return nil, fmt.Errorf("loading libxdp's dispatcher: %w", err)
 	}
-	defer objects.Dispatcher.Close()
+	l := &libxdpDispatcher{dispatcher: objects.Dispatcher}
 	for i, p := range programs {
-		l, err := link.AttachFreplace(objects.Dispatcher, fmt.Sprintf("prog%d", i), p)
-		if err != nil {
-			return 0, fmt.Errorf("linking a program to libxdp's dispatcher: %w", err)
+		function := fmt.Sprintf("prog%d", i)
+		if len(programs) == 1 {
+			function = "xdp_dispatcher" // as libxdp does with one
 		}
-		defer func() { err = errors.Join(err, l.Close()) }()
+		held, err := link.AttachFreplace(l.dispatcher, function, p)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("linking a program to libxdp's dispatcher: %w", err), l.Close())
+		}
+		l.links = append(l.links, held)
 	}
-	return perPacket(objects.Dispatcher)
+	return l, nil
 }
