@@ -95,6 +95,7 @@ func Boot(ctx context.Context, opts Options) (result Result, err error) {
 	cmd := exec.CommandContext(ctx, qemu, opts.qemuArgs(ramdisk)...)
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.WaitDelay = time.Second
+	endWithUs(cmd)
 	start := time.Now()
 	runErr := cmd.Run()
 	console.flush()
