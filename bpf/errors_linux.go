@@ -17,6 +17,10 @@ import (
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 )
 
+// errnoNotSupp is ENOTSUPP, which the kernel's own headers do not export to user
+// space and drivers return all the same (linux/errno.h).
+const errnoNotSupp = unix.Errno(524)
+
 // attachError puts the kernel's answer to an attachment into words. feature and
 // since say what a kernel that does not know the request lacks.
 func attachError(p *placement, feature, since string, err error) error {

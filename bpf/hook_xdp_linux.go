@@ -25,10 +25,6 @@ import (
 // native where the driver can and else generic.
 type xdpHook struct{}
 
-// errnoNotSupp is ENOTSUPP, which the kernel's own headers do not export to user
-// space and drivers return all the same (linux/errno.h).
-const errnoNotSupp = unix.Errno(524)
-
 func (xdpHook) programType() ebpf.ProgramType { return ebpf.XDP }
 func (xdpHook) capability() capability        { return unix.CAP_NET_ADMIN }
 func (xdpHook) networked() bool               { return true }
@@ -123,7 +119,7 @@ func (x xdpHook) attachAlone(h *host, p *placement, prog *ebpf.Program) (io.Clos
 			p.choose(optionMode, dispatcher.ModeNative)
 			return l, nil
 		}
-		if mode == dispatcher.ModeNative || !driverLacksXDP(native) {
+		if mode == dispatcher.ModeNative || !dispatcher.DriverLacksXDP(native) {
 			return nil, x.explain(h, p, native)
 		}
 	}
@@ -148,18 +144,6 @@ func (xdpHook) link(p *placement, prog *ebpf.Program, flags link.XDPAttachFlags)
 	return link.AttachXDP(link.XDPOptions{Program: prog, Interface: int(p.link.Ifindex), Flags: flags})
 }
 
-// driverLacksXDP says whether err is how a driver refuses native mode as such:
-// it has none (EOPNOTSUPP), or not with the interface's present settings, such
-// as its MTU (EINVAL and relatives).
-func driverLacksXDP(err error) bool {
-	for _, errno := range []unix.Errno{unix.EOPNOTSUPP, unix.EINVAL, errnoNotSupp, unix.ERANGE} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
-}
-
 // explain puts the kernel's answer into words.
 func (xdpHook) explain(h *host, p *placement, err error) error {
 	switch _, lookup := netlink.LinkByIndex(int(p.link.Ifindex)); {
@@ -170,7 +154,7 @@ func (xdpHook) explain(h *host, p *placement, err error) error {
 		if l, lookup := h.iface(p); lookup == nil && l.Attrs().Xdp != nil && l.Attrs().Xdp.Attached {
 			return slotTaken(h, p, l.Attrs().Xdp.ProgId)
 		}
-	case p.option(optionMode) == dispatcher.ModeNative && driverLacksXDP(err):
+	case p.option(optionMode) == dispatcher.ModeNative && dispatcher.DriverLacksXDP(err):
 		err = fmt.Errorf("the driver of %q does not take the program in native mode%s (mode=generic may work): %w", p.link.Target, fragsHint(p, err), err)
 	}
 	return attachError(p, "XDP links", "5.9", err)

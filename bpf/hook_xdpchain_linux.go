@@ -145,7 +145,7 @@ func (xdpHook) add(ctx context.Context, d *dispatcher.Dispatchers, h *host, p *p
 		return d.Add(ctx, ifindex, asked, component)
 	}
 	chain, native := d.Add(ctx, ifindex, dispatcher.ModeNative, component)
-	if native == nil || !driverLacksXDP(native) {
+	if native == nil || !dispatcher.DriverLacksXDP(native) {
 		return chain, native
 	}
 	if chain, err = d.Add(ctx, ifindex, dispatcher.ModeGeneric, component); err == nil {

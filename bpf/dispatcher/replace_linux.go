@@ -193,7 +193,7 @@ func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (string, error)
 	}
 	var err error
 	for _, mode := range modes {
-		if err = setSlot(s.ifindex, mode, b.prog.FD(), old); err == nil || !driverLacksXDP(err) {
+		if err = setSlot(s.ifindex, mode, b.prog.FD(), old); err == nil || !DriverLacksXDP(err) {
 			return mode, attachError(s.ifindex, mode, err)
 		}
 		err = fmt.Errorf("%w%s", err, fragsHint(s, b))
@@ -209,10 +209,10 @@ func fragsHint(s *snapshot, b *built) string {
 	return " (with this MTU every program must be made for packets in several buffers, section xdp.frags)"
 }
 
-// driverLacksXDP says whether err is how a driver refuses native mode as such: it
-// has none (EOPNOTSUPP, or ENOTSUPP, which is 524 and which drivers return though
-// it is the kernel's own), or not with the interface's present settings.
-func driverLacksXDP(err error) bool {
+// DriverLacksXDP says whether err is how a driver refuses native mode as such: it
+// has none (EOPNOTSUPP, or ENOTSUPP, which is 524 and the kernel's own), or not
+// with the interface's present settings, such as its MTU (EINVAL and relatives).
+func DriverLacksXDP(err error) bool {
 	for _, errno := range []unix.Errno{unix.EOPNOTSUPP, unix.EINVAL, unix.Errno(524), unix.ERANGE} {
 		if errors.Is(err, errno) {
 			return true
