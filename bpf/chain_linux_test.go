@@ -85,7 +85,7 @@ func TestChain(t *testing.T) {
 	}
 	theirs := foreignProgram(t, ebpf.ProgramSpec{Type: ebpf.SchedCLS, Name: "theirs"})
 	defer foreignTCX(t, theirs).Close()
-	ours := b.start(verified(t, "ours", objTC), RunOptions{Attach: attachments(t, "tc_ingress=tc:"+dev, "tc_egress=tc:"+dev+",priority=9")})
+	ours := b.start(verified(t, "ours", objTC), RunOptions{Attach: attachments(t, "tc_ingress=tc:"+dev, "tc_egress=tc:"+dev+",via=clsact,priority=9")})
 	last := foreignTCX(t, foreignProgram(t, ebpf.ProgramSpec{Type: ebpf.SchedCLS, Name: "fourteen_chars"}))
 	defer last.Close()
 	for _, priority := range []uint16{8, 5} {
@@ -99,7 +99,7 @@ func TestChain(t *testing.T) {
 	want := strings.Join([]string{
 		"xdp-generic xdp pass - pass",
 		"tcx-ingress  theirs - next",
-		"tcx-ingress ours tc_ingress - next",
+		"tcx-ingress ours tc_ingress 50 next",
 		"tcx-ingress  fourteen_chars - next",
 		"clsact-ingress  theirs 5 unspec",
 		"clsact-ingress  theirs 8 unspec",

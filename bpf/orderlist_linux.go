@@ -85,6 +85,9 @@ func (h *host) read(l lineup) (*queue, error) {
 		return nil, err
 	}
 	list, err := queryPrograms(l.query)
+	if errors.Is(err, unix.ENODEV) {
+		return nil, fmt.Errorf("%w: %s is gone: %w", ErrNoTarget, l.what, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking what runs on %s: %w", l.what, err)
 	}

@@ -247,7 +247,7 @@ func TestUpdateMoves(t *testing.T) {
 	b := newBench(t)
 	b.startV1("")
 	u := b.update("up", updateImage(t, 2), UpdateOptions{Attach: attachments(t,
-		"xdp_see=xdp:"+peer, "tc_see=tc:"+dev+",priority=4", "raw_new=none")})
+		"xdp_see=xdp:"+peer, "tc_see=tc:"+dev+",via=clsact,priority=4", "raw_new=none")})
 	want := map[string]string{"xdp_see": ChangeReattached, "tc_see": ChangeReattached, "raw_new": "", "raw_old": ChangeRemoved}
 	got := changes(u)
 	for program, change := range want {
@@ -267,7 +267,7 @@ func TestUpdateMoves(t *testing.T) {
 		t.Errorf("changes of the second update: %v", got)
 	}
 	// The qdisc made for the filter goes with the filter.
-	b.update("up", updateImage(t, 2), UpdateOptions{Attach: attachments(t, "tc_see=tc:"+dev+",priority=5")})
+	b.update("up", updateImage(t, 2), UpdateOptions{Attach: attachments(t, "tc_see=tc:"+dev+",via=clsact,priority=5")})
 	u = b.update("up", updateImage(t, 1), UpdateOptions{Attach: attachments(t, "tc_see=tc:"+dev+",priority=6,handle=2", "raw_old=none")})
 	if err := b.Stop(t.Context(), "up"); err != nil {
 		t.Fatal(err)

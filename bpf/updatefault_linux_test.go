@@ -27,7 +27,7 @@ func faultUpdate(t *testing.T) UpdateOptions {
 func (b *bench) startFault() schemas.Instance {
 	b.t.Helper()
 	return b.start(updateImage(b.t, 1), RunOptions{Name: "fault", Attach: attachments(b.t,
-		"xdp_see=xdp:"+dev, "tc_see=tc:"+dev+",priority=9", "cgroup_see=none")})
+		"xdp_see=xdp:"+dev, "tc_see=tc:"+dev+",via=clsact,priority=9", "cgroup_see=none")})
 }
 
 // checkOneVersion checks that exactly one of the two versions runs, all of it, and
