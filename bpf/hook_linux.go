@@ -154,11 +154,16 @@ func (p *placement) choose(name, value string) {
 	p.link.Options[name] = value
 }
 
-// notice records a sentence for the person, and logs it.
+// notice records a sentence for the person, and warns with it.
 func (p *placement) notice(log *slog.Logger, format string, args ...any) {
+	p.noticeAt(log.Warn, format, args...)
+}
+
+// noticeAt is notice that logs with a method of the logger.
+func (p *placement) noticeAt(log func(msg string, args ...any), format string, args ...any) {
 	sentence := fmt.Sprintf(format, args...)
 	p.link.Notices = append(p.link.Notices, sentence)
-	log.Warn(sentence, "program", p.link.Program)
+	log(sentence, "program", p.link.Program)
 }
 
 // implementations are the hooks this version attaches to, by name. Each also is

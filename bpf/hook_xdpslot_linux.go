@@ -179,9 +179,15 @@ func (s *xdpSlot) takeAlone(reason error) error {
 	return nil
 }
 
-// tellAlone tells the person why the program does not share its interface.
+// tellAlone tells the person why the program does not share its interface. What is
+// so for every program on this kernel is no news each time: the record has it, and
+// the error when a second program comes.
 func (s *xdpSlot) tellAlone(reason error) {
-	s.p.notice(s.h.log, "%q is not shared with other XDP programs: %v", s.p.link.Target, reason)
+	log := s.h.log.Warn
+	if s.blind != nil || errors.Is(reason, dispatcher.ErrUnsupported) {
+		log = s.h.log.Debug
+	}
+	s.p.noticeAt(log, "%q is not shared with other XDP programs: %v", s.p.link.Target, reason)
 }
 
 // withoutChain takes out what says nothing of an XDP program that is alone.
