@@ -248,9 +248,21 @@ func eachEntry(dir string, f func(string) error) error {
 		return fmt.Errorf("%w: %s has too many entries", ErrBlind, dir)
 	}
 	for _, name := range names {
-		if err := f(dir + "/" + name); err != nil {
+		path := dir + "/" + name
+		if err := f(path); err != nil && !endedMeanwhile(path, err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// endedMeanwhile says whether err, which came of the file at path in /proc, is how
+// the kernel says that a process ended: it refuses to follow the links of one that
+// is no more (EACCES, proc_ns_get_link and proc_pid_get_link in fs/proc).
+func endedMeanwhile(path string, err error) bool {
+	if !errors.Is(err, ErrBlind) {
+		return false
+	}
+	_, there := os.Lstat(path)
+	return there != nil && unlessGone(there) == nil
 }
