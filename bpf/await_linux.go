@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"time"
@@ -89,31 +88,31 @@ func (r *removal) await(ctx context.Context) error {
 	if err := r.m.at(ctx, "await"); err != nil {
 		return err
 	}
-	if left := waitGone(ctx, awaitLinks, r.ids.links, openLink); len(left) > 0 {
+	if left := waitGone(ctx, awaitLinks, r.ids.links, lookForLink); len(left) > 0 {
 		return fmt.Errorf("the kernel still holds links %v: another process has them open; try again when it has ended", left)
 	}
-	programs := waitGone(ctx, awaitObjects, r.ids.programs, openProgram)
+	programs := waitGone(ctx, awaitObjects, r.ids.programs, lookForProgram)
 	if len(programs) > 0 && len(r.ids.elsewhere) > 0 {
 		l := r.ids.elsewhere[0]
 		return fmt.Errorf("the filter of program %q on %q is in another network namespace (inode %d): stop the instance there", l.Program, l.Target, l.Netns)
 	}
-	maps := waitGone(ctx, awaitObjects, r.ids.maps, openMap)
+	maps := waitGone(ctx, awaitObjects, r.ids.maps, lookForMap)
 	if len(programs)+len(maps) > 0 {
 		r.m.log.Warn("detached, but something else still holds parts of the instance", "programs", programs, "maps", maps)
 	}
 	return nil
 }
 
-// waitGone polls until none of ids can be opened, the limit has passed or ctx
+// waitGone polls until the kernel knows none of ids, the limit has passed or ctx
 // has ended. The answer is those left.
-func waitGone(ctx context.Context, limit time.Duration, ids []uint32, open func(uint32) (io.Closer, error)) []uint32 {
+func waitGone(ctx context.Context, limit time.Duration, ids []uint32, look func(uint32) error) []uint32 {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(awaitPoll)
 	defer tick.Stop()
 	left := slices.Clone(ids)
 	for {
-		left = slices.DeleteFunc(left, func(id uint32) bool { return gone(id, open) })
+		left = slices.DeleteFunc(left, func(id uint32) bool { return gone(id, look) })
 		if len(left) == 0 {
 			return nil
 		}
@@ -127,14 +126,38 @@ func waitGone(ctx context.Context, limit time.Duration, ids []uint32, open func(
 
 // gone says whether the kernel does not know id any more. Without CAP_SYS_ADMIN
 // it does not tell, and there is nothing to wait for.
-func gone(id uint32, open func(uint32) (io.Closer, error)) bool {
-	c, err := open(id)
-	if err == nil {
-		return c.Close() != nil // never fails, and if it did asking again would not help
-	}
+func gone(id uint32, look func(uint32) error) bool {
+	err := look(id)
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EPERM)
 }
 
-func openLink(id uint32) (io.Closer, error)    { return link.NewFromID(link.ID(id)) }
-func openProgram(id uint32) (io.Closer, error) { return ebpf.NewProgramFromID(ebpf.ProgramID(id)) }
-func openMap(id uint32) (io.Closer, error)     { return ebpf.NewMapFromID(ebpf.MapID(id)) }
+func lookForLink(id uint32) error {
+	l, err := link.NewFromID(link.ID(id))
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// Programs and maps are looked for among the ids that are in use, and not opened.
+// To close the last descriptor of a program array has the kernel empty it soon, and
+// who closes another one before it has got to that makes it lose count, so that the
+// array and all in it stay forever (prog_array_map_clear in kernel/bpf/arraymap.c:
+// it takes a reference for work that is queued already).
+
+func lookForProgram(id uint32) error {
+	next, err := ebpf.ProgramGetNextID(ebpf.ProgramID(id - 1))
+	return lookedFor(id, uint32(next), err)
+}
+
+func lookForMap(id uint32) error {
+	next, err := ebpf.MapGetNextID(ebpf.MapID(id - 1))
+	return lookedFor(id, uint32(next), err)
+}
+
+func lookedFor(id, next uint32, err error) error {
+	if err == nil && next != id {
+		return fs.ErrNotExist
+	}
+	return err
+}

@@ -144,7 +144,7 @@ func (b *bench) repair(next string, n int, rec schemas.Instance) {
 			b.t.Fatalf("after step %d: %v", n, err)
 		}
 		for _, p := range rec.Programs {
-			if p.ID != 0 && len(waitGone(b.t.Context(), patience, []uint32{p.ID}, openProgram)) > 0 {
+			if p.ID != 0 && len(waitGone(b.t.Context(), patience, []uint32{p.ID}, lookForProgram)) > 0 {
 				b.t.Fatalf("after step %d: the old program %d is left", n, p.ID)
 			}
 		}

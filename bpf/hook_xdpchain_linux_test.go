@@ -106,7 +106,7 @@ func (b *bench) stopComponent(rec schemas.Instance) {
 		b.t.Fatal(err)
 	}
 	for _, p := range rec.Programs {
-		if len(waitGone(b.t.Context(), patience, []uint32{p.ID}, openProgram)) > 0 {
+		if len(waitGone(b.t.Context(), patience, []uint32{p.ID}, lookForProgram)) > 0 {
 			b.t.Errorf("program %q (id %d) is left", p.Name, p.ID)
 		}
 	}

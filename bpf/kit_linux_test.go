@@ -242,19 +242,19 @@ func (b *bench) checkGone(rec schemas.Instance) {
 	b.t.Helper()
 	for _, l := range rec.Links {
 		for _, part := range l.Parts() {
-			if part.ID != 0 && !gone(part.ID, openLink) {
+			if part.ID != 0 && !gone(part.ID, lookForLink) {
 				b.t.Errorf("link %d of %q is left", part.ID, l.Program)
 			}
 		}
 	}
 	for _, p := range rec.Programs {
-		if len(waitGone(b.t.Context(), patience, []uint32{p.ID}, openProgram)) > 0 {
+		if len(waitGone(b.t.Context(), patience, []uint32{p.ID}, lookForProgram)) > 0 {
 			b.t.Errorf("program %q (id %d) is left", p.Name, p.ID)
 		}
 	}
 	for _, m := range rec.Maps {
 		// Inner maps go some time after their outer one.
-		if m.Shared == "" && len(waitGone(b.t.Context(), patience, []uint32{m.ID}, openMap)) > 0 {
+		if m.Shared == "" && len(waitGone(b.t.Context(), patience, []uint32{m.ID}, lookForMap)) > 0 {
 			b.t.Errorf("map %q (id %d) is left", m.Name, m.ID)
 		}
 	}

@@ -259,7 +259,7 @@ func TestShareMaps(t *testing.T) {
 	if err := b.Stop(t.Context(), "second"); err != nil {
 		t.Fatal(err)
 	}
-	if left := waitGone(t.Context(), patience, []uint32{z.ID}, openMap); len(left) > 0 {
+	if left := waitGone(t.Context(), patience, []uint32{z.ID}, lookForMap); len(left) > 0 {
 		t.Errorf("the shared map is left when both have gone")
 	}
 }

@@ -82,7 +82,7 @@ func TestStructOps(t *testing.T) {
 	for _, m := range r.Instance.Maps {
 		maps = append(maps, m.ID)
 	}
-	if left := waitGone(t.Context(), patience, maps, openMap); len(left) > 0 {
+	if left := waitGone(t.Context(), patience, maps, lookForMap); len(left) > 0 {
 		t.Errorf("maps %v are left", left)
 	}
 	b.checkGone(r.Instance)
@@ -186,7 +186,7 @@ func TestFreplace(t *testing.T) {
 		if err := b.Stop(t.Context(), "other"); err != nil {
 			t.Fatal(err)
 		}
-		if l := r.Instance.Links[0]; !gone(l.ID, openLink) {
+		if l := r.Instance.Links[0]; !gone(l.ID, lookForLink) {
 			t.Errorf("%d: link %d is left", i, l.ID)
 		}
 		send(t, peer, events)

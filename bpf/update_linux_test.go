@@ -124,14 +124,14 @@ func (b *bench) checkReplaced(old, now schemas.Instance) {
 	ids.add(&old)
 	ids.spare(&now)
 	for _, id := range ids.links {
-		if !gone(id, openLink) {
+		if !gone(id, lookForLink) {
 			b.t.Errorf("link %d is left", id)
 		}
 	}
-	if left := waitGone(b.t.Context(), patience, ids.programs, openProgram); len(left) > 0 {
+	if left := waitGone(b.t.Context(), patience, ids.programs, lookForProgram); len(left) > 0 {
 		b.t.Errorf("programs %v are left", left)
 	}
-	if left := waitGone(b.t.Context(), patience, ids.maps, openMap); len(left) > 0 {
+	if left := waitGone(b.t.Context(), patience, ids.maps, lookForMap); len(left) > 0 {
 		b.t.Errorf("maps %v are left", left)
 	}
 }
