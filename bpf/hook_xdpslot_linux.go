@@ -26,9 +26,6 @@ const (
 	optionReplace = "replace"
 )
 
-// dispatcherVersion is the version of libxdp's protocol that can be changed.
-const dispatcherVersion = 2
-
 // xdpSlot is the XDP slot of an interface as a placement finds it.
 type xdpSlot struct {
 	dispatcher.State
@@ -245,7 +242,7 @@ func (s *xdpSlot) joinable() error {
 func (s *xdpSlot) joinableChain() error {
 	target, mode := s.p.link.Target, s.p.option(optionMode)
 	switch c := s.Chain; {
-	case c.Version != dispatcherVersion:
+	case c.Version != dispatcher.Version:
 		return fmt.Errorf("%q has a dispatcher of version %d, which bpfimg shows and does not change: remove it with the tool that put it there: %w: %w",
 			target, c.Version, dispatcher.ErrVersion, unix.EBUSY)
 	case mode != "" && mode != c.Mode:

@@ -202,9 +202,9 @@ func (s *snapshot) replaceable() error {
 			return fmt.Errorf("interface %d: %w", s.ifindex, &SingleError{one})
 		}
 	}
-	if s.dispatcher != nil && s.dispatcher.config.version != configVersion {
+	if s.dispatcher != nil && s.dispatcher.config.version != Version {
 		return fmt.Errorf("interface %d: %w: dispatcher %d is of version %d, this is version %d; take its programs away with the tool that put them there",
-			s.ifindex, ErrVersion, s.id, s.dispatcher.config.version, configVersion)
+			s.ifindex, ErrVersion, s.id, s.dispatcher.config.version, Version)
 	}
 	return nil
 }

@@ -13,11 +13,10 @@ import (
 // are those of the protocol; they are in the byte order of the machine, which is
 // little-endian wherever the compiled dispatcher loads.
 const (
-	configMagic   = 236
-	configVersion = 2
-	configSize    = 4 + 3*4*Slots // magic, version, enabled, frags; then three arrays
-	configSizeV1  = 4 + 2*4*Slots // enabled and 3 bytes of padding; then two arrays
-	configMax     = 4096          // bytes that are read of another's at most
+	configMagic  = 236
+	configSize   = 4 + 3*4*Slots // magic, version, enabled, frags; then three arrays
+	configSizeV1 = 4 + 2*4*Slots // enabled and 3 bytes of padding; then two arrays
+	configMax    = 4096          // bytes that are read of another's at most
 
 	// flagFrags is BPF_F_XDP_HAS_FRAGS (linux/bpf.h), in a component's flags.
 	flagFrags = 1 << 5
@@ -43,7 +42,7 @@ type slotConfig struct {
 // encode writes c as version 2.
 func (c config) encode() []byte {
 	b := make([]byte, configSize)
-	b[0], b[1], b[2] = configMagic, configVersion, uint8(len(c.slots))
+	b[0], b[1], b[2] = configMagic, Version, uint8(len(c.slots))
 	if c.frags {
 		b[3] = 1
 	}
@@ -74,9 +73,9 @@ func decodeConfig(b []byte, btfVersion int) (config, error) {
 	switch {
 	case version < 1 || version == 1 && b[0] == configMagic:
 		return config{}, fmt.Errorf("%w: version %d", errConfig, version)
-	case version > configVersion:
+	case version > Version:
 		return config{version: version}, nil
-	case version == configVersion && b[0] != configMagic:
+	case version == Version && b[0] != configMagic:
 		return config{}, fmt.Errorf("%w: first byte %d, version %d", errConfig, b[0], version)
 	case len(b) != size:
 		return config{}, fmt.Errorf("%w: %d bytes of version %d, want %d", errConfig, len(b), version, size)

@@ -12,6 +12,9 @@ import (
 const (
 	// Slots is how many programs a dispatcher calls.
 	Slots = 10
+	// Version is the version of the protocol that this package speaks; dispatchers of
+	// another one are shown and never changed.
+	Version = 2
 	// DefaultPriority is the priority of a program that has none of its own; lower
 	// ones run earlier.
 	DefaultPriority = 50

@@ -97,7 +97,7 @@ func FuzzDecodeConfig(f *testing.F) {
 		if len(c.slots) > Slots {
 			t.Fatalf("%d slots", len(c.slots))
 		}
-		if c.version == configVersion {
+		if c.version == Version {
 			again, err := decodeConfig(c.encode(), 0)
 			if err != nil || !reflect.DeepEqual(again, c) {
 				t.Errorf("%+v becomes %+v, %v", c, again, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -116,7 +117,7 @@ func read(ctx context.Context, ifindex int, folders string) (*snapshot, error) {
 		err = s.fill(ctx, slot, folders)
 		if err == nil {
 			// Who took the dispatcher away meanwhile may have taken components too.
-			if now, again := slotOf(ifindex); again == nil && sameSlot(slot, now) {
+			if now, again := slotOf(ifindex); again == nil && slices.Equal(slot, now) {
 				return s, nil
 			}
 		}
@@ -125,18 +126,6 @@ func read(ctx context.Context, ifindex int, folders string) (*snapshot, error) {
 		}
 	}
 	return nil, fmt.Errorf("interface %d: what is in its XDP slot keeps changing: %w", ifindex, unix.EBUSY)
-}
-
-func sameSlot(a, b []attached) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *snapshot) fill(ctx context.Context, slot []attached, folders string) error {

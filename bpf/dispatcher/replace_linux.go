@@ -51,7 +51,7 @@ func (d *Dispatchers) replace(s *snapshot, list []component, mode string) (chain
 	}
 	d.forget(s)
 	return Chain{
-		Ifindex: s.ifindex, Mode: mode, ID: b.id, Version: configVersion,
+		Ifindex: s.ifindex, Mode: mode, ID: b.id, Version: Version,
 		Frags: b.config.frags, Programs: programs(list),
 	}, nil
 }
@@ -70,7 +70,7 @@ func (b *built) close() error {
 // build loads a dispatcher and links list to its stubs. What there is of it when
 // an error comes is returned too.
 func (d *Dispatchers) build(list []component) (*built, error) {
-	c := config{version: configVersion, frags: true}
+	c := config{version: Version, frags: true}
 	for _, p := range list {
 		c.slots = append(c.slots, slotConfig{proceedOn: p.ProceedOn, priority: p.Priority, frags: p.Frags})
 		c.frags = c.frags && p.Frags
