@@ -171,6 +171,20 @@ func (g *btfGraph) readTypes() error {
 			g.refs[target] = append(g.refs[target], t[1])
 		}
 	}
+	return g.checkRefs()
+}
+
+// checkRefs refuses references to types that are not there. The parser of
+// cilium/ebpf takes what it finds behind one for absent rather than broken, and
+// which of several faults it finds first may differ from run to run.
+func (g *btfGraph) checkRefs() error {
+	for id, refs := range g.refs {
+		for _, ref := range refs {
+			if uint64(ref) >= uint64(len(g.refs)) {
+				return fmt.Errorf("%w: its BTF type %d refers to type %d of %d", ErrUnreadable, id, ref, len(g.refs)-1)
+			}
+		}
+	}
 	return nil
 }
 

@@ -80,6 +80,9 @@ func TestRefused(t *testing.T) {
 		{"BTF accessor", tinyObject(btfSection(nil, "\x00"+strings.Repeat("0:", maxAccessor)+"0\x00")), ErrTooLarge, "access path"},
 		{"BTF names", tinyObject(namedTypes()), ErrTooLarge, "type names"},
 		{"BTF copies", tinyObject(variablesBomb()), ErrTooLarge, "copies of types"},
+		{"BTF type missing", tinyObject(btfSection([]uint32{0, btfPtr << 24, 2}, "\x00")), ErrUnreadable, "type 1 refers to type 2 of 1"},
+		{"BTF.ext function of no type", extInfo(t, 8), ErrUnreadable, "types that its .BTF section does not have"},
+		{"BTF.ext relocation of no type", extInfo(t, 24), ErrUnreadable, "types that its .BTF section does not have"},
 		{"large BTF", tinyObject(testSection{name: ".BTF", typ: elf.SHT_PROGBITS, data: make([]byte, maxBTF+1)}), ErrTooLarge, ".BTF"},
 		{"static map", read(t, filepath.Join(ciliumDir(t), "testdata/invalid_map_static-el.elf")), ErrUnreadable, "static"},
 	} {
@@ -96,6 +99,30 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// extInfo is an object with CO-RE relocations whose first record in a table of
+// .BTF.ext refers to no type. The table is the one whose start the header says at
+// a byte (struct btf_ext_header of libbpf's btf.h: 8 functions, 24 relocations).
+func extInfo(t *testing.T, start int) []byte {
+	t.Helper()
+	data := read(t, "../testdata/core.bpf.o")
+	f, err := check(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range f.sections {
+		if s.name != ".BTF.ext" {
+			continue
+		}
+		word := func(at int) int { return int(f.order.Uint32(s.bytes[at:])) }
+		// Behind the header: the size of a record, the section's name and how many,
+		// the first record's instruction, its type.
+		f.order.PutUint32(s.bytes[word(4)+word(start)+4+8+4:], 1<<20)
+		return data
+	}
+	t.Fatal("no section .BTF.ext")
+	return nil
 }
 
 // overlapping has two sections over all of the file.

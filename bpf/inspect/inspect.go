@@ -10,8 +10,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -88,6 +90,9 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 	}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(f.withoutKconfig()))
 	if err == nil {
+		err = f.checkExtInfos()
+	}
+	if err == nil {
 		err = addKconfig(spec)
 	}
 	if err != nil {
@@ -101,6 +106,24 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 		return nil, nil, fmt.Errorf("%w: more than %d programs or %d maps", ErrTooLarge, maxPrograms, maxMaps)
 	}
 	return f, spec, nil
+}
+
+// checkExtInfos refuses a .BTF.ext section that the parser has left aside: that of
+// cilium/ebpf takes one that refers to a type which is not there for none at all,
+// and loading would go on without the CO-RE relocations.
+func (f *elfFile) checkExtInfos() error {
+	named := func(s section) bool { return s.name == ".BTF.ext" }
+	if f.btf == nil || !slices.ContainsFunc(f.sections, named) {
+		return nil
+	}
+	_, infos, err := btf.LoadSpecAndExtInfosFromReader(bytes.NewReader(f.withoutKconfig()))
+	if err != nil {
+		return err
+	}
+	if infos == nil {
+		return errors.New("its section .BTF.ext refers to types that its .BTF section does not have")
+	}
+	return nil
 }
 
 // recoverParser turns a panic into an error. debug/elf has known panics on
