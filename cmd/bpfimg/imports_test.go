@@ -56,6 +56,7 @@ var forbidden = map[string]string{
 	"github.com/sigstore/cosign/v2/cmd/":              "cosign's command line brings every cloud SDK",
 	"github.com/sigstore/cosign/v2/pkg/signature":     "brings 271 Kubernetes packages",
 	"github.com/sigstore/cosign/v2/pkg/cosign/fulcio": "talks to a service; a node decides offline",
+	"github.com/cilium/ebpf/rlimit":                   "makes a BPF map whenever a process starts, whatever the command",
 }
 
 func goList(t *testing.T, args ...string) []string {
