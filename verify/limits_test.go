@@ -302,12 +302,17 @@ func TestLabelsDoNotDecide(t *testing.T) {
 	}
 }
 
-// TestVersionOfImage: a label counts where there is no description.
+// TestVersionOfImage: a label counts where there is no description, for the lowest
+// version and for conditions.
 func TestVersionOfImage(t *testing.T) {
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
-	policy := policyFor(t, files, "  keys: [k]\n  minimumVersion: 1.4.0\n")
+	policy := policyFor(t, files, `  keys: [k]
+  minimumVersion: 1.4.0
+  attestations: [{type: slsaprovenance1, condition: image.version.startsWith("1.")}]
+`)
 	img := signedObjects(t, key, counterObject)
+	img.Candidates = append(img.Candidates, candidateOf(key.envelope(t, inToto, attested(digestOf(img), slsa1, "{}"))))
 	img.Labels = map[string]string{ocispec.AnnotationVersion: "1.4.1"}
 	v, err := Check(t.Context(), img, policy)
 	checkDecision(t, img, v, err, "")
