@@ -155,6 +155,13 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return doc, errors.New("holds more than one YAML document")
 	}
+	var tree yaml.Node
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return doc, err
+	}
+	if err := noNulls(&tree); err != nil {
+		return doc, err
+	}
 	switch {
 	case doc.Version == 0:
 		return doc, fmt.Errorf("has no version: want version: %d", schemas.PolicyVersion)
@@ -164,4 +171,24 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 		return doc, fmt.Errorf("%d rules are over the limit of %d", len(doc.Rules), maxRules)
 	}
 	return doc, nil
+}
+
+// noNulls refuses keys and entries without a value: "helpers:" with nothing but
+// comments below would forbid nothing and look as if it did.
+func noNulls(n *yaml.Node) error {
+	for i, child := range n.Content {
+		isKey := n.Kind == yaml.MappingNode && i%2 == 0
+		switch {
+		case isKey || child.Kind != yaml.ScalarNode || child.ShortTag() != "!!null":
+		case n.Kind == yaml.MappingNode:
+			key := n.Content[i-1]
+			return fmt.Errorf("line %d: %q has no value: give it one, or leave it out", key.Line, clip(key.Value))
+		default:
+			return fmt.Errorf("line %d: an entry without a value", child.Line)
+		}
+		if err := noNulls(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
