@@ -159,7 +159,7 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 	if err := yaml.Unmarshal(data, &tree); err != nil {
 		return doc, err
 	}
-	if err := noNulls(&tree); err != nil {
+	if err := noBlanks(&tree); err != nil {
 		return doc, err
 	}
 	switch {
@@ -173,20 +173,21 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 	return doc, nil
 }
 
-// noNulls refuses keys and entries without a value: "helpers:" with nothing but
-// comments below would forbid nothing and look as if it did.
-func noNulls(n *yaml.Node) error {
+// noBlanks refuses keys and entries without a value, or with an empty one: "helpers:"
+// with nothing but comments below would forbid nothing and look as if it did, and
+// so would `sourceRepository: "$REPOSITORY"` where nobody set that.
+func noBlanks(n *yaml.Node) error {
 	for i, child := range n.Content {
 		isKey := n.Kind == yaml.MappingNode && i%2 == 0
 		switch {
-		case isKey || child.Kind != yaml.ScalarNode || child.ShortTag() != "!!null":
+		case isKey || child.Kind != yaml.ScalarNode || child.Value != "" && child.ShortTag() != "!!null":
 		case n.Kind == yaml.MappingNode:
 			key := n.Content[i-1]
 			return fmt.Errorf("line %d: %q has no value: give it one, or leave it out", key.Line, clip(key.Value))
 		default:
 			return fmt.Errorf("line %d: an entry without a value", child.Line)
 		}
-		if err := noNulls(child); err != nil {
+		if err := noBlanks(child); err != nil {
 			return err
 		}
 	}

@@ -101,6 +101,7 @@ func TestPolicyRefusals(t *testing.T) {
 		{"key given twice", "version: 1\nversion: 1\n", "line 2"},
 		{"no version", "rules: []\n", "has no version"},
 		{"key without a value", rule("reg.io/a") + "    forbid:\n      helpers:\n      # - bpf_send_signal\n", `line 6: "helpers" has no value`},
+		{"empty text", rule("reg.io/a") + "    minimumVersion: ''\n", `line 5: "minimumVersion" has no value`},
 		{"null", rule("reg.io/a") + "    threshold: ~\n", `line 5: "threshold" has no value`},
 		{"limits without a value", rule("reg.io/a") + "    allow:\n", `line 5: "allow" has no value`},
 		{"null by another name", rule("reg.io/a") + "    minimumVersion: &x null\n    allow: {licenses: *x}\n", `line 5: "minimumVersion" has no value`},
