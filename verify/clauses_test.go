@@ -171,6 +171,14 @@ func TestDeny(t *testing.T) {
 			checkDecision(t, img, v, err, tt.want)
 		})
 	}
+	// By itself, and signed by itself, it does not say that it was in that index.
+	alone := newImage(t)
+	alone.Candidates = []pull.Candidate{a.bundle(t, digestOf(alone))}
+	for denied, want := range map[string]string{index: "", digestOf(alone): "denied by the policy: the image"} {
+		p := must[*Policy](t)(parsePolicy([]byte(policy("digests: ["+denied+"]", ours)), "p.yaml", files))
+		v, err := Check(t.Context(), alone, p)
+		checkDecision(t, alone, v, err, want)
+	}
 }
 
 const slsa1 = "https://slsa.dev/provenance/v1"
