@@ -130,7 +130,7 @@ func (s *session) policyOutcome(ctx context.Context, c policyCase, trust verify.
 	if err != nil {
 		return o, err
 	}
-	img, err := s.fetchImage(ctx, ref)
+	img, err := s.fetchImage(ctx, ref, trust)
 	if err != nil {
 		return o, err
 	}
