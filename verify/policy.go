@@ -4,16 +4,15 @@
 package verify
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/schemas/document"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -139,21 +138,28 @@ func fingerprint(data []byte, from source) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
+var errEmptyPolicy = errors.New("is empty: want version and rules")
+
+// policyKeys lists the keys of each mapping of a policy for errors.
+var policyKeys = map[string]string{
+	"Policy":            "version, trustedRoot, deny, rules",
+	"PolicyDeny":        "digests, keys",
+	"PolicyRule":        "repository, trustedRoot, keys, identities, threshold, transparencyLog, timestamp, attestations, minimumVersion, allow, forbid",
+	"policyKeyText":     "file, notBefore, notAfter",
+	"PolicyIdentity":    "issuer, subject, subjectPattern, sourceRepository, sourceRef, workflow",
+	"PolicyAttestation": "type, condition, keys, identities",
+	"PolicyAllow":       "types, hooks, sleepable, mapMemory, licenses",
+	"PolicyForbid":      "helpers, kfuncs",
+}
+
 // decodePolicy reads exactly one YAML document without unknown keys.
 func decodePolicy(data []byte) (schemas.Policy, error) {
 	var doc schemas.Policy
 	if len(data) > MaxPolicy {
 		return doc, fmt.Errorf("over the limit of %d bytes", MaxPolicy)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return doc, errors.New("is empty: want version and rules")
-	} else if err != nil {
+	if err := document.Decode(data, &doc, policyKeys); err != nil {
 		return doc, err
-	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return doc, errors.New("holds more than one YAML document")
 	}
 	var tree yaml.Node
 	if err := yaml.Unmarshal(data, &tree); err != nil {
@@ -163,6 +169,8 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 		return doc, err
 	}
 	switch {
+	case tree.IsZero(): // comments alone
+		return doc, errEmptyPolicy
 	case doc.Version == 0:
 		return doc, fmt.Errorf("has no version: want version: %d", schemas.PolicyVersion)
 	case doc.Version != schemas.PolicyVersion:
