@@ -9,7 +9,6 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/schemas"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxWarnings bounds what an image can make a person read.
@@ -26,14 +25,12 @@ func describe(v *Verified) (*Verified, error) {
 		}
 		v.desc.Objects = append(v.desc.Objects, object)
 	}
+	v.desc.Version = claimedVersion(v.img)
 	if claimed := v.img.Described; claimed != nil {
-		v.desc.Name, v.desc.Version = claimed.Name, claimed.Version
+		v.desc.Name = claimed.Name
 		for _, o := range claimed.Objects {
 			v.takeDefaults(o)
 		}
-	}
-	if v.desc.Version == "" {
-		v.desc.Version = v.img.Labels[ocispec.AnnotationVersion]
 	}
 	return v, nil
 }

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"sign/trustroot":      {"sign/withcontext"},
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},
-	"verify":              {"schemas", "pull", "bpf/inspect", "image", "internal/limited"},
+	"verify":              {"schemas", "schemas/document", "pull", "bpf/inspect", "image", "internal/limited"},
 	"verify/verifytest":   {"schemas"},
 	"testregistry":        {"schemas"},
 }
