@@ -99,8 +99,16 @@ func rewound(req *http.Request) (*http.Request, error) {
 	return again, nil
 }
 
-// permit decides whether req may be sent over the scheme it asks for.
+// permit decides whether req may be sent where it goes, over the scheme it asks for.
 func (g *guard) permit(req *http.Request) error {
+	// Where a registry sends us is decided here once more, because the library
+	// follows redirects of its own, and asks whatever a challenge names.
+	if err := checkInside(hostname(g.registry), req.URL.Hostname()); err != nil {
+		return err
+	}
+	if movesForm(req) {
+		return errors.New("refusing a redirect of the token server to another host: the login would go there")
+	}
 	own := req.URL.Host == g.registry
 	switch req.URL.Scheme {
 	case "https":
@@ -121,6 +129,13 @@ func (g *guard) permit(req *http.Request) error {
 		return fmt.Errorf("%w: %s", ErrPlainHTTP, req.URL.Host)
 	}
 	return fmt.Errorf("the scheme %q is not allowed", req.URL.Scheme)
+}
+
+// movesForm says whether req takes a form along to another host. Forms are how an
+// identity token is sent, in the body, which redirects keep.
+func movesForm(req *http.Request) bool {
+	return req.Response != nil && req.Response.Request != nil && req.URL.Host != req.Response.Request.URL.Host &&
+		strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 }
 
 // cappedBody ends a response body with an error after left bytes.
