@@ -89,7 +89,9 @@ func TestHandshakeStaysOutside(t *testing.T) {
 		}
 	}
 	redirect := func(to string) http.HandlerFunc {
-		return func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, to, http.StatusTemporaryRedirect) }
+		return func(w http.ResponseWriter, req *http.Request) {
+			http.Redirect(w, req, to, http.StatusTemporaryRedirect)
+		}
 	}
 	tests := []struct {
 		name            string
