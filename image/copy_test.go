@@ -340,24 +340,61 @@ func TestCopyAfterConcurrentRemove(t *testing.T) {
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)
 	im.put(t, src, ref)
-	thief := &thievingSink{Store: dst, path: dst.blobPath(im.descs[1].Digest)}
+	thief := &thievingSink{Store: dst, steal: func() error { return os.Remove(dst.blobPath(im.descs[1].Digest)) }}
 	if _, err := Copy(t.Context(), thief, ref, src, ref, CopyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	im.check(t, dst, ref)
 }
 
-// thievingSink removes a blob once, just before the manifest is stored.
-type thievingSink struct {
-	*Store
-	path string
-	once sync.Once
+// TestIndexAfterConcurrentRemove: nor is an index stored without the children that
+// were copied for it, and their blobs.
+func TestIndexAfterConcurrentRemove(t *testing.T) {
+	ref, other := mustParse(t, "localhost/a:v2"), mustParse(t, "localhost/a:v1")
+	images := []testImage{newImage(t, "one", nil), newImage(t, "two", nil)}
+	index := newIndex(t, images[0].manifest, images[1].manifest)
+	thefts := map[string]func(*Store) error{
+		"another name of it is removed": func(s *Store) error { return s.Remove(t.Context(), other) },
+		"all that is young is pruned": func(s *Store) error {
+			return errors.Join(s.Remove(t.Context(), other), func() error { _, err := s.Prune(t.Context(), PruneOptions{Now: true}); return err }())
+		},
+		"a child":           func(s *Store) error { return os.Remove(s.blobPath(images[1].manifest.Descriptor.Digest)) },
+		"a blob of a child": func(s *Store) error { return os.Remove(s.blobPath(images[1].descs[1].Digest)) },
+	}
+	for name, steal := range thefts {
+		t.Run(name, func(t *testing.T) {
+			src, dst := newStore(t), newStore(t)
+			for _, im := range images {
+				im.put(t, src, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+			}
+			if err := src.PutManifest(t.Context(), ref, index); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Copy(t.Context(), dst, other, src, ref, CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			thief := &thievingSink{Store: dst, steal: func() error { return steal(dst) }}
+			if _, err := Copy(t.Context(), thief, ref, src, ref, CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			for _, im := range images {
+				im.check(t, dst, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+			}
+		})
+	}
 }
 
-func (s *thievingSink) PutManifest(ctx context.Context, ref Reference, m Manifest) error {
+// thievingSink removes something once, just before the root is stored.
+type thievingSink struct {
+	*Store
+	steal func() error
+	once  sync.Once
+}
+
+func (s *thievingSink) putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error {
 	var err error
-	s.once.Do(func() { err = os.Remove(s.path) })
-	return errors.Join(err, s.Store.PutManifest(ctx, ref, m))
+	s.once.Do(func() { err = s.steal() })
+	return errors.Join(err, s.Store.putRoot(ctx, ref, m, children))
 }
 
 // fakeSource serves manifests that no honest sink would take.

@@ -65,11 +65,24 @@ func (s *Store) freshen(desc ocispec.Descriptor) bool {
 // PutManifest implements [Sink]. The blobs of an image must be there; children
 // of an index may be missing.
 func (s *Store) PutManifest(ctx context.Context, ref Reference, m Manifest) error {
+	return s.putRoot(ctx, ref, m, nil)
+}
+
+// putRoot implements [childSink]. The children are looked for under the lock: what
+// nothing names yet can have been removed with another image, and from here on m
+// keeps it.
+func (s *Store) putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error {
 	head, err := checkManifest(ref, m)
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", ref, err)
 	}
 	return s.update(ctx, func(index *ocispec.Index) (func() error, error) {
+		for _, child := range children {
+			_, err := s.needs(child.manifest)
+			if err := errors.Join(err, s.present(child.manifest.Descriptor)); err != nil {
+				return nil, fmt.Errorf("storing %s: %w", ref, err)
+			}
+		}
 		if err := s.storeManifest(ctx, ref, m); err != nil {
 			return nil, err
 		}
