@@ -12,10 +12,16 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
-// copyJobs is how many blobs or manifests are copied at a time.
-const copyJobs = 4
+const (
+	// copyJobs is how many blobs or manifests are copied at a time.
+	copyJobs = 4
+	// copyBytes is how many bytes of blobs are held at a time, where one blob alone
+	// is not more: each is in memory from its source to its destination.
+	copyBytes = MaxLayer
+)
 
 // CopyOptions of [Copy]; the zero value copies the image alone.
 type CopyOptions struct {
@@ -194,11 +200,20 @@ func (c *copier) copyOnce(ctx context.Context, nodes []planNode, dstRef Referenc
 func (c *copier) copyBlobs(ctx context.Context, nodes []planNode) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(copyJobs)
+	room := semaphore.NewWeighted(copyBytes)
 	for _, node := range nodes {
 		for _, blob := range node.blobs {
-			if c.begin(blob.desc.Digest) {
-				g.Go(func() error { return c.copyBlob(ctx, blob) })
+			if !c.begin(blob.desc.Digest) {
+				continue
 			}
+			g.Go(func() error {
+				size := min(blob.desc.Size, copyBytes)
+				if err := room.Acquire(ctx, size); err != nil {
+					return err
+				}
+				defer room.Release(size)
+				return c.copyBlob(ctx, blob)
+			})
 		}
 	}
 	return g.Wait()

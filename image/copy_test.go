@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -138,6 +140,51 @@ func TestCopyMounts(t *testing.T) {
 		}
 		im.check(t, r, tt.dstRef)
 	}
+}
+
+// holding counts the bytes that were read and are not written yet.
+type holding struct {
+	checkingSink
+	Source
+	mu        sync.Mutex
+	now, most int64
+}
+
+func (h *holding) add(n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now += n
+	h.most = max(h.most, h.now)
+}
+
+func (h *holding) Blob(_ context.Context, _ Reference, desc ocispec.Descriptor, _ int64) ([]byte, error) {
+	h.add(desc.Size)
+	return make([]byte, 0), nil
+}
+
+func (h *holding) PutBlob(_ context.Context, _ Reference, desc ocispec.Descriptor, _ []byte, _ string) error {
+	time.Sleep(time.Second) // of a synctest bubble: passes when all others wait too
+	h.add(-desc.Size)
+	return nil
+}
+
+// TestCopyHoldsLittle: large layers are not all in memory at a time, and one as
+// large as may be still passes.
+func TestCopyHoldsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		im := newImage(t, "large", func(m *ocispec.Manifest) {
+			for i := range 20 {
+				layer := m.Layers[0]
+				layer.Digest, layer.Size = digest.FromString(fmt.Sprint(i)), MaxLayer-int64(i)*(3<<20)
+				m.Layers = append(m.Layers, layer)
+			}
+		})
+		h := &holding{checkingSink: checkingSink{t}, Source: fakeSource{im.manifest.Descriptor.Digest: im.manifest}}
+		ref := mustParse(t, "localhost/a@"+im.manifest.Descriptor.Digest.String())
+		if _, err := Copy(t.Context(), h, ref, h, ref, CopyOptions{}); err != nil || h.most > copyBytes || h.most < MaxLayer {
+			t.Errorf("got %v, and up to %d bytes were held, at most %d may be", err, h.most, copyBytes)
+		}
+	})
 }
 
 // TestCopyTransfersOnce: what is there is neither downloaded nor uploaded.

@@ -51,15 +51,21 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 // freshen says whether an intact copy is there, and makes it young again, so
 // that it is not taken for abandoned before its manifest arrives.
 func (s *Store) freshen(desc ocispec.Descriptor) bool {
-	if checkDigest(desc.Digest.String()) != nil {
-		return false
-	}
-	data, err := s.readBlob(desc.Digest, desc.Size)
-	if err != nil || int64(len(data)) != desc.Size {
+	if checkDigest(desc.Digest.String()) != nil || !holds(s.blobPath(desc.Digest), desc) {
 		return false
 	}
 	now := s.now()
 	return os.Chtimes(s.blobPath(desc.Digest), now, now) == nil
+}
+
+// holds says whether a file is what desc names.
+func holds(path string, desc ocispec.Descriptor) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != desc.Size {
+		return false
+	}
+	_, err = hashFile(path, desc.Digest)
+	return err == nil
 }
 
 // PutManifest implements [Sink]. The blobs of an image must be there; children
