@@ -151,7 +151,10 @@ func (c *copier) plan(ctx context.Context, root Manifest) ([]planNode, error) {
 
 // putRounds is how often all is copied again of which something was removed from
 // the destination before the root, which keeps it, arrived.
-const putRounds = 3
+const putRounds = 10
+
+// errGoneAgain ends that. It is no ErrNotFound: the image is there, at its source.
+var errGoneAgain = errors.New("what it needs is gone again each time, or not what it says; try again when no `bpfimg rm` or `bpfimg prune --now` runs")
 
 // copyNodes copies all blobs and then the manifests, the last of which is the
 // root and gets the name dstRef.
@@ -161,8 +164,11 @@ func (c *copier) copyNodes(ctx context.Context, nodes []planNode, dstRef Referen
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, errMissingBlob) || round == putRounds {
+		if !errors.Is(err, errMissingBlob) {
 			return nil, err
+		}
+		if round == putRounds {
+			return nil, fmt.Errorf("storing %s: %w", dstRef, errGoneAgain)
 		}
 		c.forget(nodes)
 	}

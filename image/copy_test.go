@@ -347,6 +347,47 @@ func TestIndexAfterConcurrentRemove(t *testing.T) {
 	}
 }
 
+// TestCopyAfterRemoveBeforeSync: a blob can go in the moment between looking for it
+// and making it durable.
+func TestCopyAfterRemoveBeforeSync(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+	index := newIndex(t, im.manifest)
+	if err := src.PutManifest(t.Context(), ref, index); err != nil {
+		t.Fatal(err)
+	}
+	stolen := false
+	dst.step = func(step string) error {
+		if _, err := os.Stat(dst.blobPath(im.manifest.Descriptor.Digest)); err != nil || step != "rename" || stolen {
+			return nil
+		}
+		stolen = true
+		return os.Remove(dst.blobPath(im.descs[1].Digest))
+	}
+	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{}); err != nil || !stolen {
+		t.Fatal(err, stolen)
+	}
+	im.check(t, dst, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+}
+
+// TestCopyEndlessRemove: who loses every time says why.
+func TestCopyEndlessRemove(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref)
+	dst.step = func(string) error {
+		_ = os.Remove(dst.blobPath(im.descs[1].Digest)) // mostly not there
+		return nil
+	}
+	_, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "prune --now") || strings.Contains(err.Error(), "\n") || errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // thievingSink removes something once, just before the root is stored.
 type thievingSink struct {
 	*Store

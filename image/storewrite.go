@@ -84,8 +84,11 @@ func (s *Store) putRoot(ctx context.Context, ref Reference, m Manifest, children
 	}
 	return s.update(ctx, func(index *ocispec.Index) (func() error, error) {
 		for _, child := range children {
-			_, err := s.needs(child.manifest)
-			if err := errors.Join(err, s.present(child.manifest.Descriptor)); err != nil {
+			err := s.present(child.manifest.Descriptor)
+			if err == nil {
+				_, err = s.needs(child.manifest)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("storing %s: %w", ref, err)
 			}
 		}
