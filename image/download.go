@@ -49,7 +49,7 @@ func (d *download) fetch(ctx context.Context, s *session) error {
 		return err
 	}
 	defer end()
-	ctx, dog, stop := d.transfers.watch(ctx)
+	ctx, dog, stop := watch(ctx, d.transfers.idle)
 	defer stop()
 	// What a mirror left is not continued elsewhere: it may be what was wrong.
 	if at := s.repo.Name(); at != d.from {
@@ -61,8 +61,9 @@ func (d *download) fetch(ctx context.Context, s *session) error {
 		return stalled(ctx, err)
 	}
 	defer resp.Body.Close()
-	if err := d.read(watchedReader{resp.Body, dog}); err != nil {
-		return stalled(ctx, err)
+	dog.rest() // the guard watches what follows
+	if err := d.read(resp.Body); err != nil {
+		return err
 	}
 	err = checkContent(d.buf.Bytes(), d.desc)
 	if err != nil && d.parts > 1 {

@@ -24,6 +24,11 @@ const (
 	maxReferrerScan = 64 << 20
 )
 
+// annotationContainerd is where docker save (25 and later), buildx and containerd's
+// own export keep an image's whole name: theirs of the specification holds the tag
+// alone (containerd, core/images/annotations.go).
+const annotationContainerd = "io.containerd.image.name"
+
 // attachmentTag are the tags that attach something to a digest: the referrers
 // tag schema of the OCI distribution spec, and cosign 2's.
 var attachmentTag = regexp.MustCompile(`(?:^|:)sha256-[0-9a-f]{64}(?:\.[a-z]+)?$`)
@@ -113,7 +118,7 @@ func (l *layout) Images() []ArchivedImage {
 		if attachmentTag.MatchString(name) || name == "" && attached[entry.Digest] {
 			continue
 		}
-		images = append(images, newArchivedImage(name, entry.Digest.String()))
+		images = append(images, newArchivedImage(name, entry.Annotations[annotationContainerd], entry.Digest.String()))
 	}
 	return images
 }

@@ -33,8 +33,9 @@ var noReferrersAPI = []int{
 	http.StatusNotImplemented,
 }
 
-// nextLink is the only form of an RFC 8288 link the distribution spec uses.
-var nextLink = regexp.MustCompile(`^\s*<([^>]+)>\s*;\s*rel="?next"?\s*$`)
+// nextLink finds the link to the next page among those of a header (RFC 8288), of
+// whose parameters only rel counts.
+var nextLink = regexp.MustCompile(`<([^<>]+)>(?:\s*;[^<,]*?)?\s*;\s*rel="?next"?\s*(?:[;,]|$)`)
 
 // Referrers implements [Source].
 func (r *Registry) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {

@@ -84,7 +84,7 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 
 // tagsPage reads the page at from, nil for the first, with n tags or fewer.
 func (r *Registry) tagsPage(ctx context.Context, ref Reference, from *url.URL, n int) (names []string, next *url.URL, err error) {
-	err = r.read(ctx, operation{"listing the tags of", ref}, ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
+	err = r.read(ctx, operation{"listing the tags of", ref.WithTag("")}, ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
 		at := from
 		if at == nil {
 			at = s.url("tags/list")

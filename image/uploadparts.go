@@ -124,7 +124,7 @@ type part struct {
 
 // sendPart makes the request. The caller closes the response's body.
 func (u *upload) sendPart(ctx context.Context, s *session, p part) (*http.Response, error) {
-	ctx, dog, stop := u.transfers.watch(ctx)
+	ctx, dog, stop := watch(ctx, u.transfers.idle)
 	open := func() (io.ReadCloser, error) {
 		return io.NopCloser(&sendingReader{bytes.NewReader(p.data), u, p, dog}), nil
 	}
