@@ -38,7 +38,7 @@ func object(name, digest string) schemas.Object {
 // inputs are a plain image and a compiled index.
 func inputs() map[string]Input {
 	created := time.Date(2026, 11, 21, 19, 0, 0, 0, time.FixedZone("x", 3600))
-	source, header := compile.File{Path: "counter.bpf.c", Digest: sumC}, compile.File{Path: "/usr/include/bpf/bpf_helpers.h", Digest: sumD}
+	source, header := compile.File{Path: "counter.bpf.c", Digest: sumC, SHA1: sha1}, compile.File{Path: "/usr/include/bpf/bpf_helpers.h", Digest: sumD, SHA1: sha1}
 	compiled := func(platform string) compile.Object {
 		return compile.Object{Platform: platform, Name: "counter.bpf.o", Source: "counter.bpf.c", Files: []compile.File{source, header}}
 	}
@@ -50,8 +50,8 @@ func inputs() map[string]Input {
 		"index": {
 			Name: "reg.example/counter", Digest: sumA, Licenses: "free\nbeer", Tool: "bpfimg-v1.2.3", Created: created,
 			Images: []Image{
-				{Platform: "linux/amd64", Digest: sumB, Objects: []schemas.Object{object("counter.bpf.o", sumC)}},
-				{Platform: "linux/arm64", Digest: sumD, Objects: []schemas.Object{object("counter.bpf.o", sumC)}},
+				{Platform: "linux/amd64", Digest: sumB, Objects: []schemas.Object{object("counter.bpf.o", sumC)}, SHA1: map[string]string{sumC: sha1}},
+				{Platform: "linux/arm64", Digest: sumD, Objects: []schemas.Object{object("counter.bpf.o", sumC)}, SHA1: map[string]string{sumC: sha1}},
 			},
 			Report: &compile.Report{Objects: []compile.Object{compiled("linux/amd64"), compiled("linux/arm64")}},
 		},

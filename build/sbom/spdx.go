@@ -3,10 +3,7 @@
 
 package sbom
 
-import (
-	"path"
-	"strings"
-)
+import "strings"
 
 // documentID is the identifier every SPDX document has for itself.
 const documentID = "SPDXRef-DOCUMENT"
@@ -89,13 +86,11 @@ func newPackage(id, name string) pkg {
 	return pkg{ID: id, Name: name, Download: noAssertion, Concluded: noAssertion, Declared: noAssertion, Copyright: noAssertion}
 }
 
-// newFile names a file in SPDX's form: "./" before relative paths.
+// newFile names a file in SPDX's form, which has no absolute paths: those are
+// relative to the root of the file system.
 func newFile(id, name, digest, sha1, kind string) file {
-	if !path.IsAbs(name) {
-		name = "./" + strings.TrimPrefix(name, "./")
-	}
 	return file{
-		ID: id, Name: name, Types: []string{kind}, Checksums: checksums(digest, sha1),
+		ID: id, Name: "./" + strings.TrimLeft(strings.TrimPrefix(name, "./"), "/"), Types: []string{kind}, Checksums: checksums(digest, sha1),
 		Concluded: noAssertion, Licenses: []string{noAssertion}, Copyright: noAssertion,
 	}
 }
