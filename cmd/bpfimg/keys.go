@@ -23,9 +23,6 @@ func generateKeyPairCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "output-key-prefix", Value: "cosign", Usage: "write PREFIX.key and PREFIX.pub"},
 		},
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usagef("generate-key-pair takes no arguments")
-			}
 			prefix := c.String("output-key-prefix")
 			password, err := t.password(c.Context, "Password for the new private key: ", true)
 			if err != nil {

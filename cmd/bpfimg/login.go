@@ -53,7 +53,7 @@ type loginResult struct {
 // oneRegistry reads the command's only argument.
 func (s *session) oneRegistry() (string, error) {
 	if s.c.NArg() != 1 {
-		return "", usagef("%s: want one registry, HOST[:PORT], got %d arguments", s.c.Command.FullName(), s.c.NArg())
+		return "", usagef("%s: want one registry, HOST[:PORT], got %d arguments", commandName(s.c), s.c.NArg())
 	}
 	host, err := image.ParseRegistry(s.c.Args().First())
 	if err != nil {
