@@ -100,3 +100,26 @@ func TestForeignCommandsExist(t *testing.T) {
 		}
 	}
 }
+
+// TestLostOutput: who writes to a full disk must learn it from every command.
+func TestLostOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("SKIP-REASON: no /dev/full here: ", err)
+	}
+	t.Cleanup(func() { full.Close() })
+	t.Setenv("BPFIMG_ROOT", t.TempDir())
+	object := "../../examples/xdp-counter/counter.bpf.o"
+	for _, line := range []string{
+		"help", "version", "completion bash", "schema policy", "policy default", "images", "store check", "prune",
+		"inspect " + object, "inspect -o json " + object, "diff " + object + " " + object, "build -t localhost:1/x " + object,
+		"tree store:localhost:1/x", "ls store:localhost:1/x", "ls -o json store:localhost:1/x",
+	} {
+		var errs bytes.Buffer
+		term := &terminal{in: strings.NewReader(""), out: &escaper{w: full}, err: &errs, lookup: os.LookupEnv}
+		code := run(t.Context(), append([]string{"bpfimg"}, strings.Fields(line)...), term)
+		if code != exitFailed || !strings.Contains(errs.String(), "no space left on device") {
+			t.Errorf("%s: exit code %d, want %d: %s", line, code, exitFailed, errs.String())
+		}
+	}
+}
