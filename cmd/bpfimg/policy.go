@@ -37,9 +37,6 @@ func policyCommand(term *terminal) *cli.Command {
 			{
 				Name: "default", Usage: "print the policy to begin with, which trusts nobody and says how to trust somebody",
 				Action: func(c *cli.Context) error {
-					if c.NArg() > 0 {
-						return usagef("policy default: want no arguments")
-					}
 					_, err := fmt.Fprint(term.out, verify.DefaultPolicy())
 					return err
 				},
