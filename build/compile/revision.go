@@ -10,10 +10,11 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 const (
@@ -41,7 +42,7 @@ func (j *job) readRevision(ctx context.Context) {
 		return
 	}
 	commit, err := g.ask(ctx, "rev-parse", "--verify", "HEAD")
-	if err != nil || !isCommit.MatchString(commit) {
+	if err != nil || !isCommit().MatchString(commit) {
 		fmt.Fprintln(j.log, "no source revision: the repository has no commit")
 		return
 	}
@@ -63,7 +64,7 @@ func (j *job) readRevision(ctx context.Context) {
 }
 
 // isCommit is a SHA-1 or SHA-256 object name.
-var isCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var isCommit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // git is the program, the job that runs it and the folder it is run in.
 type git struct {
@@ -217,13 +218,13 @@ func (g git) compiled(top string) []string {
 }
 
 // scpLike is git's short form of an ssh URL, user@host:path.
-var scpLike = regexp.MustCompile(`^([A-Za-z0-9._-]+)@([A-Za-z0-9.-]+):([^/].*)$`)
+var scpLike = lazyregexp.New(`^([A-Za-z0-9._-]+)@([A-Za-z0-9.-]+):([^/].*)$`)
 
 // publicURL is a remote's URL without what must not be published: user and
 // password (the user of ssh stays, it is no secret), query and fragment. Paths
 // of this machine mean nothing elsewhere and give "".
 func publicURL(remote string) string {
-	if m := scpLike.FindStringSubmatch(remote); m != nil {
+	if m := scpLike().FindStringSubmatch(remote); m != nil {
 		remote = "ssh://" + m[1] + "@" + m[2] + "/" + m[3]
 	}
 	u, err := url.Parse(remote)

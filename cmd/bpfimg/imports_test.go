@@ -16,6 +16,7 @@ const module = "github.com/bpfimg/bpfimg/"
 // mayImport is the table of docs/architecture.md: what each room may import of
 // ours, directly. The reason stands there.
 var mayImport = map[string][]string{
+	"internal/lazyregexp": nil,
 	"internal/limited":    nil,
 	"schemas/document":    nil,
 	"sign/withcontext":    nil,
@@ -23,20 +24,20 @@ var mayImport = map[string][]string{
 	"bpf/inspect":         {"schemas"},
 	"bpf/inspect/compare": {"schemas", "bpf/inspect"},
 	"bpf/mapdump":         nil,
-	"bpf/linklist":           nil,
+	"bpf/linklist":        nil,
 	"bpf/dispatcher":      {"bpf/linklist"},
-	"bpf/probes":          nil,
+	"bpf/probes":          {"internal/lazyregexp"},
 	"bpf":                 {"schemas", "bpf/inspect", "bpf/linklist", "bpf/dispatcher", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify"},
 	"bpf/varset":          {"bpf/inspect"},
 	"bpf/kconfig":         {"bpf/inspect", "bpf/varset"},
 	"bpf/vmtest":          nil,
-	"image":               {"schemas", "image/hosts", "image/logins"},
-	"image/hosts":         {"schemas", "internal/limited", "schemas/document"},
+	"image":               {"schemas", "image/hosts", "image/logins", "internal/lazyregexp"},
+	"image/hosts":         {"schemas", "internal/limited", "schemas/document", "internal/lazyregexp"},
 	"image/logins":        nil,
-	"build":               {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive", "schemas/document"},
+	"build":               {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive", "schemas/document", "internal/lazyregexp"},
 	"build/btfgen":        {"bpf/inspect"},
 	"build/btfarchive":    {"schemas"},
-	"build/compile":       {"schemas", "bpf/inspect", "build", "internal/limited"},
+	"build/compile":       {"schemas", "bpf/inspect", "build", "internal/limited", "internal/lazyregexp"},
 	"build/provenance":    {"schemas", "build/compile"},
 	"build/sbom":          {"schemas", "build/compile"},
 	"sign":                {"schemas", "image", "sign/withcontext"},
@@ -45,7 +46,7 @@ var mayImport = map[string][]string{
 	"pull/pulltest":       {"image"},
 	"verify":              {"schemas", "schemas/document", "pull", "bpf/inspect", "image", "internal/limited"},
 	"verify/verifytest":   {"schemas"},
-	"testregistry":        {"schemas"},
+	"testregistry":        {"schemas", "internal/lazyregexp"},
 }
 
 // forbidden is what a node must not link, and why.
