@@ -218,6 +218,11 @@ func TestPlaces(t *testing.T) {
 		{"tc:aa*aa", "tc", "aaa", false},
 		{"kprobe:vfs_*", "kprobe", "vfs_read", true},
 		{"kprobe:vfs_*", "kprobe.multi", "vfs_read", false},
+		{"kprobe:vfs_*", "kprobe", "vfs_read+0x4000", false},
+		{"kprobe:vfs_read+0x4", "kprobe", "vfs_read+0x4", true},
+		{"kprobe:vfs_*+0x4", "kprobe", "vfs_read+0x4", true},
+		{"kprobe", "kprobe", "vfs_read+0x4", true},
+		{"uprobe:/bin/a:f*", "uprobe", "/bin/a:f+0x4", true},
 		// A target that is a pattern itself.
 		{"kprobe.multi:vfs_*", "kprobe.multi", "vfs_r*", true},
 		{"kprobe.multi:vfs_*", "kprobe.multi", "vfs*", false},
