@@ -49,11 +49,15 @@ func (im ArchivedImage) Reference() Reference {
 	return im.Ref
 }
 
-// newArchivedImage reads a name for what has the digest.
-func newArchivedImage(name, digest string) ArchivedImage {
+// newArchivedImage reads a name for what has the digest, or where that is no whole
+// reference another one.
+func newArchivedImage(name, other, digest string) ArchivedImage {
 	im := ArchivedImage{Name: name, Ref: standIn}
-	if ref, ok := fullName(name); ok && (ref.digest == "" || ref.digest == digest) {
-		im.Ref, im.Full = ref, true
+	for _, text := range []string{name, other} {
+		if ref, ok := fullName(text); ok && (ref.digest == "" || ref.digest == digest) {
+			im.Ref, im.Full = ref, true
+			break
+		}
 	}
 	im.Ref.digest = digest
 	return im

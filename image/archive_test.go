@@ -156,48 +156,6 @@ func TestArchiveNames(t *testing.T) {
 	}
 }
 
-func TestDockerArchive(t *testing.T) {
-	config, layer := []byte(`{"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`), []byte("a layer")
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(layer); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	a := openTestArchive(t, tarOf(t,
-		tarEntry{name: "c.json", data: string(config)},
-		tarEntry{name: "l.tar", data: string(layer)},
-		tarEntry{name: "old/layer.tar", kind: tar.TypeSymlink, link: "../l.tar"},
-		tarEntry{name: "blobs/sha256/x", data: packed.String()},
-		tarEntry{name: "manifest.json", data: `[{"Config":"c.json","RepoTags":["busybox:1","localhost/b:2"],"Layers":["l.tar","blobs/sha256/x"]}]`},
-	))
-	if a.KeepsDigests() {
-		t.Error("a docker archive claims to keep digests")
-	}
-	s := newStore(t)
-	for _, name := range []string{"busybox:1", "localhost/b:2", ""} {
-		im, err := pick(a, "test", name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ref := mustParse(t, "localhost/copied:v1")
-		desc, err := Copy(t.Context(), s, ref, a, im.Ref, CopyOptions{Referrers: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := s.Manifest(t.Context(), ref)
-		if err != nil || m.Descriptor.Digest != desc.Digest {
-			t.Fatalf("got %s, %v", m.Descriptor.Digest, err)
-		}
-		blobs, err := blobsOf(m)
-		if err != nil || len(blobs) != 3 || blobs[1].desc.MediaType != ocispec.MediaTypeImageLayer || blobs[2].desc.MediaType != ocispec.MediaTypeImageLayerGzip {
-			t.Errorf("got %+v, %v", blobs, err)
-		}
-	}
-}
-
 // TestHostileArchives: each is refused, and each for its own reason.
 func TestHostileArchives(t *testing.T) {
 	im := newImage(t, "image", nil)
@@ -246,6 +204,12 @@ func TestHostileArchives(t *testing.T) {
 		{"docker: config missing", docker(`[{"Config":"c"}]`), `entry "c": not found`},
 		{"docker: config elsewhere", docker(`[{"Config":"../../etc/passwd"}]`), `not found`},
 		{"docker: config is a link", docker(`[{"Config":"c"}]`, tarEntry{name: "c", kind: tar.TypeSymlink, link: "/etc/passwd"}), "is a link"},
+		{"docker: layer is a link", docker(`[{"Config":"c","Layers":["a/l"]}]`, tarEntry{name: "c", data: "{}"},
+			tarEntry{name: "etc/passwd", data: "x"}, tarEntry{name: "a/l", kind: tar.TypeSymlink, link: "/etc/passwd"}), "is a link"},
+		{"docker: layer is a link out of it", docker(`[{"Config":"c","Layers":["a/l"]}]`, tarEntry{name: "c", data: "{}"},
+			tarEntry{name: "a/l", kind: tar.TypeSymlink, link: "../../c"}), "is a link"},
+		{"docker: layer is a link to a link", docker(`[{"Config":"c","Layers":["l"]}]`, tarEntry{name: "c", data: "{}"},
+			tarEntry{name: "l", kind: tar.TypeSymlink, link: "m"}, tarEntry{name: "m", kind: tar.TypeSymlink, link: "l"}), "is a link"},
 		{"docker: large config", docker(`[{"Config":"c"}]`, tarEntry{name: "c", data: strings.Repeat("x", MaxConfig+1)}), "over the size limit"},
 	}
 	for _, tt := range tests {
@@ -335,6 +299,8 @@ func FuzzArchive(f *testing.F) {
 	f.Add(good[:len(good)-1500])
 	f.Add(tarOf(f, tarEntry{name: "c", data: "{}"}, tarEntry{name: "l", data: "x"},
 		tarEntry{name: "manifest.json", data: `[{"Config":"c","RepoTags":["a:1"],"Layers":["l","l"]}]`}))
+	f.Add(tarOf(f, tarEntry{name: "c", data: "{}"}, tarEntry{name: "a/l", kind: tar.TypeSymlink, link: "../c"},
+		tarEntry{name: "manifest.json", data: `[{"Config":"c","Layers":["a/l"]}]`}))
 	f.Add(tarOf(f, tarEntry{name: "../x", data: "x"}, tarEntry{name: "l", kind: tar.TypeLink, link: "x"}))
 	f.Add(tarOf(f, tarEntry{name: "oci-layout", data: `{"imageLayoutVersion":"1.0.0"}`},
 		tarEntry{name: "index.json", data: fmt.Sprintf(`{"manifests":[{"mediaType":%q,"digest":%q,"size":-1}]}`, ocispec.MediaTypeImageIndex, someDigest)}))

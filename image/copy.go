@@ -12,10 +12,16 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
-// copyJobs is how many blobs or manifests are copied at a time.
-const copyJobs = 4
+const (
+	// copyJobs is how many blobs or manifests are copied at a time.
+	copyJobs = 4
+	// copyBytes is how many bytes of blobs are held at a time, where one blob alone
+	// is not more: each is in memory from its source to its destination.
+	copyBytes = MaxLayer
+)
 
 // CopyOptions of [Copy]; the zero value copies the image alone.
 type CopyOptions struct {
@@ -71,6 +77,9 @@ type lazySink interface {
 // with a name of their own.
 type childSink interface {
 	putChild(ctx context.Context, ref Reference, m Manifest) error
+	// putRoot is PutManifest for a manifest whose children were put before. It is
+	// errMissingBlob if one of them, or a blob of it, is gone again.
+	putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error
 }
 
 var (
@@ -140,59 +149,77 @@ func (c *copier) plan(ctx context.Context, root Manifest) ([]planNode, error) {
 	return p.nodes, nil
 }
 
+// putRounds is how often all is copied again of which something was removed from
+// the destination before the root, which keeps it, arrived.
+const putRounds = 10
+
+// errGoneAgain ends that. It is no ErrNotFound: the image is there, at its source.
+var errGoneAgain = errors.New("what it needs is gone again each time, or not what it says; try again when no `bpfimg rm` or `bpfimg prune --now` runs")
+
 // copyNodes copies all blobs and then the manifests, the last of which is the
 // root and gets the name dstRef.
 func (c *copier) copyNodes(ctx context.Context, nodes []planNode, dstRef Reference) ([]Manifest, error) {
-	if err := c.copyBlobs(ctx, nodes); err != nil {
-		return nil, err
-	}
-	var manifests []Manifest
-	for i, node := range nodes {
-		at, put := dstRef, c.dst.PutManifest
-		if i < len(nodes)-1 {
-			at = c.dstRef.WithDigest(node.manifest.Descriptor.Digest.String())
-			if child, ok := c.dst.(childSink); ok {
-				put = child.putChild
-			}
+	for round := 1; ; round++ {
+		err := c.copyOnce(ctx, nodes, dstRef)
+		if err == nil {
+			break
 		}
-		if err := c.putManifest(ctx, at, node, put); err != nil {
+		if !errors.Is(err, errMissingBlob) {
 			return nil, err
 		}
+		if round == putRounds {
+			return nil, fmt.Errorf("storing %s: %w", dstRef, errGoneAgain)
+		}
+		c.forget(nodes)
+	}
+	var manifests []Manifest
+	for _, node := range nodes {
+		c.progress.report(node.manifest.Descriptor, node.manifest.Descriptor.Size, EventDone)
 		manifests = append(manifests, node.manifest)
 	}
 	return manifests, nil
 }
 
-// putRounds is how often blobs are copied again that were removed from the
-// destination before their manifest arrived.
-const putRounds = 3
-
-func (c *copier) putManifest(ctx context.Context, at Reference, node planNode, put func(context.Context, Reference, Manifest) error) error {
-	for round := 1; ; round++ {
-		err := put(ctx, at, node.manifest)
-		if err == nil {
-			c.progress.report(node.manifest.Descriptor, node.manifest.Descriptor.Size, EventDone)
-			return nil
-		}
-		if !errors.Is(err, errMissingBlob) || round == putRounds {
-			return err
-		}
-		c.forget(node)
-		if err := c.copyBlobs(ctx, []planNode{node}); err != nil {
+func (c *copier) copyOnce(ctx context.Context, nodes []planNode, dstRef Reference) error {
+	if err := c.copyBlobs(ctx, nodes); err != nil {
+		return err
+	}
+	children, root := nodes[:len(nodes)-1], nodes[len(nodes)-1].manifest
+	apart, isApart := c.dst.(childSink)
+	put := c.dst.PutManifest
+	if isApart {
+		put = apart.putChild
+	}
+	for _, child := range children {
+		at := c.dstRef.WithDigest(child.manifest.Descriptor.Digest.String())
+		if err := put(ctx, at, child.manifest); err != nil {
 			return err
 		}
 	}
+	if isApart {
+		return apart.putRoot(ctx, dstRef, root, children)
+	}
+	return put(ctx, dstRef, root)
 }
 
 // copyBlobs copies the blobs of all nodes, several at a time, each once.
 func (c *copier) copyBlobs(ctx context.Context, nodes []planNode) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(copyJobs)
+	room := semaphore.NewWeighted(copyBytes)
 	for _, node := range nodes {
 		for _, blob := range node.blobs {
-			if c.begin(blob.desc.Digest) {
-				g.Go(func() error { return c.copyBlob(ctx, blob) })
+			if !c.begin(blob.desc.Digest) {
+				continue
 			}
+			g.Go(func() error {
+				size := min(blob.desc.Size, copyBytes)
+				if err := room.Acquire(ctx, size); err != nil {
+					return err
+				}
+				defer room.Release(size)
+				return c.copyBlob(ctx, blob)
+			})
 		}
 	}
 	return g.Wait()
@@ -233,10 +260,12 @@ func (c *copier) begin(d digest.Digest) bool {
 	return true
 }
 
-func (c *copier) forget(node planNode) {
+func (c *copier) forget(nodes []planNode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, blob := range node.blobs {
-		delete(c.copied, blob.desc.Digest)
+	for _, node := range nodes {
+		for _, blob := range node.blobs {
+			delete(c.copied, blob.desc.Digest)
+		}
 	}
 }

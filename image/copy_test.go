@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -140,6 +142,51 @@ func TestCopyMounts(t *testing.T) {
 	}
 }
 
+// holding counts the bytes that were read and are not written yet.
+type holding struct {
+	checkingSink
+	Source
+	mu        sync.Mutex
+	now, most int64
+}
+
+func (h *holding) add(n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now += n
+	h.most = max(h.most, h.now)
+}
+
+func (h *holding) Blob(_ context.Context, _ Reference, desc ocispec.Descriptor, _ int64) ([]byte, error) {
+	h.add(desc.Size)
+	return make([]byte, 0), nil
+}
+
+func (h *holding) PutBlob(_ context.Context, _ Reference, desc ocispec.Descriptor, _ []byte, _ string) error {
+	time.Sleep(time.Second) // of a synctest bubble: passes when all others wait too
+	h.add(-desc.Size)
+	return nil
+}
+
+// TestCopyHoldsLittle: large layers are not all in memory at a time, and one as
+// large as may be still passes.
+func TestCopyHoldsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		im := newImage(t, "large", func(m *ocispec.Manifest) {
+			for i := range 20 {
+				layer := m.Layers[0]
+				layer.Digest, layer.Size = digest.FromString(fmt.Sprint(i)), MaxLayer-int64(i)*(3<<20)
+				m.Layers = append(m.Layers, layer)
+			}
+		})
+		h := &holding{checkingSink: checkingSink{t}, Source: fakeSource{im.manifest.Descriptor.Digest: im.manifest}}
+		ref := mustParse(t, "localhost/a@"+im.manifest.Descriptor.Digest.String())
+		if _, err := Copy(t.Context(), h, ref, h, ref, CopyOptions{}); err != nil || h.most > copyBytes || h.most < MaxLayer {
+			t.Errorf("got %v, and up to %d bytes were held, at most %d may be", err, h.most, copyBytes)
+		}
+	})
+}
+
 // TestCopyTransfersOnce: what is there is neither downloaded nor uploaded.
 func TestCopyTransfersOnce(t *testing.T) {
 	host, rec := newRegistryServer(t, true)
@@ -249,90 +296,6 @@ func TestCopyRefuses(t *testing.T) {
 	}
 }
 
-// TestCopySkipsBadReferrers: junk anyone can attach does not stop a copy, and a
-// signature behind it arrives.
-func TestCopySkipsBadReferrers(t *testing.T) {
-	src := newStore(t)
-	ref := mustParse(t, "localhost/a:v1")
-	im := newImage(t, "image", nil)
-	im.put(t, src, ref)
-	var bad, good []testImage
-	for i := range 4 {
-		sig := referrerOf(t, im.manifest, fmt.Sprint(i))
-		sig.put(t, src, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
-		if i%2 == 0 {
-			bad = append(bad, sig)
-		} else {
-			good = append(good, sig)
-		}
-	}
-	for _, sig := range bad {
-		if err := os.WriteFile(src.blobPath(sig.descs[1].Digest), []byte("junk"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	foreign := newImage(t, "foreign", func(m *ocispec.Manifest) {
-		desc := im.manifest.Descriptor
-		m.Subject = &desc
-		m.Layers[0].URLs = []string{"https://x.example"}
-	})
-	foreign.put(t, src, ref.WithDigest(foreign.manifest.Descriptor.Digest.String()))
-
-	var mu sync.Mutex
-	skipped := 0
-	dst := newStore(t)
-	_, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true, Progress: func(e Event) {
-		mu.Lock()
-		defer mu.Unlock()
-		if e.State == EventSkipped {
-			skipped++
-		}
-	}})
-	if err != nil || skipped != len(bad)+1 {
-		t.Errorf("got %v and %d skipped, want %d", err, skipped, len(bad)+1)
-	}
-	for _, sig := range good {
-		sig.check(t, dst, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
-	}
-
-	// A destination that fails is another matter.
-	dst = newStore(t)
-	broken := errors.New("broken disk")
-	im.put(t, dst, ref)
-	dst.step = func(step string) error { // the image is there, so only referrers create files
-		if step == "create" {
-			return broken
-		}
-		return nil
-	}
-	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true}); !errors.Is(err, broken) {
-		t.Errorf("got %v, want the disk's error", err)
-	}
-}
-
-// TestCopyKeepsLegacySignatures: a push with older signatures than the
-// destination has does not take the newer ones away.
-func TestCopyKeepsLegacySignatures(t *testing.T) {
-	src, dst := newStore(t), newStore(t)
-	ref := mustParse(t, "localhost/a:v1")
-	im := newImage(t, "image", nil)
-	im.put(t, src, ref)
-	tag := fallbackTag(ref.WithDigest(im.manifest.Descriptor.Digest.String())).withSuffix(".sig")
-	older := newImage(t, "older", nil)
-	newer := newImage(t, "newer", func(m *ocispec.Manifest) { m.Layers = append(m.Layers, older.descs[1]) })
-	older.put(t, src, tag)
-	older.put(t, dst, tag.WithTag("x"))
-	newer.put(t, dst, tag)
-	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{Referrers: true}); err != nil {
-		t.Fatal(err)
-	}
-	newer.check(t, dst, tag)
-	if _, err := Copy(t.Context(), src, ref, dst, ref, CopyOptions{Referrers: true}); err != nil {
-		t.Fatal(err)
-	}
-	newer.check(t, src, tag)
-}
-
 // TestCopyAfterConcurrentRemove: blobs that vanish before their manifest arrives
 // are copied again.
 func TestCopyAfterConcurrentRemove(t *testing.T) {
@@ -340,24 +303,102 @@ func TestCopyAfterConcurrentRemove(t *testing.T) {
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)
 	im.put(t, src, ref)
-	thief := &thievingSink{Store: dst, path: dst.blobPath(im.descs[1].Digest)}
+	thief := &thievingSink{Store: dst, steal: func() error { return os.Remove(dst.blobPath(im.descs[1].Digest)) }}
 	if _, err := Copy(t.Context(), thief, ref, src, ref, CopyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	im.check(t, dst, ref)
 }
 
-// thievingSink removes a blob once, just before the manifest is stored.
-type thievingSink struct {
-	*Store
-	path string
-	once sync.Once
+// TestIndexAfterConcurrentRemove: nor is an index stored without the children that
+// were copied for it, and their blobs.
+func TestIndexAfterConcurrentRemove(t *testing.T) {
+	ref, other := mustParse(t, "localhost/a:v2"), mustParse(t, "localhost/a:v1")
+	images := []testImage{newImage(t, "one", nil), newImage(t, "two", nil)}
+	index := newIndex(t, images[0].manifest, images[1].manifest)
+	thefts := map[string]func(*Store) error{
+		"another name of it is removed": func(s *Store) error { return s.Remove(t.Context(), other) },
+		"all that is young is pruned": func(s *Store) error {
+			return errors.Join(s.Remove(t.Context(), other), func() error { _, err := s.Prune(t.Context(), PruneOptions{Now: true}); return err }())
+		},
+		"a child":           func(s *Store) error { return os.Remove(s.blobPath(images[1].manifest.Descriptor.Digest)) },
+		"a blob of a child": func(s *Store) error { return os.Remove(s.blobPath(images[1].descs[1].Digest)) },
+	}
+	for name, steal := range thefts {
+		t.Run(name, func(t *testing.T) {
+			src, dst := newStore(t), newStore(t)
+			for _, im := range images {
+				im.put(t, src, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+			}
+			if err := src.PutManifest(t.Context(), ref, index); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Copy(t.Context(), dst, other, src, ref, CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			thief := &thievingSink{Store: dst, steal: func() error { return steal(dst) }}
+			if _, err := Copy(t.Context(), thief, ref, src, ref, CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			for _, im := range images {
+				im.check(t, dst, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+			}
+		})
+	}
 }
 
-func (s *thievingSink) PutManifest(ctx context.Context, ref Reference, m Manifest) error {
+// TestCopyAfterRemoveBeforeSync: a blob can go in the moment between looking for it
+// and making it durable.
+func TestCopyAfterRemoveBeforeSync(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+	index := newIndex(t, im.manifest)
+	if err := src.PutManifest(t.Context(), ref, index); err != nil {
+		t.Fatal(err)
+	}
+	stolen := false
+	dst.step = func(step string) error {
+		if _, err := os.Stat(dst.blobPath(im.manifest.Descriptor.Digest)); err != nil || step != "rename" || stolen {
+			return nil
+		}
+		stolen = true
+		return os.Remove(dst.blobPath(im.descs[1].Digest))
+	}
+	if _, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{}); err != nil || !stolen {
+		t.Fatal(err, stolen)
+	}
+	im.check(t, dst, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+}
+
+// TestCopyEndlessRemove: who loses every time says why.
+func TestCopyEndlessRemove(t *testing.T) {
+	src, dst := newStore(t), newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, src, ref)
+	dst.step = func(string) error {
+		_ = os.Remove(dst.blobPath(im.descs[1].Digest)) // mostly not there
+		return nil
+	}
+	_, err := Copy(t.Context(), dst, ref, src, ref, CopyOptions{})
+	if err == nil || !strings.Contains(err.Error(), "prune --now") || strings.Contains(err.Error(), "\n") || errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// thievingSink removes something once, just before the root is stored.
+type thievingSink struct {
+	*Store
+	steal func() error
+	once  sync.Once
+}
+
+func (s *thievingSink) putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error {
 	var err error
-	s.once.Do(func() { err = os.Remove(s.path) })
-	return errors.Join(err, s.Store.PutManifest(ctx, ref, m))
+	s.once.Do(func() { err = s.steal() })
+	return errors.Join(err, s.Store.putRoot(ctx, ref, m, children))
 }
 
 // fakeSource serves manifests that no honest sink would take.

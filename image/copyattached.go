@@ -18,7 +18,11 @@ import (
 // specs/SIGNATURE_SPEC.md and SBOM_SPEC.md).
 var legacySuffixes = []string{".sig", ".att", ".sbom"}
 
-// copyAttached copies what refers to the images, and what refers to that.
+// maxAttached bounds the manifests of an image and its referrers together.
+const maxAttached = maxManifests + MaxReferrers
+
+// copyAttached copies what refers to the images, and what refers to that. Over the
+// limits it goes on with what cosign 2 attached by tag, which is known by name.
 func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
 	seen := map[digest.Digest]bool{}
 	for _, m := range images {
@@ -27,22 +31,8 @@ func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
 	for len(images) > 0 {
 		subject := c.srcRef.WithDigest(images[0].Descriptor.Digest.String())
 		images = images[1:]
-		list, err := c.src.Referrers(ctx, subject)
-		if err != nil {
-			return err
-		}
-		if len(list) >= MaxReferrers {
-			c.skipped(ocispec.Descriptor{Digest: digest.Digest(subject.digest)},
-				fmt.Errorf("%s has %d referrers or more, of which only the first %d are looked at", subject, MaxReferrers, MaxReferrers))
-		}
-		for _, desc := range list {
-			if seen[desc.Digest] || c.have != nil && !c.have(desc) {
-				continue
-			}
-			if seen[desc.Digest] = true; len(seen) > maxManifests+MaxReferrers {
-				return fmt.Errorf("%s has more than %d referrers: %w", c.srcRef, MaxReferrers, ErrTooLarge)
-			}
-			found, err := c.copyReferrer(ctx, desc)
+		if len(seen) < maxAttached {
+			found, err := c.copyReferrers(ctx, subject, seen)
 			if err != nil {
 				return err
 			}
@@ -55,12 +45,57 @@ func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
 	return nil
 }
 
-func (c *copier) copyReferrer(ctx context.Context, desc ocispec.Descriptor) ([]Manifest, error) {
+// copyReferrers copies the referrers of subject that are not seen yet, and returns
+// the manifests it copied.
+func (c *copier) copyReferrers(ctx context.Context, subject Reference, seen map[digest.Digest]bool) (images []Manifest, err error) {
+	list, err := c.src.Referrers(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) >= MaxReferrers {
+		c.skipped(ocispec.Descriptor{Digest: digest.Digest(subject.digest)},
+			fmt.Errorf("%s has %d referrers or more, of which only the first %d are looked at", subject, MaxReferrers, MaxReferrers))
+	}
+	for _, desc := range list {
+		if seen[desc.Digest] || c.have != nil && !c.have(desc) {
+			continue
+		}
+		if len(seen) == maxAttached {
+			c.skipped(desc, fmt.Errorf("%s and all that is attached are more than %d manifests; the rest of the referrers is left out", c.srcRef, maxAttached))
+			return images, nil
+		}
+		seen[desc.Digest] = true
+		found, err := c.copyReferrer(ctx, subject, desc)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, found...)
+	}
+	return images, nil
+}
+
+// copyReferrer copies a manifest that the source lists as a referrer of subject. One
+// that is not would be an image of its own at the destination.
+func (c *copier) copyReferrer(ctx context.Context, subject Reference, desc ocispec.Descriptor) ([]Manifest, error) {
 	m, err := fetchManifest(ctx, c.src, c.srcRef, desc)
+	if err == nil {
+		err = refersTo(m, subject)
+	}
 	if err != nil {
 		return nil, c.skip(ctx, desc, &sourceError{err})
 	}
 	return c.copyAttachment(ctx, m, c.dstRef.WithDigest(desc.Digest.String()))
+}
+
+func refersTo(m Manifest, subject Reference) error {
+	head, err := parseHead(m.Bytes)
+	if err != nil {
+		return err
+	}
+	if head.Subject == nil || head.Subject.Digest.String() != subject.digest {
+		return malformed("%s is listed as a referrer of %s, but does not refer to it", m.Descriptor.Digest, subject)
+	}
+	return nil
 }
 
 // copyAttachment copies one referrer or legacy manifest, if it can be read.

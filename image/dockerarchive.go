@@ -87,7 +87,8 @@ func (a *dockerArchive) add(ctx context.Context, im dockerImage) error {
 	}
 	manifest.Config.MediaType = ocispec.MediaTypeImageConfig
 	for _, name := range im.Layers {
-		layer, err := a.blobAt(ctx, name, MaxLayer)
+		// Docker before 25 writes a layer that it wrote before as a link to that.
+		layer, err := a.blobAt(ctx, a.files.linked(name), MaxLayer)
 		if err != nil {
 			return fmt.Errorf("layer: %w", err)
 		}
@@ -106,7 +107,7 @@ func (a *dockerArchive) add(ctx context.Context, im dockerImage) error {
 		im.RepoTags = []string{""}
 	}
 	for _, name := range im.RepoTags {
-		a.images = append(a.images, newArchivedImage(name, m.Descriptor.Digest.String()))
+		a.images = append(a.images, newArchivedImage(name, "", m.Descriptor.Digest.String()))
 	}
 	return nil
 }

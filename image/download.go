@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -49,7 +49,7 @@ func (d *download) fetch(ctx context.Context, s *session) error {
 		return err
 	}
 	defer end()
-	ctx, dog, stop := d.transfers.watch(ctx)
+	ctx, dog, stop := watch(ctx, d.transfers.idle)
 	defer stop()
 	// What a mirror left is not continued elsewhere: it may be what was wrong.
 	if at := s.repo.Name(); at != d.from {
@@ -61,8 +61,9 @@ func (d *download) fetch(ctx context.Context, s *session) error {
 		return stalled(ctx, err)
 	}
 	defer resp.Body.Close()
-	if err := d.read(watchedReader{resp.Body, dog}); err != nil {
-		return stalled(ctx, err)
+	dog.rest() // the guard watches what follows
+	if err := d.read(resp.Body); err != nil {
+		return err
 	}
 	err = checkContent(d.buf.Bytes(), d.desc)
 	if err != nil && d.parts > 1 {
@@ -142,12 +143,12 @@ func (d *download) whole(resp *http.Response) error {
 }
 
 // contentRange is the form of RFC 9110, 14.4.
-var contentRange = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$`)
+var contentRange = lazyregexp.New(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$`)
 
 // continues says whether an answer goes on exactly where buf ends. It may end
 // before the blob does.
 func (d *download) continues(resp *http.Response) bool {
-	m := contentRange.FindStringSubmatch(resp.Header.Get("Content-Range"))
+	m := contentRange().FindStringSubmatch(resp.Header.Get("Content-Range"))
 	if resp.StatusCode != http.StatusPartialContent || m == nil {
 		return false
 	}

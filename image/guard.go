@@ -50,6 +50,8 @@ type guard struct {
 	registry string
 	allowed  schemes
 	plain    bool
+	// idle is how long an answer may stand still.
+	idle time.Duration
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -69,12 +71,17 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := g.inner.RoundTrip(req)
+	ctx, dog, stop := watch(req.Context(), g.idle)
+	dog.rest() // until there is an answer, which has a timeout of its own
+	resp, err := g.inner.RoundTrip(req.WithContext(ctx))
 	if err != nil {
+		stop()
 		x.failed(err)
-		return nil, err
+		return nil, cutOff(err)
 	}
+	dog.moved()
 	x.answered(resp)
+	resp.Body = &answerBody{resp.Body, ctx, dog, stop}
 	if resp.StatusCode >= http.StatusBadRequest {
 		resp.Body = &cappedBody{ReadCloser: resp.Body, left: maxErrorBody, atLimit: io.EOF}
 	} else {
@@ -99,8 +106,16 @@ func rewound(req *http.Request) (*http.Request, error) {
 	return again, nil
 }
 
-// permit decides whether req may be sent over the scheme it asks for.
+// permit decides whether req may be sent where it goes, over the scheme it asks for.
 func (g *guard) permit(req *http.Request) error {
+	// Where a registry sends us is decided here once more, because the library
+	// follows redirects of its own, and asks whatever a challenge names.
+	if err := checkInside(hostname(g.registry), req.URL.Hostname()); err != nil {
+		return err
+	}
+	if movesForm(req) {
+		return errors.New("refusing a redirect of the token server to another host: the login would go there")
+	}
 	own := req.URL.Host == g.registry
 	switch req.URL.Scheme {
 	case "https":
@@ -121,6 +136,39 @@ func (g *guard) permit(req *http.Request) error {
 		return fmt.Errorf("%w: %s", ErrPlainHTTP, req.URL.Host)
 	}
 	return fmt.Errorf("the scheme %q is not allowed", req.URL.Scheme)
+}
+
+// movesForm says whether req takes a form along to another host. Forms are how an
+// identity token is sent, in the body, which redirects keep.
+func movesForm(req *http.Request) bool {
+	return req.Response != nil && req.Response.Request != nil && req.URL.Host != req.Response.Request.URL.Host &&
+		strings.HasPrefix(req.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+}
+
+// answerBody notices when no more of an answer comes, whoever reads it.
+type answerBody struct {
+	io.ReadCloser
+	ctx  context.Context // of the request, which lives as long as its answer
+	dog  *watchdog
+	stop func()
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case errors.Is(err, io.EOF):
+		b.dog.rest()
+	case err != nil:
+		err = fmt.Errorf("%w: %w", errCut, stalled(b.ctx, err))
+	case n > 0:
+		b.dog.moved()
+	}
+	return n, err
+}
+
+func (b *answerBody) Close() error {
+	defer b.stop()
+	return b.ReadCloser.Close()
 }
 
 // cappedBody ends a response body with an error after left bytes.

@@ -72,11 +72,14 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if from.Scheme == "https" && to.Scheme != "https" {
 		return errors.New("refusing a redirect from https to " + to.Scheme)
 	}
-	if from.Hostname() == to.Hostname() {
-		return nil
-	}
-	if isLinkLocal(to.Hostname()) || isInternal(to.Hostname()) && !isInternal(from.Hostname()) {
-		return fmt.Errorf("refusing a redirect to the internal address %q", to.Hostname())
+	return checkInside(from.Hostname(), to.Hostname())
+}
+
+// checkInside refuses that one host (without port) sends us into the network we
+// are in, to another that it may not be able to reach itself.
+func checkInside(from, to string) error {
+	if from != to && (isLinkLocal(to) || isInternal(to) && !isInternal(from)) {
+		return fmt.Errorf("refusing a redirect to the internal address %q", to)
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func (r *Registry) CheckLogin(ctx context.Context, registry, user, password stri
 	c := connector{
 		auth:  authn.FromConfig(authn.AuthConfig{Username: user, Password: password}),
 		agent: r.userAgent,
+		idle:  r.transfers.idle,
 		plain: r.plainHTTP || place.PlainHTTP(),
 	}
 	if c.transport, err = r.transportOf(sessionKey{place: place}); err != nil {

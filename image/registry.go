@@ -48,8 +48,9 @@ type RegistryOptions struct {
 	// upload that is cut goes on after the last part the registry has. A registry
 	// can ask for more. Default: 8 MiB.
 	ChunkSize int64
-	// IdleTimeout is how long a transfer may stand still before the connection is
-	// taken for dead and the transfer tried again. Default: 30 s.
+	// IdleTimeout is how long an upload or an answer, a document's as a blob's, may
+	// stand still before the connection is taken for dead and the request made
+	// again. Default: 30 s.
 	IdleTimeout time.Duration
 }
 

@@ -31,7 +31,7 @@ const (
 
 // IsAttachmentTag says whether a tag is one that attaches something to a digest,
 // in the forms of cosign 2 and of registries without the referrers API.
-func IsAttachmentTag(tag string) bool { return attachmentTag.MatchString(tag) }
+func IsAttachmentTag(tag string) bool { return attachmentTag().MatchString(tag) }
 
 // ParseRepository parses [REGISTRY/]REPOSITORY, without tag or digest. The tag of
 // the result is not meant. The error wraps [ErrReference].
@@ -84,7 +84,7 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 
 // tagsPage reads the page at from, nil for the first, with n tags or fewer.
 func (r *Registry) tagsPage(ctx context.Context, ref Reference, from *url.URL, n int) (names []string, next *url.URL, err error) {
-	err = r.read(ctx, operation{"listing the tags of", ref}, ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
+	err = r.read(ctx, operation{"listing the tags of", ref.WithTag("")}, ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
 		at := from
 		if at == nil {
 			at = s.url("tags/list")

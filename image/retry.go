@@ -6,11 +6,13 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -78,13 +80,36 @@ func isTransient(err error) bool {
 	if errors.As(err, &answer) {
 		return slices.Contains(transientStatus, answer.StatusCode)
 	}
-	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, errStalled, errTorn, errUploadLost} {
+	for _, cut := range []error{io.ErrUnexpectedEOF, io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, errCut, errStalled, errTorn, errUploadLost} {
 		if errors.Is(err, cut) {
 			return true
 		}
 	}
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// errCut: the connection broke while an answer came, or before it did.
+var errCut = errors.New("the connection was cut")
+
+// resetStream is how net/http, which exports no types for it, describes a stream of
+// HTTP/2 that the other side gave up; its own error fits any struct of this form.
+type resetStream struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (resetStream) Error() string { return errCut.Error() }
+
+// cutOff marks errors of HTTP/2 that mean a broken connection. Those of HTTP/1 are
+// the system's.
+func cutOff(err error) error {
+	var reset resetStream
+	if errors.As(err, &reset) || strings.HasPrefix(err.Error(), "http2: ") {
+		return fmt.Errorf("%w: %w", errCut, err)
+	}
+	return err
 }
 
 // steadyProgress is how many bytes make an attempt that was cut a good one.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"syscall"
+	"time"
 
 	"github.com/bpfimg/bpfimg/image/hosts"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -84,7 +85,7 @@ func (r *Registry) slot(key sessionKey) *sessionSlot {
 // does not understand http is asked again with https. Everywhere else https
 // comes first and http only with permission.
 func (r *Registry) handshake(ctx context.Context, key sessionKey) (*session, error) {
-	c := connector{agent: r.userAgent, plain: key.place.PlainHTTP() || r.plainHTTP && !key.mirror}
+	c := connector{agent: r.userAgent, idle: r.transfers.idle, plain: key.place.PlainHTTP() || r.plainHTTP && !key.mirror}
 	var options []name.Option
 	if c.plain {
 		options = append(options, name.Insecure)
@@ -140,6 +141,7 @@ type connector struct {
 	transport http.RoundTripper
 	agent     string
 	plain     bool
+	idle      time.Duration
 	scopes    []string
 }
 
@@ -183,7 +185,7 @@ func mayWantTLS(ctx context.Context, err error) bool {
 }
 
 func (c connector) try(ctx context.Context, repo name.Repository, allowed schemes) (*session, error) {
-	g := &guard{inner: c.transport, registry: repo.RegistryStr(), allowed: allowed, plain: c.plain}
+	g := &guard{inner: c.transport, registry: repo.RegistryStr(), allowed: allowed, plain: c.plain, idle: c.idle}
 	t, err := transport.NewWithContext(ctx, repo.Registry, c.auth, transport.NewUserAgent(g, c.agent), c.scopes)
 	if err != nil {
 		return nil, err

@@ -207,7 +207,12 @@ func (s *Store) hashBlob(d digest.Digest) (size int64, err error) {
 	if err := checkDigest(d.String()); err != nil {
 		return 0, err
 	}
-	info, err := os.Stat(s.blobPath(d))
+	return hashFile(s.blobPath(d), d)
+}
+
+// hashFile reads a file of any size, which d should name, piece by piece.
+func hashFile(path string, d digest.Digest) (size int64, err error) {
+	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return 0, ErrNotFound
@@ -216,7 +221,7 @@ func (s *Store) hashBlob(d digest.Digest) (size int64, err error) {
 	case !info.Mode().IsRegular():
 		return 0, ErrDigestMismatch
 	}
-	f, err := os.Open(s.blobPath(d))
+	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}

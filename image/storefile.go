@@ -81,6 +81,9 @@ func (s *Store) writeDurably(path string, data []byte) error {
 func (s *Store) syncBlobs(blobs []digest.Digest) error {
 	for _, d := range blobs {
 		f, err := os.OpenFile(s.blobPath(d), os.O_RDWR, 0) // some systems sync only what can be written
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("blob %s: %w", d, errMissingBlob) // another process has just removed it
+		}
 		if err != nil {
 			return s.cannotWrite(err)
 		}

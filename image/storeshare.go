@@ -178,11 +178,7 @@ func (s *Store) readShared(d digest.Digest, limit int64) ([]byte, error) {
 
 // adopt moves what was downloaded for d to its place, if it is there.
 func (s *Store) adopt(desc ocispec.Descriptor) bool {
-	if checkDigest(desc.Digest.String()) != nil {
-		return false
-	}
-	data, err := readFile(s.sharedPath(desc.Digest), max(desc.Size, 0))
-	if err != nil || checkContent(data, desc) != nil || s.did("adopt") != nil {
+	if checkDigest(desc.Digest.String()) != nil || !holds(s.sharedPath(desc.Digest), desc) || s.did("adopt") != nil {
 		return false
 	}
 	now := s.now() // young again, see freshen

@@ -51,25 +51,47 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 // freshen says whether an intact copy is there, and makes it young again, so
 // that it is not taken for abandoned before its manifest arrives.
 func (s *Store) freshen(desc ocispec.Descriptor) bool {
-	if checkDigest(desc.Digest.String()) != nil {
-		return false
-	}
-	data, err := s.readBlob(desc.Digest, desc.Size)
-	if err != nil || int64(len(data)) != desc.Size {
+	if checkDigest(desc.Digest.String()) != nil || !holds(s.blobPath(desc.Digest), desc) {
 		return false
 	}
 	now := s.now()
 	return os.Chtimes(s.blobPath(desc.Digest), now, now) == nil
 }
 
+// holds says whether a file is what desc names.
+func holds(path string, desc ocispec.Descriptor) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != desc.Size {
+		return false
+	}
+	_, err = hashFile(path, desc.Digest)
+	return err == nil
+}
+
 // PutManifest implements [Sink]. The blobs of an image must be there; children
 // of an index may be missing.
 func (s *Store) PutManifest(ctx context.Context, ref Reference, m Manifest) error {
+	return s.putRoot(ctx, ref, m, nil)
+}
+
+// putRoot implements [childSink]. The children are looked for under the lock: what
+// nothing names yet can have been removed with another image, and from here on m
+// keeps it.
+func (s *Store) putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error {
 	head, err := checkManifest(ref, m)
 	if err != nil {
 		return fmt.Errorf("storing %s: %w", ref, err)
 	}
 	return s.update(ctx, func(index *ocispec.Index) (func() error, error) {
+		for _, child := range children {
+			err := s.present(child.manifest.Descriptor)
+			if err == nil {
+				_, err = s.needs(child.manifest)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("storing %s: %w", ref, err)
+			}
+		}
 		if err := s.storeManifest(ctx, ref, m); err != nil {
 			return nil, err
 		}

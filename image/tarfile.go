@@ -26,8 +26,10 @@ const (
 // section is where the content of one entry is.
 type section struct {
 	offset, size int64
-	// link: the entry is a link, which is never followed.
-	link bool
+	// link: the entry is a link, which leads nowhere outside the archive; target is
+	// what a symbolic one says.
+	link   bool
+	target string
 }
 
 // tarFiles reads the files of a tar archive where they are. Nothing is unpacked:
@@ -93,7 +95,7 @@ func (t *tarFiles) add(header *tar.Header, offset, size int64) error {
 		return nil
 	case tar.TypeLink, tar.TypeSymlink:
 		if !twice {
-			t.files[name] = section{link: true}
+			t.files[name] = linkSection(header)
 		}
 		return nil
 	case tar.TypeReg:
@@ -108,6 +110,27 @@ func (t *tarFiles) add(header *tar.Header, offset, size int64) error {
 	}
 	t.files[name] = section{offset: offset, size: header.Size}
 	return nil
+}
+
+// linkSection keeps where a link leads, if that can be within the archive.
+func linkSection(header *tar.Header) section {
+	s := section{link: true}
+	if header.Typeflag == tar.TypeSymlink && !path.IsAbs(header.Linkname) && len(header.Linkname) <= maxEntryName {
+		s.target = header.Linkname
+	}
+	return s
+}
+
+// linked is the file in the archive that name is a symbolic link to, and otherwise
+// name itself. Only one link is followed, and only by comparing names.
+func (t *tarFiles) linked(name string) string {
+	if s := t.files[name]; s.target != "" {
+		to := path.Join(path.Dir(name), s.target)
+		if file, ok := t.files[to]; ok && !file.link {
+			return to
+		}
+	}
+	return name
 }
 
 // checkEntryName refuses what would be dangerous as a path. It never becomes one

@@ -6,7 +6,6 @@ package image
 import (
 	"context"
 	"errors"
-	"io"
 	"time"
 )
 
@@ -68,9 +67,9 @@ type watchdog struct {
 }
 
 // watch returns a context for one request. The caller calls stop at its end.
-func (t *transfers) watch(ctx context.Context) (watched context.Context, dog *watchdog, stop func()) {
+func watch(ctx context.Context, idle time.Duration) (watched context.Context, dog *watchdog, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
-	dog = &watchdog{time.AfterFunc(t.idle, func() { cancel(errStalled) }), t.idle}
+	dog = &watchdog{time.AfterFunc(idle, func() { cancel(errStalled) }), idle}
 	return watched, dog, func() {
 		dog.timer.Stop()
 		cancel(context.Canceled)
@@ -83,20 +82,6 @@ func (d *watchdog) moved() { d.timer.Reset(d.idle) }
 // rest ends the watch: all that is left is to wait for the answer, which has a
 // timeout of its own.
 func (d *watchdog) rest() { d.timer.Stop() }
-
-// watchedReader feeds the watchdog with what is read.
-type watchedReader struct {
-	r   io.Reader
-	dog *watchdog
-}
-
-func (w watchedReader) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	if n > 0 {
-		w.dog.moved()
-	}
-	return n, err
-}
 
 // stalled puts the reason in the place of "context canceled".
 func stalled(ctx context.Context, err error) error {

@@ -105,6 +105,16 @@ func TestTags(t *testing.T) {
 		w.Header().Set("Link", `</v2/a/tags/list?again>; rel="next"`)
 		_, _ = fmt.Fprint(w, `{"tags":["v1","not a tag","v2"]}`)
 	}
+	linked := func(link string) http.HandlerFunc {
+		return func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Query().Has("last") {
+				_, _ = fmt.Fprint(w, `{"tags":["v2"]}`)
+				return
+			}
+			w.Header().Set("Link", link)
+			_, _ = fmt.Fprint(w, `{"tags":["v1"]}`)
+		}
+	}
 	first := []string{"v1", "v2"}
 	tests := []struct {
 		name     string
@@ -120,6 +130,10 @@ func TestTags(t *testing.T) {
 		{"more than wanted", pages(5), 2, allTags, first, true, 2},
 		{"some are not wanted", pages(5), 2, func(tag string) bool { return tag > "v2" }, []string{"v3", "v4"}, true, 3},
 		{"none", pages(0), 2, allTags, nil, false, 1},
+		{"links in one header", linked(`</v2/a/tags/list?first>; rel="prev", </v2/a/tags/list?last=v1>; rel="next"`), 10, allTags, first, false, 2},
+		{"a link with more parameters", linked(`</v2/a/tags/list?last=v1>; title="more"; rel=next; type="x"`), 10, allTags, first, false, 2},
+		{"a link to something else", linked(`</v2/a/tags/list?last=v1>; rel="nextcloud", </v2/a/tags/list?last=v1>; rel="prev"`), 10, allTags, first[:1], false, 1},
+		{"a link to another host", linked(`<https://elsewhere.example/v2/a/tags/list?last=v1>; rel="next"`), 10, allTags, first[:1], false, 1},
 		{"the same page for ever", again, 10, allTags, first, true, 2},
 	}
 	for _, tt := range tests {
@@ -131,6 +145,10 @@ func TestTags(t *testing.T) {
 		if got := len(rec.requests("/tags/list")); got != tt.requests {
 			t.Errorf("%s: %d requests, want %d", tt.name, got, tt.requests)
 		}
+	}
+	_, _, err := testClient(t, RegistryOptions{}).Tags(t.Context(), mustParse(t, "127.0.0.1:1/a"), 10, allTags)
+	if err == nil || strings.Contains(err.Error(), "latest") {
+		t.Errorf("got %v, want an error about the repository, not about a tag nobody named", err)
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -98,12 +98,12 @@ func (u *upload) askOffset(ctx context.Context, s *session) error {
 
 // uploadRange is how registries say what they have. The distribution spec leaves
 // "bytes=" out; some write it.
-var uploadRange = regexp.MustCompile(`^(?:bytes[= ])?0-(\d{1,18})$`)
+var uploadRange = lazyregexp.New(`^(?:bytes[= ])?0-(\d{1,18})$`)
 
 // uploadedBytes reads the Range header of an upload. "0-0" would be one byte, but
 // is what registries write for none; a chunk of one byte does not occur.
 func uploadedBytes(resp *http.Response) (n int64, said bool) {
-	m := uploadRange.FindStringSubmatch(resp.Header.Get("Range"))
+	m := uploadRange().FindStringSubmatch(resp.Header.Get("Range"))
 	if m == nil {
 		return 0, false
 	}
@@ -124,7 +124,7 @@ type part struct {
 
 // sendPart makes the request. The caller closes the response's body.
 func (u *upload) sendPart(ctx context.Context, s *session, p part) (*http.Response, error) {
-	ctx, dog, stop := u.transfers.watch(ctx)
+	ctx, dog, stop := watch(ctx, u.transfers.idle)
 	open := func() (io.ReadCloser, error) {
 		return io.NopCloser(&sendingReader{bytes.NewReader(p.data), u, p, dog}), nil
 	}

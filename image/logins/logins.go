@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 )
@@ -27,6 +28,9 @@ const (
 type Logins struct {
 	lookup func(string) (string, bool)
 	home   string
+	// perUser is podman's file of who has no XDG_RUNTIME_DIR, as root in most
+	// services and after sudo; "" where podman has none.
+	perUser string
 }
 
 var (
@@ -41,6 +45,9 @@ func New(lookup func(string) (string, bool)) *Logins {
 		l.home = home
 	} else if home, err := os.UserHomeDir(); err == nil {
 		l.home = home
+	}
+	if runtime.GOOS == "linux" { // containers/image, pkg/docker/config/config.go
+		l.perUser = fmt.Sprintf("/run/containers/%d/auth.json", os.Getuid())
 	}
 	return l
 }
@@ -111,6 +118,8 @@ func (l *Logins) files() []string {
 	}
 	if dir := l.env(envRuntime); dir != "" {
 		paths = append(paths, filepath.Join(dir, "containers", "auth.json"))
+	} else if l.perUser != "" {
+		paths = append(paths, l.perUser)
 	}
 	if dir := l.env(envSettings); dir != "" {
 		paths = append(paths, filepath.Join(dir, "containers", "auth.json"))

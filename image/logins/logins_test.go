@@ -6,9 +6,11 @@ package logins
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +36,9 @@ func newPerson(t *testing.T) *person {
 }
 
 func (p *person) logins() *Logins {
-	return New(func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
+	l := New(func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
+	l.perUser = filepath.Join(p.home, "run-of-user", "auth.json") // not the machine's
+	return l
 }
 
 // file writes content below home.
@@ -110,7 +114,14 @@ func TestPlaces(t *testing.T) {
 	if got := p.user("a.example/x"); got != "other" {
 		t.Errorf("DOCKER_CONFIG: %q", got)
 	}
+	p.file("run-of-user/auth.json", auths("only.example", "root"))
+	if got := p.user("only.example/x"); got != "root" {
+		t.Errorf("podman's file without XDG_RUNTIME_DIR: %q", got)
+	}
 	p.env["XDG_RUNTIME_DIR"] = p.home + "/run"
+	if got := p.user("only.example/x"); got != "podman" {
+		t.Errorf("podman's file without XDG_RUNTIME_DIR, which is set: %q", got)
+	}
 	p.file("run/containers/auth.json", auths("only.example", "runtime"))
 	if got := p.user("only.example/x"); got != "runtime" {
 		t.Errorf("XDG_RUNTIME_DIR: %q", got)
@@ -126,6 +137,17 @@ func TestPlaces(t *testing.T) {
 	p.env["REGISTRY_AUTH_FILE"] = p.home + "/none.json"
 	if got := p.user("only.example"); got != "" {
 		t.Errorf("a file that is not there: %q", got)
+	}
+}
+
+// TestRootsPodman: where podman keeps what root logs in to.
+func TestRootsPodman(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIP-REASON: podman has this file on Linux only: runs there")
+	}
+	want := fmt.Sprintf("/run/containers/%d/auth.json", os.Getuid())
+	if got := New(func(string) (string, bool) { return "", false }).files(); !slices.Contains(got, want) {
+		t.Errorf("got %q, want %s among them", got, want)
 	}
 }
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package image
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/bpfimg/bpfimg/testregistry"
+)
+
+// once makes h behave badly once at requests whose path contains part.
+func once(part string, bad, h http.HandlerFunc) http.HandlerFunc {
+	var done atomic.Bool
+	return func(w http.ResponseWriter, req *http.Request) {
+		if strings.Contains(req.URL.Path, part) && done.CompareAndSwap(false, true) {
+			bad(w, req)
+			return
+		}
+		h(w, req)
+	}
+}
+
+// TestSilentAnswer: a connection that dies while a document or a token arrives is
+// noticed, and the request made again.
+func TestSilentAnswer(t *testing.T) {
+	im := newImage(t, "silent", nil)
+	registry := func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/token":
+			fmt.Fprint(w, `{"token":"t"}`)
+		case req.Header.Get("Authorization") != "Bearer t":
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="s"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case strings.Contains(req.URL.Path, "/manifests/"):
+			sendManifest(w, im.manifest)
+		}
+	}
+	silent := func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.Header().Set("Content-Type", im.manifest.Descriptor.MediaType)
+		_, _ = w.Write([]byte("{")) // the client may be gone
+		_ = http.NewResponseController(w).Flush()
+		<-req.Context().Done() // the client hangs up
+	}
+	for _, part := range []string{"/manifests/", "/token"} {
+		t.Run(part, func(t *testing.T) {
+			host, _ := serve(t, once(part, silent, registry))
+			r := testClient(t, RegistryOptions{IdleTimeout: 50 * time.Millisecond})
+			if _, err := r.Manifest(t.Context(), mustParse(t, host+"/a:v1")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestHTTP2Cut: most registries speak HTTP/2, where a cut is a reset stream.
+func TestHTTP2Cut(t *testing.T) {
+	data, desc := bigBlob(3 << 20)
+	cutAt := func(n int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if n > 0 {
+				w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+				_, _ = w.Write(data[:n])
+				_ = http.NewResponseController(w).Flush()
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}
+	for _, n := range []int{0, 10, 2 << 20} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			blobs := func(w http.ResponseWriter, req *http.Request) {
+				http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
+			}
+			r, ref := overHTTP2(t, answer(once("/blobs/", cutAt(n), blobs)))
+			got, err := r.Blob(t.Context(), ref, desc, MaxLayer)
+			if err != nil || !bytes.Equal(got, data) {
+				t.Errorf("got %d bytes, %v", len(got), err)
+			}
+		})
+	}
+	t.Run("upload", func(t *testing.T) {
+		handler, err := testregistry.New(testregistry.Options{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reset := func(_ http.ResponseWriter, req *http.Request) {
+			_, _ = io.CopyN(io.Discard, req.Body, 100) // some of it arrives
+			panic(http.ErrAbortHandler)
+		}
+		r, ref := overHTTP2(t, once("/blobs/uploads/", handler.ServeHTTP, once("/blobs/uploads/", reset, handler.ServeHTTP)))
+		if err := r.PutBlob(t.Context(), ref, desc, data, ""); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// overHTTP2 serves h over TLS, and makes a client that need not trust it.
+func overHTTP2(t *testing.T, h http.Handler) (*Registry, Reference) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor != 2 {
+			t.Errorf("got %s, want HTTP/2", req.Proto)
+		}
+		h.ServeHTTP(w, req)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := newTransport()
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	return testClient(t, RegistryOptions{Transport: transport}), mustParse(t, strings.TrimPrefix(server.URL, "https://")+"/a:v1")
+}
