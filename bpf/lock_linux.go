@@ -40,6 +40,9 @@ func tryLock(path string) (*fileLock, string, error) {
 	}
 	if err == nil {
 		err = join(f.Truncate(0), writeAtStart(f, strconv.Itoa(os.Getpid())+"\n"))
+		if diskFull(err) {
+			err = nil // the lock holds; who has it is then unknown to others
+		}
 	}
 	if err != nil {
 		return nil, "", join(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/bpfimg/bpfimg/schemas"
+	"golang.org/x/sys/unix"
 )
 
 // Stop detaches an instance, removes its pins and its record, and returns when
@@ -77,7 +78,11 @@ func (m *Manager) stopLocked(ctx context.Context, name string) error {
 			return err
 		}
 		rec.State = stateStopping
-		if err := m.save(rec); err != nil {
+		if err := m.save(rec); diskFull(err) {
+			// Killed from here on, this is found by what is gone: a full disk
+			// must not keep a program in the kernel.
+			m.log.Warn("stopping without a note of it", "instance", name, "error", err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -85,6 +90,12 @@ func (m *Manager) stopLocked(ctx context.Context, name string) error {
 		return fmt.Errorf("stopping instance %q: %w", name, err)
 	}
 	return nil
+}
+
+// diskFull says whether err is that nothing can be added to a file system, while
+// files can still be removed from it.
+func diskFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
 // clearStale makes room for a run of that name: it removes what a killed run or

@@ -14,23 +14,27 @@ import (
 // flag) for the words that fit, so that they never go out of date.
 var completionScripts = map[string]string{
 	"bash": `_bpfimg() {
-	local cur="${COMP_WORDS[COMP_CWORD]}" words
-	words=$("${COMP_WORDS[@]:0:COMP_CWORD}" --generate-bash-completion 2>/dev/null)
-	COMPREPLY=($(compgen -W "$words" -- "$cur"))
+	local cur="${COMP_WORDS[COMP_CWORD]}" line=("${COMP_WORDS[@]:0:COMP_CWORD}")
+	[[ $cur == -* ]] && line+=(-)
+	COMPREPLY=($(compgen -W "$("${line[@]}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
 }
 complete -o bashdefault -o default -F _bpfimg bpfimg
 `,
 	"zsh": `#compdef bpfimg
 _bpfimg() {
-	local -a words
-	words=("${(@f)$(${words[1]} ${words[2,CURRENT-1]} --generate-bash-completion 2>/dev/null)}")
-	compadd -a words
+	local -a line candidates
+	line=("${(@)words[1,CURRENT-1]}")
+	[[ ${words[CURRENT]} == -* ]] && line+=(-)
+	candidates=("${(@f)$("${line[@]}" --generate-bash-completion 2>/dev/null)}")
+	compadd -a candidates
 	_files
 }
 compdef _bpfimg bpfimg
 `,
 	"fish": `function __bpfimg_complete
 	set -l words (commandline -opc)
+	set -l word (commandline -ct)
+	string match -q -- '-*' "$word"; and set words $words -
 	$words --generate-bash-completion 2>/dev/null
 end
 complete -c bpfimg -a '(__bpfimg_complete)'

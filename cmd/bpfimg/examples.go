@@ -43,7 +43,7 @@ func commandExamples() map[string][]string {
 		"update":      {"bpfimg update --key cosign.pub counter registry.example/net/counter:v2"},
 		"stop":        {"bpfimg stop xdp-counter", "bpfimg stop --all"},
 		"doctor":      {"bpfimg doctor", "bpfimg doctor --fix"},
-		"hooks":       {"bpfimg hooks", "bpfimg hooks -o json"},
+		"hooks":       {"bpfimg hooks", "bpfimg hooks xdp", "bpfimg hooks -o json"},
 		"images":      {"bpfimg images"},
 		"rm":          {"bpfimg rm registry.example/net/xdp-counter:v1"},
 		"tag":         {"bpfimg tag localhost:5000/counter:v1 registry.example/net/counter:v1"},
