@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/bpf/linklist"
 )
 
 // Flags of a link to a control group (BPF_F_LINK_ATTACH_MASK,
@@ -44,7 +45,7 @@ func cgroupOrdered(p *placement) (bool, error) {
 
 // prepareCgroupOrder refuses order where the kernel cannot do it, and looks for the
 // program's spot.
-func prepareCgroupOrder(h *host, p *placement) (err error) {
+func prepareCgroupOrder(ctx context.Context, h *host, p *placement) (err error) {
 	ordered, err := cgroupOrdered(p)
 	if err != nil || !ordered {
 		return err
@@ -60,7 +61,7 @@ func prepareCgroupOrder(h *host, p *placement) (err error) {
 	if p.replaces != 0 {
 		return nil
 	}
-	s, _, err := h.locate(p, l)
+	s, _, err := h.locate(ctx, p, l)
 	if err == nil && s.beside != nil && s.beside.ours != nil && preorder(s.beside.ours.link.Options) != preorder(p.link.Options) {
 		return p.usage("%s", otherPreorder(s))
 	}
@@ -116,7 +117,7 @@ func cgroupLineup(p *placement, prog *ebpf.Program) (lineup, io.Closer, error) {
 	return lineup{
 		what:  fmt.Sprintf("%s of cgroup %q", at, p.link.Target),
 		query: link.QueryOptions{Target: int(dir.Fd()), Attach: at},
-		links: func(program uint32) (uint32, error) { return cgroupLinkOf(dir, at, program) },
+		links: func(ctx context.Context, program uint32) (uint32, error) { return cgroupLinkOf(ctx, dir, at, program) },
 		attach: func(s spot, revision uint64) (link.Link, error) {
 			l, err := createLink(prog, cgroupCreate(p, prog, dir, s, revision))
 			switch {
@@ -151,21 +152,18 @@ func cgroupCreate(p *placement, prog *ebpf.Program, dir *os.File, s spot, revisi
 
 // cgroupLinkOf looks for the link that holds a program at a control group, 0 when
 // it is attached without one. The kernel's list of programs does not tell.
-func cgroupLinkOf(dir *os.File, at ebpf.AttachType, program uint32) (uint32, error) {
+func cgroupLinkOf(ctx context.Context, dir *os.File, at ebpf.AttachType, program uint32) (uint32, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
 		return 0, err
 	}
-	it := &link.Iterator{}
-	defer it.Close()
-	for it.Next() {
-		info, err := it.Link.Info()
-		if err != nil || uint32(info.Program) != program {
-			continue
+	var id link.ID
+	err := linklist.Walk(ctx, func(info *link.Info) bool {
+		c := info.Cgroup()
+		if c != nil && uint32(info.Program) == program && c.CgroupId == st.Ino && ebpf.AttachType(c.AttachType) == at {
+			id = info.ID
 		}
-		if c := info.Cgroup(); c != nil && c.CgroupId == st.Ino && ebpf.AttachType(c.AttachType) == at {
-			return uint32(info.ID), nil
-		}
-	}
-	return 0, it.Err()
+		return id != 0
+	})
+	return uint32(id), err
 }

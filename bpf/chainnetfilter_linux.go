@@ -7,12 +7,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/linklist"
 )
 
 // netfilterHooks are those of the families with BPF, in the order in which a
@@ -71,26 +72,21 @@ func (r *chainReader) netfilter(ctx context.Context) ([]ChainStage, error) {
 // programs in other namespaces are left out.
 func (r *chainReader) netfilterLinks(ctx context.Context) ([]netfilterLink, error) {
 	var out []netfilterLink
-	it := new(link.Iterator)
-	defer it.Close()
-	for it.Next() {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("listing links: %w", context.Cause(ctx))
-		}
-		info, err := it.Link.Info()
-		if err != nil || info.Type != link.NetfilterType || info.Netfilter() == nil {
-			continue
+	err := linklist.Walk(ctx, func(info *link.Info) bool {
+		place := info.Netfilter()
+		if place == nil {
+			return false
 		}
 		own, ours := r.ours[uint32(info.Program)]
 		if ours && own.link.Netns != 0 && own.link.Netns != r.netns {
-			continue
+			return false
 		}
-		priority := int64(info.Netfilter().Priority)
-		out = append(out, netfilterLink{place: *info.Netfilter(), program: ChainProgram{
+		priority := int64(place.Priority)
+		out = append(out, netfilterLink{place: *place, program: ChainProgram{
 			ID: uint32(info.Program), LinkID: uint32(info.ID), Priority: &priority, Next: nextAccept, Elsewhere: !ours,
 		}})
-	}
-	err := it.Err()
+		return false
+	})
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) {
 		err = nil // a kernel without links
 	}

@@ -68,7 +68,7 @@ func (cgroupHook) target() (what, example string) { return "a cgroup", "/sys/fs/
 
 // prepare settles the attach type, which the kernel is told at loading, and
 // looks the control group up.
-func (c cgroupHook) prepare(_ context.Context, h *host, p *placement) error {
+func (c cgroupHook) prepare(ctx context.Context, h *host, p *placement) error {
 	at, err := c.attachType(p)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (c cgroupHook) prepare(_ context.Context, h *host, p *placement) error {
 	if err := haveAttachType(c.program, at); err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
-	return prepareCgroupOrder(h, p)
+	return prepareCgroupOrder(ctx, h, p)
 }
 
 // probe asks for the program type, and for links to control groups (Linux 5.7):

@@ -133,14 +133,14 @@ func netfilterOptions(p *placement, prog *ebpf.Program, priority int32) link.Net
 	return opts
 }
 
-func (netfilterHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
+func (netfilterHook) attach(ctx context.Context, h *host, p *placement, prog *ebpf.Program) (io.Closer, error) {
 	priority, err := netfilterPriority(p)
 	if err != nil {
 		return nil, err
 	}
 	l, err := link.AttachNetfilter(netfilterOptions(p, prog, priority))
 	if errors.Is(err, unix.EBUSY) {
-		err = fmt.Errorf("%s: %w", h.netfilterTaken(p, priority), err)
+		err = fmt.Errorf("%s: %w", h.netfilterTaken(ctx, p, priority), err)
 	}
 	if err != nil {
 		return nil, attachError(p, netfilterLinks, netfilterLinksSince, err)

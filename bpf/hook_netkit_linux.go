@@ -37,7 +37,7 @@ func (netkitHook) probe() error {
 	return unsupported("netkit interfaces (CONFIG_NETKIT)", "6.7")
 }
 
-func (netkitHook) prepare(_ context.Context, h *host, p *placement) error {
+func (netkitHook) prepare(ctx context.Context, h *host, p *placement) error {
 	if p.option("direction") == "" {
 		return p.usage("needs an end: --attach %s,direction=primary (or peer)", p)
 	}
@@ -58,7 +58,7 @@ func (netkitHook) prepare(_ context.Context, h *host, p *placement) error {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%s: %w: the peer of %q is gone", p, ErrNoTarget, p.link.Target)
 	}
-	return h.prepareRanked(p, netkitLineup(p, nil))
+	return h.prepareRanked(ctx, p, netkitLineup(p, nil))
 }
 
 func netkitEnd(p *placement) ebpf.AttachType {

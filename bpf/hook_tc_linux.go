@@ -43,7 +43,7 @@ func (tcHook) programType() ebpf.ProgramType { return ebpf.SchedCLS }
 func (tcHook) capability() capability        { return unix.CAP_NET_ADMIN }
 func (tcHook) networked() bool               { return true }
 
-func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
+func (t tcHook) prepare(ctx context.Context, h *host, p *placement) error {
 	if err := needDirection(p); err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (t tcHook) prepare(_ context.Context, h *host, p *placement) error {
 	if via == viaClsact {
 		return prepareClsact(p)
 	}
-	return h.prepareRanked(p, tcxLineup(p, nil))
+	return h.prepareRanked(ctx, p, tcxLineup(p, nil))
 }
 
 // needDirection refuses a placement of which it is not known which packets it is

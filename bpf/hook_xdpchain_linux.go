@@ -128,30 +128,24 @@ func (x xdpHook) join(ctx context.Context, h *host, p *placement, prog *ebpf.Pro
 	return nil
 }
 
-// add is [dispatcher.Dispatchers.Add], that tells the person why the first program
-// of a chain ends in generic mode.
+// add is [dispatcher.Dispatchers.Add], that tells the person what came of it that
+// was not asked for.
 func (xdpHook) add(ctx context.Context, d *dispatcher.Dispatchers, h *host, p *placement, component dispatcher.New) (dispatcher.Chain, error) {
-	ifindex, asked := int(p.link.Ifindex), p.option(optionMode)
+	away := ""
 	if component.Replace = p.displaces; component.Replace != 0 {
-		away := h.owner(component.Replace)
-		chain, err := d.Add(ctx, ifindex, asked, component)
-		if err == nil {
-			p.notice(h.log, "%s was put away from %q", away, p.link.Target)
-		}
+		away = h.owner(component.Replace)
+	}
+	chain, err := d.Add(ctx, int(p.link.Ifindex), p.option(optionMode), component)
+	if err != nil {
 		return chain, err
 	}
-	state, err := dispatcher.Read(ctx, ifindex)
-	if err != nil || state.Chain != nil || asked != "" {
-		return d.Add(ctx, ifindex, asked, component)
+	if away != "" {
+		p.notice(h.log, "%s was put away from %q", away, p.link.Target)
 	}
-	chain, native := d.Add(ctx, ifindex, dispatcher.ModeNative, component)
-	if native == nil || !dispatcher.DriverLacksXDP(native) {
-		return chain, native
+	if chain.NotNative != nil {
+		p.noticeGeneric(h.log, chain.NotNative)
 	}
-	if chain, err = d.Add(ctx, ifindex, dispatcher.ModeGeneric, component); err == nil {
-		p.noticeGeneric(h.log, native)
-	}
-	return chain, err
+	return chain, nil
 }
 
 // explainJoin puts what became of an attempt to share the slot into words.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -65,8 +64,8 @@ func (l *loaded) mapNamed(name string) *loadedMap {
 // load creates the maps and loads the programs of all objects. Each object is
 // its own world: maps of the same name in two objects are two maps.
 func (p *plan) load() (*loaded, error) {
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("raising the limit of locked memory, which kernels before 5.11 count BPF memory in: %w", err)
+	if err := raiseMemlock(); err != nil {
+		return nil, err
 	}
 	l, err := p.loadOnce()
 	if err == nil {

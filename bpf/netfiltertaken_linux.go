@@ -4,20 +4,23 @@
 package bpf
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf/link"
+
+	"github.com/bpfimg/bpfimg/bpf/linklist"
 )
 
 // netfilterTaken says who has a priority that the kernel calls busy, and which
 // numbers near it no BPF program has. The kernel refuses a number that anything has
 // at that hook, also conntrack or a chain of nftables (nf_hook_entries_grow,
 // net/netfilter/core.c); of those it tells nothing here.
-func (h *host) netfilterTaken(p *placement, priority int32) string {
-	taken := h.netfilterPriorities(p)
+func (h *host) netfilterTaken(ctx context.Context, p *placement, priority int32) string {
+	taken := h.netfilterPriorities(ctx, p)
 	who := "no BPF program that can be seen, so by the kernel's own parts or a chain of nftables"
 	if id, ok := taken[priority]; ok {
 		who = h.owner(id)
@@ -38,7 +41,7 @@ func (h *host) netfilterTaken(p *placement, priority int32) string {
 // netfilterPriorities are the programs at the same hook by their priority. Links
 // do not say in which network namespace they are: records do of ours, and those of
 // others may be in another one.
-func (h *host) netfilterPriorities(p *placement) map[int32]uint32 {
+func (h *host) netfilterPriorities(ctx context.Context, p *placement) map[int32]uint32 {
 	elsewhere := map[uint32]bool{}
 	for i := range h.records {
 		for _, rec := range versions(&h.records[i]) {
@@ -50,17 +53,12 @@ func (h *host) netfilterPriorities(p *placement) map[int32]uint32 {
 		}
 	}
 	taken := map[int32]uint32{}
-	it := &link.Iterator{}
-	defer it.Close()
-	for it.Next() {
-		info, err := it.Link.Info()
-		if err != nil || elsewhere[uint32(info.ID)] {
-			continue
-		}
+	_ = linklist.Walk(ctx, func(info *link.Info) bool {
 		n := info.Netfilter()
-		if n != nil && n.ProtocolFamily == netfilterFamily(p) && n.Hook == netfilterPlace(p) {
+		if n != nil && !elsewhere[uint32(info.ID)] && n.ProtocolFamily == netfilterFamily(p) && n.Hook == netfilterPlace(p) {
 			taken[n.Priority] = uint32(info.Program)
 		}
-	}
+		return false
+	})
 	return taken // without the right to list links, only what came before is known
 }

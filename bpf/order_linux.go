@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -234,7 +235,7 @@ func recordOrder(p *placement, s spot, q *queue) {
 
 // prepareRanked finds the spot of a program in a list in which ours are ranked,
 // and writes down the priority of one that was given no place.
-func (h *host) prepareRanked(p *placement, l lineup) error {
+func (h *host) prepareRanked(ctx context.Context, p *placement, l lineup) error {
 	w, err := wishOf(p)
 	if err != nil {
 		return err
@@ -242,7 +243,7 @@ func (h *host) prepareRanked(p *placement, l lineup) error {
 	if w.option == "" {
 		p.choose(inspect.OptionPriority, strconv.Itoa(rankDefault))
 	}
-	return h.checkOrder(p, l)
+	return h.checkOrder(ctx, p, l)
 }
 
 // mprogError puts the kernel's answer into words (bpf_mprog_attach,

@@ -27,7 +27,7 @@ type lineup struct {
 	query link.QueryOptions
 	// links finds those of programs that are not ours, where the list itself does
 	// not tell and anchors must be links; nil elsewhere. 0: no link holds it.
-	links func(program uint32) (id uint32, err error)
+	links func(ctx context.Context, program uint32) (id uint32, err error)
 	// attach puts the program there, if the list still has that revision; the error
 	// is ESTALE when it has another.
 	attach func(s spot, revision uint64) (link.Link, error)
@@ -164,7 +164,7 @@ func (h *host) ownedLinks(q *queue) error {
 }
 
 // locate reads the list and finds the program's spot in it.
-func (h *host) locate(p *placement, l lineup) (spot, *queue, error) {
+func (h *host) locate(ctx context.Context, p *placement, l lineup) (spot, *queue, error) {
 	w, err := wishOf(p)
 	if err != nil {
 		return spot{}, nil, err
@@ -178,7 +178,7 @@ func (h *host) locate(p *placement, l lineup) (spot, *queue, error) {
 		return spot{}, nil, err
 	}
 	if l.links != nil && s.beside != nil {
-		if s, err = l.linked(s, q); err != nil {
+		if s, err = l.linked(ctx, s, q); err != nil {
 			return spot{}, nil, fmt.Errorf("%s: %w", p, err)
 		}
 	}
@@ -187,10 +187,10 @@ func (h *host) locate(p *placement, l lineup) (spot, *queue, error) {
 
 // linked is the same spot beside a program that a link holds: where lists of links
 // and programs are apart, a link has no other anchor.
-func (l lineup) linked(s spot, q *queue) (spot, error) {
+func (l lineup) linked(ctx context.Context, s spot, q *queue) (spot, error) {
 	end := spot{index: s.index, before: s.index == 0}
 	neighbour := spot{index: s.index, before: !s.before}
-	switch held, err := l.hold(s.beside); {
+	switch held, err := l.hold(ctx, s.beside); {
 	case err != nil || held:
 		return s, err
 	case s.index == 0 || s.index == len(q.entries):
@@ -200,7 +200,7 @@ func (l lineup) linked(s spot, q *queue) (spot, error) {
 	default:
 		neighbour.beside = &q.entries[s.index]
 	}
-	held, err := l.hold(neighbour.beside)
+	held, err := l.hold(ctx, neighbour.beside)
 	if err == nil && !held {
 		err = fmt.Errorf("%w: programs id:%d and id:%d on %s are attached without links, and the kernel puts none of ours between them",
 			ErrNoTarget, s.beside.program, neighbour.beside.program, l.what)
@@ -209,9 +209,9 @@ func (l lineup) linked(s spot, q *queue) (spot, error) {
 }
 
 // hold looks for the link that holds an entry.
-func (l lineup) hold(e *queued) (held bool, err error) {
+func (l lineup) hold(ctx context.Context, e *queued) (held bool, err error) {
 	if e.link == 0 {
-		e.link, err = l.links(e.program)
+		e.link, err = l.links(ctx, e.program)
 	}
 	if err != nil {
 		return false, fmt.Errorf("looking for what holds program id %d on %s: %w", e.program, l.what, err)
@@ -221,12 +221,12 @@ func (l lineup) hold(e *queued) (held bool, err error) {
 
 // checkOrder finds the program's spot before anything is loaded. A program that
 // takes the place of another is put into the same link, wherever that is now.
-func (h *host) checkOrder(p *placement, l lineup) error {
+func (h *host) checkOrder(ctx context.Context, p *placement, l lineup) error {
 	if p.replaces != 0 {
 		_, err := wishOf(p)
 		return err
 	}
-	_, _, err := h.locate(p, l)
+	_, _, err := h.locate(ctx, p, l)
 	return err
 }
 
@@ -237,7 +237,7 @@ func (h *host) attachInOrder(ctx context.Context, p *placement, l lineup) (link.
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("attaching %s: %w", p, context.Cause(ctx))
 		}
-		s, q, err := h.locate(p, l)
+		s, q, err := h.locate(ctx, p, l)
 		if err != nil {
 			return nil, err
 		}

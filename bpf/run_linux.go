@@ -71,10 +71,14 @@ func newRecord(name string, v *verify.Verified, opts RunOptions) *schemas.Instan
 	if tag := v.Reference().Tag(); tag != "" {
 		reference += ":" + tag
 	}
+	var objects []string
+	for _, o := range v.Objects() {
+		objects = append(objects, o.Digest)
+	}
 	return &schemas.Instance{
 		SchemaVersion: schemas.InstanceVersion, Name: name, State: stateStarting,
 		Reference: reference, Digest: v.Digest(), Signers: v.Signers(), Unverified: v.Skipped(),
-		Version: v.Description().Version, IndexDigest: v.IndexDigest(),
+		Version: v.Description().Version, IndexDigest: v.IndexDigest(), Objects: objects,
 		Foreground: opts.Foreground, Variables: opts.Set, MaxEntries: opts.MaxEntries,
 	}
 }

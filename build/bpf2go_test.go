@@ -6,8 +6,11 @@ package build
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/bpfimg/bpfimg/bpf/inspect"
 )
 
 func TestCutTarget(t *testing.T) {
@@ -44,6 +47,29 @@ func TestByteOrders(t *testing.T) {
 			big := target.endings[0][len(target.endings[0])-2:] == "eb"
 			if bigEndian[arch] != big || littleEndian[arch] == big {
 				t.Errorf("%s of %s", arch, target.endings[0])
+			}
+		}
+	}
+}
+
+// TestHintsOfNames: for an object alone, its name means the same as among others.
+func TestHintsOfNames(t *testing.T) {
+	for _, target := range bpf2goTargets {
+		object := "../examples/xdp-counter/counter.bpf.o"
+		if bigEndian[target.archs[0]] {
+			object = "../bpf/testdata/counter_eb.bpf.o"
+		}
+		data, err := os.ReadFile(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ending := range target.endings {
+			obj, err := inspect.Object("counter_"+ending+".o", data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (obj.Arch == "") != target.generic || !target.generic && !slices.Contains(target.archs, obj.Arch) {
+				t.Errorf("counter_%s.o is for %q, want one of %q", ending, obj.Arch, target.archs)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func TestRefused(t *testing.T) {
 		{"whiteout", []build.Input{renamed(".wh.a.o")}, build.Options{}, build.ErrInput, "starts with a dot"},
 		{"escape", []build.Input{renamed("a\x1b[31m.o")}, build.Options{}, build.ErrInput, `"a\x1b[31m.o"`},
 		{"newline", []build.Input{renamed("a\n.o")}, build.Options{}, build.ErrInput, "printable ASCII"},
-		{"umlaut", []build.Input{renamed("ä.o")}, build.Options{}, build.ErrInput, "printable ASCII"},
+		{"umlaut", []build.Input{renamed("ä.o")}, build.Options{}, build.ErrInput, `holds 'ä'; use printable ASCII`},
 		{"long name", []build.Input{renamed(strings.Repeat("a", 99))}, build.Options{}, build.ErrInput, "longer than 98"},
 		{"our label", []build.Input{counter}, build.Options{Labels: map[string]string{schemas.LabelMaps: "{}"}}, build.ErrOptions, schemas.LabelMaps},
 		{

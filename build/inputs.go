@@ -70,7 +70,7 @@ func storedName(given string) (string, error) {
 	case len(name) > maxName:
 		return "", fmt.Errorf("%w: object name %q is longer than %d characters; rename the file", ErrInput, name, maxName)
 	}
-	for _, c := range []byte(name) {
+	for _, c := range name {
 		if c < ' ' || c > '~' || c == '/' || c == '\\' {
 			return "", fmt.Errorf("%w: object name %q holds %q; use printable ASCII without slashes", ErrInput, name, c)
 		}

@@ -5,9 +5,9 @@ package build
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/bpfimg/bpfimg/schemas"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -23,7 +23,7 @@ var littleEndian = map[string]bool{
 	"amd64": true, "386": true, "arm64": true, "arm": true, "riscv64": true, "ppc64le": true, "mipsle": true, "mips64le": true, "loong64": true,
 }
 
-var platformPart = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
+var platformPart = lazyregexp.New(`^[a-z0-9][a-z0-9._-]{0,31}$`)
 
 // choosePlatform parses asked, or takes the default of [Options].
 func choosePlatform(asked string, objects []schemas.Object) (ocispec.Platform, error) {
@@ -51,7 +51,7 @@ func parsePlatform(s string) (ocispec.Platform, error) {
 		return ocispec.Platform{}, fmt.Errorf("%w: platform %q: want os/arch[/variant], such as linux/arm64", ErrOptions, s)
 	}
 	for _, part := range parts {
-		if !platformPart.MatchString(part) {
+		if !platformPart().MatchString(part) {
 			return ocispec.Platform{}, fmt.Errorf("%w: platform %q: %q is no os, architecture or variant", ErrOptions, s, part)
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -143,12 +143,12 @@ func (d *download) whole(resp *http.Response) error {
 }
 
 // contentRange is the form of RFC 9110, 14.4.
-var contentRange = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$`)
+var contentRange = lazyregexp.New(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$`)
 
 // continues says whether an answer goes on exactly where buf ends. It may end
 // before the blob does.
 func (d *download) continues(resp *http.Response) bool {
-	m := contentRange.FindStringSubmatch(resp.Header.Get("Content-Range"))
+	m := contentRange().FindStringSubmatch(resp.Header.Get("Content-Range"))
 	if resp.StatusCode != http.StatusPartialContent || m == nil {
 		return false
 	}

@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"sync"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -31,7 +31,7 @@ const annotationContainerd = "io.containerd.image.name"
 
 // attachmentTag are the tags that attach something to a digest: the referrers
 // tag schema of the OCI distribution spec, and cosign 2's.
-var attachmentTag = regexp.MustCompile(`(?:^|:)sha256-[0-9a-f]{64}(?:\.[a-z]+)?$`)
+var attachmentTag = lazyregexp.New(`(?:^|:)sha256-[0-9a-f]{64}(?:\.[a-z]+)?$`)
 
 // layoutFiles are the files of an image layout, wherever they are.
 type layoutFiles interface {
@@ -115,7 +115,7 @@ func (l *layout) Images() []ArchivedImage {
 	var images []ArchivedImage
 	for _, entry := range l.entries {
 		name := entry.Annotations[ocispec.AnnotationRefName]
-		if attachmentTag.MatchString(name) || name == "" && attached[entry.Digest] {
+		if attachmentTag().MatchString(name) || name == "" && attached[entry.Digest] {
 			continue
 		}
 		images = append(images, newArchivedImage(name, entry.Annotations[annotationContainerd], entry.Digest.String()))
@@ -237,7 +237,7 @@ func (l *layout) scanSubjects() (map[digest.Digest][]ocispec.Descriptor, error) 
 		if subject != "" {
 			subjects[subject] = append(subjects[subject], desc)
 		}
-		if attachmentTag.MatchString(entry.Annotations[ocispec.AnnotationRefName]) {
+		if attachmentTag().MatchString(entry.Annotations[ocispec.AnnotationRefName]) {
 			queue = append(queue, children...)
 		}
 	}

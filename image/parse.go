@@ -6,11 +6,11 @@ package image
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -30,9 +30,9 @@ const (
 var (
 	// The OCI distribution spec's grammar of a repository name's component and of
 	// a tag (spec.md, "Pulling manifests").
-	componentPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	tagPattern       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
-	hostPattern      = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$`)
+	componentPattern = lazyregexp.New(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	tagPattern       = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	hostPattern      = lazyregexp.New(`^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$`)
 )
 
 // ParseReference parses [REGISTRY/]REPOSITORY[:TAG][@DIGEST] as docker does:
@@ -129,7 +129,7 @@ func splitRegistry(s string) (registry, repository string) {
 }
 
 func checkRegistryHost(host string) error {
-	m := hostPattern.FindStringSubmatch(host)
+	m := hostPattern().FindStringSubmatch(host)
 	if m == nil {
 		return fmt.Errorf("%q is not a registry host[:port]", host)
 	}
@@ -155,7 +155,7 @@ func checkRepository(repository string) error {
 		if component == "" {
 			return fmt.Errorf("the repository %q has an empty part between slashes", repository)
 		}
-		if !componentPattern.MatchString(component) {
+		if !componentPattern().MatchString(component) {
 			return fmt.Errorf("%q in the repository name must be lower-case letters and digits, separated by '.', '_', '__' or dashes", component)
 		}
 	}
@@ -168,7 +168,7 @@ func checkTag(tag string) error {
 		return fmt.Errorf("the tag after the colon is empty")
 	case len(tag) > maxTagLength:
 		return fmt.Errorf("the tag is longer than %d characters", maxTagLength)
-	case !tagPattern.MatchString(tag):
+	case !tagPattern().MatchString(tag):
 		return fmt.Errorf("the tag %q must be letters, digits, '_', '.' and '-', and not start with '.' or '-'", tag)
 	}
 	return nil

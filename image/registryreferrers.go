@@ -11,10 +11,10 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -35,7 +35,7 @@ var noReferrersAPI = []int{
 
 // nextLink finds the link to the next page among those of a header (RFC 8288), of
 // whose parameters only rel counts.
-var nextLink = regexp.MustCompile(`<([^<>]+)>(?:\s*;[^<,]*?)?\s*;\s*rel="?next"?\s*(?:[;,]|$)`)
+var nextLink = lazyregexp.New(`<([^<>]+)>(?:\s*;[^<,]*?)?\s*;\s*rel="?next"?\s*(?:[;,]|$)`)
 
 // Referrers implements [Source].
 func (r *Registry) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {
@@ -118,7 +118,7 @@ func (s *session) referrersPage(ctx context.Context, u *url.URL) (*ocispec.Index
 // nextPage follows links within the registry only.
 func nextPage(from *url.URL, links []string) *url.URL {
 	for _, link := range links {
-		m := nextLink.FindStringSubmatch(link)
+		m := nextLink().FindStringSubmatch(link)
 		if m == nil {
 			continue
 		}

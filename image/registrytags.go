@@ -31,7 +31,7 @@ const (
 
 // IsAttachmentTag says whether a tag is one that attaches something to a digest,
 // in the forms of cosign 2 and of registries without the referrers API.
-func IsAttachmentTag(tag string) bool { return attachmentTag.MatchString(tag) }
+func IsAttachmentTag(tag string) bool { return attachmentTag().MatchString(tag) }
 
 // ParseRepository parses [REGISTRY/]REPOSITORY, without tag or digest. The tag of
 // the result is not meant. The error wraps [ErrReference].

@@ -10,10 +10,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -98,12 +98,12 @@ func (u *upload) askOffset(ctx context.Context, s *session) error {
 
 // uploadRange is how registries say what they have. The distribution spec leaves
 // "bytes=" out; some write it.
-var uploadRange = regexp.MustCompile(`^(?:bytes[= ])?0-(\d{1,18})$`)
+var uploadRange = lazyregexp.New(`^(?:bytes[= ])?0-(\d{1,18})$`)
 
 // uploadedBytes reads the Range header of an upload. "0-0" would be one byte, but
 // is what registries write for none; a chunk of one byte does not occur.
 func uploadedBytes(resp *http.Response) (n int64, said bool) {
-	m := uploadRange.FindStringSubmatch(resp.Header.Get("Range"))
+	m := uploadRange().FindStringSubmatch(resp.Header.Get("Range"))
 	if m == nil {
 		return 0, false
 	}

@@ -27,6 +27,9 @@ type Instance struct {
 	// image says of itself; both may be empty. An update refuses a lower version.
 	IndexDigest string `json:"indexDigest,omitempty"`
 	Version     string `json:"version,omitempty"`
+	// Objects are the digests of the image's ELF files, in load order: a policy can
+	// deny one of them.
+	Objects []string `json:"objects,omitempty"`
 	// Signers says who was proven to have signed Digest; empty only when
 	// verification was skipped on purpose (Unverified).
 	Signers    []Signer `json:"signers,omitempty"`
@@ -96,6 +99,11 @@ type Signer struct {
 	SourceRepository string `json:"sourceRepository,omitempty"`
 	SourceRef        string `json:"sourceRef,omitempty"`
 	Workflow         string `json:"workflow,omitempty"`
+	// CertificateKey is the id, as KeyID, of the key that the certificate is for.
+	CertificateKey string `json:"certificateKey,omitempty"`
+	// TrustedRoot is "sha256:<hex>" of the trusted root file that the certificate,
+	// SignedAt and Logged were judged by; empty without any of them.
+	TrustedRoot string `json:"trustedRoot,omitempty"`
 	// SignedAt is the earliest proven time of signing, nil when none was looked
 	// for; Logged says that an entry of a transparency log was verified.
 	SignedAt *time.Time `json:"signedAt,omitempty"`

@@ -180,6 +180,7 @@ func TestBuildFiles(t *testing.T) {
 var values = map[string]string{
 	"State": "updating", "Kind": "key", "Format": "bundle", "Via": "netlink", "MapMode": "0660", "Tag": "0123456789abcdef",
 	"Digest": someDigest, "PreviousDigest": someDigest, "IndexDigest": someDigest, "KeyID": someDigest,
+	"Objects": someDigest, "CertificateKey": someDigest, "TrustedRoot": someDigest,
 }
 
 const someDigest = "sha256:b857526b967fea33ccfb745aa811961826a0c6f81b2cbd7647f12566afc67fcd"

@@ -97,8 +97,7 @@ type PolicyIdentity struct {
 
 // PolicyAttestation is a statement about the image that must be there, signed.
 type PolicyAttestation struct {
-	// Type is slsaprovenance, slsaprovenance02, slsaprovenance1, spdx, cyclonedx
-	// (cosign's names) or the URI of a predicate type.
+	// Type is one of [PredicateTypes] or the URI of a predicate type.
 	Type string `yaml:"type" json:"type"`
 	// Condition is a CEL expression over predicate, subject and image; default:
 	// true.

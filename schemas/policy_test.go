@@ -162,3 +162,22 @@ func TestEveryPolicyKeyIsDocumented(t *testing.T) {
 		t.Errorf("only %d types were looked at", len(seen))
 	}
 }
+
+// TestPredicateTypes: the schema names all that may be written.
+func TestPredicateTypes(t *testing.T) {
+	data, err := schemas.JSONSchema("policy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Join(schemas.PredicateTypes(), ", ") + ", or the URI"; !strings.Contains(string(data), want) {
+		t.Errorf("the schema does not list %s", want)
+	}
+	for _, name := range schemas.PredicateTypes() {
+		if !strings.HasPrefix(schemas.PredicateTypeURI(name), "https://") {
+			t.Errorf("%s is %q", name, schemas.PredicateTypeURI(name))
+		}
+	}
+	if uri := schemas.PredicateTypeURI("spd"); uri != "" {
+		t.Errorf("no name at all is %q", uri)
+	}
+}

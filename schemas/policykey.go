@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+// policyKeyText is a [PolicyKey] as it is written.
+type policyKeyText struct {
+	File      string  `yaml:"file"`
+	NotBefore *string `yaml:"notBefore"`
+	NotAfter  *string `yaml:"notAfter"`
+}
+
 // UnmarshalYAML accepts a file name as well as an object. decode is the outer
 // decoder, so unknown keys are as wrong here as everywhere. Times are RFC 3339
 // with their zone, which a date alone leaves open.
@@ -17,11 +24,7 @@ func (k *PolicyKey) UnmarshalYAML(decode func(any) error) error {
 		*k = PolicyKey{File: file}
 		return nil
 	}
-	var key struct {
-		File      string  `yaml:"file"`
-		NotBefore *string `yaml:"notBefore"`
-		NotAfter  *string `yaml:"notAfter"`
-	}
+	var key policyKeyText
 	if err := decode(&key); err != nil {
 		return err
 	}

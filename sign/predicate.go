@@ -36,42 +36,16 @@ type Predicate struct {
 	Body json.RawMessage
 }
 
-// predicateTypes are the short names of `cosign attest --type`
-// (sigstore/cosign, cmd/cosign/cli/options/predicate.go).
-var predicateTypes = []struct{ name, uri string }{
-	{"slsaprovenance1", "https://slsa.dev/provenance/v1"},
-	{"slsaprovenance", "https://slsa.dev/provenance/v0.2"},
-	{"slsaprovenance02", "https://slsa.dev/provenance/v0.2"},
-	{"spdx", "https://spdx.dev/Document"},
-	{"spdxjson", "https://spdx.dev/Document"},
-	{"cyclonedx", "https://cyclonedx.org/bom"},
-	{"link", "https://in-toto.io/Link/v1"},
-	{"vuln", "https://cosign.sigstore.dev/attestation/vuln/v1"},
-	{"openvex", "https://openvex.dev/ns"},
-	{"custom", "https://cosign.sigstore.dev/attestation/v1"},
-}
-
-// PredicateTypes lists the short names [PredicateType] knows.
-func PredicateTypes() []string {
-	var names []string
-	for _, t := range predicateTypes {
-		names = append(names, t.name)
-	}
-	return names
-}
-
 // PredicateType returns the URI of a predicate type: of one of cosign's short
 // names, or name itself when it is an absolute URI. The error wraps
 // [ErrPredicate].
 func PredicateType(name string) (string, error) {
-	for _, t := range predicateTypes {
-		if t.name == name {
-			return t.uri, nil
-		}
+	if uri := schemas.PredicateTypeURI(name); uri != "" {
+		return uri, nil
 	}
 	u, err := url.Parse(name)
 	if err != nil || !u.IsAbs() || (u.Host == "" && u.Opaque == "") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%w: type %q: want a URI or one of %s", ErrPredicate, name, strings.Join(PredicateTypes(), ", "))
+		return "", fmt.Errorf("%w: type %q: want a URI or one of %s", ErrPredicate, name, strings.Join(schemas.PredicateTypes(), ", "))
 	}
 	if name == schemas.PredicateCosignSign {
 		return "", fmt.Errorf("%w: type %s marks signatures: make one with `bpfimg sign`", ErrPredicate, name)

@@ -54,8 +54,9 @@ type Result struct {
 	Images []Result
 }
 
-// ErrMoved: the tag names another image than the one that was resolved.
-// Nothing was written.
+// ErrMoved: the tag names another image than the one that was resolved. Nothing
+// was written or, of [Options].Recursive, signatures of some of the index's images
+// and not the index's.
 var ErrMoved = errors.New("the tag moved while the image was being signed")
 
 // Sign resolves ref once and signs that digest, never a tag: the signature is

@@ -7,9 +7,9 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -41,13 +41,13 @@ func unknownBlob(name string, d digest.Digest) *apiError {
 	return refuse(http.StatusNotFound, "BLOB_UNKNOWN", "%s has no blob %s", name, d)
 }
 
-var byteRange = regexp.MustCompile(`^bytes=(\d{1,18})-(\d{0,18})$`)
+var byteRange = lazyregexp.New(`^bytes=(\d{1,18})-(\d{0,18})$`)
 
 // fitRange makes the range fit the blob: clients resume a download with an open
 // end ("bytes=5-"), which go-containerregistry does not take. Ranges of other
 // forms are dropped, as RFC 9110 allows (14.2).
 func (r *Registry) fitRange(req *http.Request) (*http.Request, *apiError) {
-	m := byteRange.FindStringSubmatch(req.Header.Get("Range"))
+	m := byteRange().FindStringSubmatch(req.Header.Get("Range"))
 	fitted := req.Clone(req.Context())
 	fitted.Header.Del("Range")
 	if m == nil {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"regexp"
 	"sync"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 // kind is what a request is about.
@@ -62,8 +64,8 @@ var routes = sync.OnceValue(func() []pattern {
 })
 
 var (
-	wholeName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + namePattern + `$`) })
-	wholeDigest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + digestPattern + `$`) })
+	wholeName   = lazyregexp.New(`^` + namePattern + `$`)
+	wholeDigest = lazyregexp.New(`^` + digestPattern + `$`)
 )
 
 func parseRoute(path string) route {

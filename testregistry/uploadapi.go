@@ -6,9 +6,9 @@ package testregistry
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -86,7 +86,7 @@ func answerUpload(w http.ResponseWriter, name, id string, size int64, status int
 	w.WriteHeader(status)
 }
 
-var contentRange = regexp.MustCompile(`^(?:bytes )?(\d{1,18})-(\d{1,18})(?:/.*)?$`)
+var contentRange = lazyregexp.New(`^(?:bytes )?(\d{1,18})-(\d{1,18})(?:/.*)?$`)
 
 // appendChunk adds a part that others may follow. One that is too short can be
 // the last, which is seen only when another one follows.
@@ -104,7 +104,7 @@ func (r *Registry) appendChunk(req *http.Request, id string, up *upload) *apiErr
 func (r *Registry) appendPart(req *http.Request, id string, up *upload) *apiError {
 	have := int64(len(up.data))
 	if text := req.Header.Get("Content-Range"); text != "" {
-		m := contentRange.FindStringSubmatch(text)
+		m := contentRange().FindStringSubmatch(text)
 		if m == nil || m[1] != strconv.FormatInt(have, 10) {
 			return refuse(http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID", "the next byte is %d, not %q", have, text)
 		}

@@ -11,6 +11,7 @@ import (
 // checkAttestation sees whether e, whose statement s is no signature, is what
 // the rule demands to be attested, and returns who signed it.
 func (c *checker) checkAttestation(ctx context.Context, e evidence, s statement, attempt *Attempt) (proven, error) {
+	attempt.Predicate = clip(s.predicate)
 	failed := fmt.Errorf("is an attestation (%q), not a signature", clip(s.predicate))
 	if s.kind != statementType && s.kind != statementTypeOld {
 		return proven{}, failed
@@ -20,7 +21,6 @@ func (c *checker) checkAttestation(ctx context.Context, e evidence, s statement,
 		if r.predicate != s.predicate {
 			continue
 		}
-		attempt.Predicate = clip(s.predicate)
 		by, err := c.proveStatement(e, s, c.parties[i], c.targets)
 		if err == nil {
 			err = c.satisfies(ctx, r, s)

@@ -171,6 +171,14 @@ func TestDeny(t *testing.T) {
 			checkDecision(t, img, v, err, tt.want)
 		})
 	}
+	// By itself, and signed by itself, it does not say that it was in that index.
+	alone := newImage(t)
+	alone.Candidates = []pull.Candidate{a.bundle(t, digestOf(alone))}
+	for denied, want := range map[string]string{index: "", digestOf(alone): "denied by the policy: the image"} {
+		p := must[*Policy](t)(parsePolicy([]byte(policy("digests: ["+denied+"]", ours)), "p.yaml", files))
+		v, err := Check(t.Context(), alone, p)
+		checkDecision(t, alone, v, err, want)
+	}
 }
 
 const slsa1 = "https://slsa.dev/provenance/v1"
@@ -201,6 +209,7 @@ func TestAttestations(t *testing.T) {
 	}{
 		{"there", demand("type: slsaprovenance1"), attest(key, attested(d, slsa1, good)), ""},
 		{"by URI", demand("type: 'https://example.com/p'"), attest(key, attested(d, "https://example.com/p", `{}`)), ""},
+		{"what attest calls custom", demand("type: custom"), attest(key, attested(d, "https://cosign.sigstore.dev/attestation/v1", `{}`)), ""},
 		{"older statement", demand("type: slsaprovenance1"), attest(key, strings.Replace(attested(d, slsa1, good), "Statement/v1", "Statement/v0.1", 1)), ""},
 		{"statement nobody knows", demand("type: slsaprovenance1"), attest(key, strings.Replace(attested(d, slsa1, good), "Statement/v1", "Statement/v9", 1)), "no valid attestation slsaprovenance1"},
 		{"none", demand("type: slsaprovenance1"), pull.Candidate{Kind: "new"}, "no valid attestation slsaprovenance1"},

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -59,6 +62,34 @@ func TestDefaults(t *testing.T) {
 				t.Errorf("warnings %q, want %q", got, tt.warning)
 			}
 		})
+	}
+}
+
+// TestDefaultOfAnotherHook: what the section says of its own hook is nothing that
+// the hook of the attach default knows.
+func TestDefaultOfAnotherHook(t *testing.T) {
+	data, err := os.ReadFile("../examples/tc-bytes/bytes.bpf.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := inspect.Object("bytes.bpf.o", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(object.Programs, func(p schemas.Program) bool { return p.Hook == "tc" && p.Options["direction"] != "" })
+	if i < 0 {
+		t.Fatalf("no program whose section says a direction: %+v", object.Programs)
+	}
+	object.Programs[i].Hook, object.Programs[i].Target, object.Programs[i].Options = "netkit", "nk0", nil // as build writes it
+	desc, warnings, err := Describe(&pull.Image{
+		Objects:   []pull.Object{{File: object.File, Bytes: data, Digest: object.Digest}},
+		Described: &schemas.Description{Objects: []schemas.Object{object}},
+	})
+	if err != nil || len(warnings) > 0 {
+		t.Fatal(err, warnings)
+	}
+	if got := desc.Objects[0].Programs[i]; got.Hook != "netkit" || got.Target != "nk0" || len(got.Options) > 0 {
+		t.Errorf("goes to %s:%s with %v, want netkit:nk0 and no direction of tc", got.Hook, got.Target, got.Options)
 	}
 }
 

@@ -86,6 +86,7 @@ func TestExplainNoRule(t *testing.T) {
 // TestRecorded: what can be said of an instance whose image is gone.
 func TestRecorded(t *testing.T) {
 	now := time.Now()
+	sigstore := newGoodSigstore(t)
 	past, future := now.Add(-time.Hour), now.Add(time.Hour).UTC().Format(time.RFC3339)
 	ended := now.Add(-time.Minute).UTC().Format(time.RFC3339)
 	byKey := func(ids ...string) (list []schemas.Signer) {
@@ -94,7 +95,12 @@ func TestRecorded(t *testing.T) {
 		}
 		return list
 	}
-	identity := schemas.Signer{Kind: schemas.SignerIdentity, Issuer: "https://i", Subject: "s@x"}
+	identity := schemas.Signer{Kind: schemas.SignerIdentity, Issuer: "https://i", Subject: "s@x", Logged: true, TrustedRoot: sigstore.trusted.ID, CertificateKey: "k"}
+	but := func(change func(*schemas.Signer), s schemas.Signer) schemas.Instance {
+		change(&s)
+		return schemas.Instance{Signers: []schemas.Signer{s}}
+	}
+	const isIdentity = "identities: [{issuer: 'https://i', subject: s@x}]"
 	const two, one = "sha256:2222222222222222222222222222222222222222222222222222222222222222", "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 	for _, tt := range []struct {
 		name, policy string
@@ -112,11 +118,22 @@ func TestRecorded(t *testing.T) {
 		{"skipped", "keys: [a]", schemas.Instance{Unverified: true}, true, "verification was skipped"},
 		{"key's time", "keys: [{file: a, notAfter: " + future + "}]", schemas.Instance{Signers: byKey("a")}, true, ""},
 		{"key's time is over", "keys: [{file: a, notAfter: " + ended + "}]", schemas.Instance{Signers: byKey("a")}, true, "not trusted after"},
-		{"key's time is over, signed before", "keys: [{file: a, notAfter: " + ended + "}]", schemas.Instance{Signers: []schemas.Signer{{Kind: schemas.SignerKey, KeyID: "a", SignedAt: &past}}}, true, ""},
+		{"key's time is over, signed before", "keys: [{file: a, notAfter: " + ended + "}]", schemas.Instance{Signers: []schemas.Signer{{Kind: schemas.SignerKey, KeyID: "a", SignedAt: &past, TrustedRoot: sigstore.trusted.ID}}}, true, ""},
 		{"identity", "identities: [{issuer: 'https://i', subject: s@x}]", schemas.Instance{Signers: []schemas.Signer{identity}}, true, ""},
 		{"other identity", "identities: [{issuer: 'https://i', subject: t@x}]", schemas.Instance{Signers: []schemas.Signer{identity}}, true, "none of its signers"},
 		{"other issuer", "identities: [{issuer: 'https://j', subject: s@x}]", schemas.Instance{Signers: []schemas.Signer{identity}}, true, "none of its signers"},
 		{"a key of the identity's name", "identities: [{issuer: 'https://i', subject: s@x}]", schemas.Instance{Signers: byKey("s@x")}, true, "none of its signers"},
+		{"identity, judged by another trusted root", isIdentity, but(func(s *schemas.Signer) { s.TrustedRoot = two }, identity), false, ""},
+		{"identity, and no log entry was looked for", isIdentity, but(func(s *schemas.Signer) { s.Logged = false }, identity), false, ""},
+		{"identity, and no log entry is wanted", isIdentity + ", transparencyLog: optional", but(func(s *schemas.Signer) { s.Logged = false }, identity), true, ""},
+		{"certificate for a denied key", isIdentity, but(func(s *schemas.Signer) { s.CertificateKey = "denied" }, identity), true, "the key denied, is denied by the policy"},
+		{"log wanted, and not looked for", "keys: [a], transparencyLog: required", schemas.Instance{Signers: byKey("a")}, false, ""},
+		{"log wanted, and there", "keys: [a], transparencyLog: required", but(func(s *schemas.Signer) { s.Kind, s.KeyID = schemas.SignerKey, "a" }, identity), true, ""},
+		{"log wanted, of another trusted root", "keys: [a], transparencyLog: required", but(func(s *schemas.Signer) { s.Kind, s.KeyID, s.TrustedRoot = schemas.SignerKey, "a", two }, identity), false, ""},
+		{"time wanted, and not looked for", "keys: [a], timestamp: required", schemas.Instance{Signers: byKey("a")}, false, ""},
+		{"one of two, and perhaps the other", "keys: [a], threshold: 2, " + isIdentity, schemas.Instance{Signers: append(byKey("a"), but(func(s *schemas.Signer) { s.Logged = false }, identity).Signers...)}, false, ""},
+		{"key's time is over, signed before by another trusted root", "keys: [{file: a, notAfter: " + ended + "}]", schemas.Instance{Signers: []schemas.Signer{{Kind: schemas.SignerKey, KeyID: "a", SignedAt: &past, TrustedRoot: two}}}, false, ""},
+		{"denied object", "keys: [a]", schemas.Instance{Signers: byKey("a"), Objects: []string{two, one}}, true, "is on its deny list"},
 		{"place", "keys: [a], allow: {hooks: ['xdp:eth0']}", schemas.Instance{Signers: byKey("a"), Links: []schemas.InstanceLink{{Program: "p", Hook: "xdp", Target: "eth1"}}}, true, `program "p" is attached to "xdp:eth1"`},
 		{"allowed place", "keys: [a], allow: {hooks: ['xdp:eth0']}", schemas.Instance{Signers: byKey("a"), Links: []schemas.InstanceLink{{Program: "p", Hook: "xdp", Target: "eth0"}}}, false, ""},
 		{"version", "keys: [a], minimumVersion: 1.2.0", schemas.Instance{Signers: byKey("a"), Version: "1.2.0"}, true, ""},
@@ -126,7 +143,13 @@ func TestRecorded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			text := fmt.Sprintf("version: 1\ntrustedRoot: tr\ndeny: {keys: [denied], digests: [%q]}\nrules:\n- {repository: reg.io/x, %s}\n", one, tt.policy)
-			policy := must[*Policy](t)(parsePolicy([]byte(text), "p.yaml", fakeFiles{trustedRoot: newGoodSigstore(t).trusted}))
+			policy := must[*Policy](t)(parsePolicy([]byte(text), "p.yaml", fakeFiles{trustedRoot: sigstore.trusted}))
+			if tt.rec.Objects == nil {
+				if known, _ := Recorded(tt.rec, "reg.io/x", policy, Options{Now: now}); known && tt.want == "" {
+					t.Error("the objects may be on the deny list, and are not known")
+				}
+				tt.rec.Objects = []string{two}
+			}
 			known, err := Recorded(tt.rec, "reg.io/x", policy, Options{Now: now})
 			switch {
 			case tt.want == "" && err != nil, tt.want != "" && (!errors.Is(err, ErrNotTrusted) || !strings.Contains(err.Error(), tt.want)):

@@ -46,6 +46,8 @@ func (p hookPattern) allows(hook, target string) bool {
 		return true
 	case slices.Contains(strings.Split(strings.ReplaceAll(target, ":", "/"), "/"), ".."):
 		return false // the text does not say where such a path leads
+	case p.hook == "kprobe" && strings.Contains(target, "+") && !strings.Contains(p.target, "+"):
+		return false // the kernel takes offsets beyond the end of a function, into others
 	}
 	return matchStars(p.target, target)
 }

@@ -28,7 +28,8 @@ func (c *checker) proveIdentity(e evidence, p party) (proven, error) {
 	if leaf == nil {
 		return proven{}, errors.New("has neither key nor certificate")
 	}
-	if err := c.certificateDenied(leaf); err != nil {
+	key, err := c.certificateKey(leaf)
+	if err != nil {
 		return proven{}, err
 	}
 	material := c.material(e)
@@ -45,21 +46,24 @@ func (c *checker) proveIdentity(e evidence, p party) (proven, error) {
 	return proven{result: result, entries: entries, signer: schemas.Signer{
 		Kind: schemas.SignerIdentity, Issuer: cert.Issuer, Subject: cert.SubjectAlternativeName,
 		SourceRepository: cert.SourceRepositoryURI, SourceRef: cert.SourceRepositoryRef, Workflow: cert.BuildConfigURI,
+		CertificateKey: key, TrustedRoot: c.rule.root.ID,
 		SignedAt: earliest(result.VerifiedTimestamps), Logged: logged,
 	}}, nil
 }
 
-// certificateDenied refuses a certificate for a denied key.
-func (c *checker) certificateDenied(leaf *x509.Certificate) error {
+// certificateKey returns the id of the key that a certificate is for, unless that
+// is denied.
+func (c *checker) certificateKey(leaf *x509.Certificate) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(leaf.PublicKey)
 	if err != nil {
-		return fmt.Errorf("has a certificate for a key that cannot be read: %w", err)
+		return "", fmt.Errorf("has a certificate for a key that cannot be read: %w", err)
 	}
 	sum := sha256.Sum256(der)
-	if id := "sha256:" + hex.EncodeToString(sum[:]); c.rule.denied.has(id) {
-		return fmt.Errorf("signed by the key %s, which is %w", id, errDenied)
+	id := "sha256:" + hex.EncodeToString(sum[:])
+	if c.rule.denied.has(id) {
+		return "", fmt.Errorf("signed by the key %s, which is %w", id, errDenied)
 	}
-	return nil
+	return id, nil
 }
 
 // whoIs returns the entries of p that cert is.

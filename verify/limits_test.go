@@ -89,7 +89,7 @@ func TestLimitsOfDescriptions(t *testing.T) {
 	maps := func(m ...schemas.Map) schemas.Description {
 		return schemas.Description{Objects: []schemas.Object{{Maps: m}}}
 	}
-	no := false
+	no, yes := false, true
 	for _, tt := range []struct {
 		name string
 		rule schemas.PolicyRule
@@ -106,6 +106,14 @@ func TestLimitsOfDescriptions(t *testing.T) {
 		{"loader, nothing limited", schemas.PolicyRule{}, programs(schemas.Program{Helpers: []string{"bpf_sys_bpf"}}), ""},
 		{"loader", schemas.PolicyRule{Allow: &schemas.PolicyAllow{Sleepable: &no}}, programs(schemas.Program{Helpers: []string{"bpf_sys_bpf"}}), "calls bpf_sys_bpf, by which it can load programs"},
 		{"loader, some type", allow([]string{"syscall"}), programs(schemas.Program{Type: "syscall", Helpers: []string{"bpf_sys_bpf"}}), "calls bpf_sys_bpf"},
+		{"work queue", schemas.PolicyRule{Allow: &schemas.PolicyAllow{Sleepable: &no}}, programs(schemas.Program{Name: "p", Kfuncs: []string{"bpf_wq_init", "bpf_wq_set_callback_impl"}}), `allow.sleepable (false): program "p" calls bpf_wq_set_callback_impl, whose callback may sleep`},
+		{"task work", schemas.PolicyRule{Allow: &schemas.PolicyAllow{Sleepable: &no}}, programs(schemas.Program{Kfuncs: []string{"bpf_task_work_schedule_resume"}}), "callback may sleep"},
+		{"no work queue", schemas.PolicyRule{Allow: &schemas.PolicyAllow{Sleepable: &no}}, programs(schemas.Program{Kfuncs: []string{"bpf_rcu_read_lock"}}), ""},
+		{"work queue, perhaps", schemas.PolicyRule{Allow: &schemas.PolicyAllow{Sleepable: &no}}, programs(schemas.Program{Kfuncs: []string{"unknown#77"}}), "without a name"},
+		{"work queue where programs may sleep", schemas.PolicyRule{Allow: &schemas.PolicyAllow{Sleepable: &yes}}, programs(schemas.Program{Kfuncs: []string{"bpf_wq_set_callback_impl"}}), ""},
+		{"objects beside the maps", memory("1Gi"), programs(schemas.Program{Name: "p", Kfuncs: []string{"bpf_obj_new_impl", "bpf_list_push_front_impl"}}), `allow.mapMemory (1.0Gi): program "p" calls bpf_obj_new_impl, by which it takes memory that no map bounds`},
+		{"objects for each CPU", memory("1Gi"), programs(schemas.Program{Kfuncs: []string{"bpf_percpu_obj_new_impl"}}), "no map bounds"},
+		{"objects, nothing bounded", licensed(), programs(schemas.Program{License: "GPL", Kfuncs: []string{"bpf_obj_new_impl"}}), ""},
 		{"GPL v2", licensed(), programs(schemas.Program{License: "GPL v2"}), ""},
 		{"GPL additional", licensed(), programs(schemas.Program{License: "GPL and additional rights"}), ""},
 		{"BSD", licensed(), programs(schemas.Program{License: "Dual BSD/GPL"}), ""},
@@ -210,6 +218,11 @@ func TestPlaces(t *testing.T) {
 		{"tc:aa*aa", "tc", "aaa", false},
 		{"kprobe:vfs_*", "kprobe", "vfs_read", true},
 		{"kprobe:vfs_*", "kprobe.multi", "vfs_read", false},
+		{"kprobe:vfs_*", "kprobe", "vfs_read+0x4000", false},
+		{"kprobe:vfs_read+0x4", "kprobe", "vfs_read+0x4", true},
+		{"kprobe:vfs_*+0x4", "kprobe", "vfs_read+0x4", true},
+		{"kprobe", "kprobe", "vfs_read+0x4", true},
+		{"uprobe:/bin/a:f*", "uprobe", "/bin/a:f+0x4", true},
 		// A target that is a pattern itself.
 		{"kprobe.multi:vfs_*", "kprobe.multi", "vfs_r*", true},
 		{"kprobe.multi:vfs_*", "kprobe.multi", "vfs*", false},
@@ -294,12 +307,17 @@ func TestLabelsDoNotDecide(t *testing.T) {
 	}
 }
 
-// TestVersionOfImage: a label counts where there is no description.
+// TestVersionOfImage: a label counts where there is no description, for the lowest
+// version and for conditions.
 func TestVersionOfImage(t *testing.T) {
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
-	policy := policyFor(t, files, "  keys: [k]\n  minimumVersion: 1.4.0\n")
+	policy := policyFor(t, files, `  keys: [k]
+  minimumVersion: 1.4.0
+  attestations: [{type: slsaprovenance1, condition: image.version.startsWith("1.")}]
+`)
 	img := signedObjects(t, key, counterObject)
+	img.Candidates = append(img.Candidates, candidateOf(key.envelope(t, inToto, attested(digestOf(img), slsa1, "{}"))))
 	img.Labels = map[string]string{ocispec.AnnotationVersion: "1.4.1"}
 	v, err := Check(t.Context(), img, policy)
 	checkDecision(t, img, v, err, "")

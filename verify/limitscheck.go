@@ -49,7 +49,7 @@ func (l *limits) judge(desc schemas.Description) []Clause {
 	add(l.types != nil, "allow.types", strings.Join(l.types, ", "), each(l.typeProblem)...)
 	add(l.hooks != nil, "allow.hooks", l.hooksText(), each(l.hookProblem)...)
 	add(l.sleepable, "allow.sleepable", "false", each(l.sleepProblem)...)
-	add(l.bounded, "allow.mapMemory", sizeText(l.memory), one(l.memoryProblem(maps))...)
+	add(l.bounded, "allow.mapMemory", sizeText(l.memory), append(one(l.memoryProblem(maps)), each(l.objectProblem)...)...)
 	add(l.gpl, "allow.licenses", licensesGPL, each(l.licenseProblem)...)
 	add(len(l.helpers) > 0, "forbid.helpers", strings.Join(l.helpers, ", "), each(l.helperProblem)...)
 	add(len(l.kfuncs) > 0, "forbid.kfuncs", strings.Join(l.kfuncs, ", "), each(l.kfuncProblem)...)
@@ -104,11 +104,30 @@ func (l *limits) hookProblem(p schemas.Program) string {
 	}
 }
 
+// sleepers are the kfuncs that have a callback run later, where it may sleep,
+// whatever the program itself may (is_async_cb_sleepable of kernel/bpf/verifier.c).
+// Their suffixes vary between kernels.
+var sleepers = []string{"bpf_wq_set_callback*", "bpf_task_work_schedule_*"}
+
 func (l *limits) sleepProblem(p schemas.Program) string {
-	if l.sleepable && p.Sleepable {
+	switch {
+	case !l.sleepable:
+		return ""
+	case p.Sleepable:
 		return "may sleep"
 	}
-	return ""
+	return callProblem(sleepers, p.Kfuncs, ", whose callback may sleep")
+}
+
+// allocators are the kfuncs that make objects beside the maps, as many as lists and
+// trees in a map's values can hold (kernel/bpf/helpers.c).
+var allocators = []string{"bpf_obj_new*", "bpf_percpu_obj_new*"}
+
+func (l *limits) objectProblem(p schemas.Program) string {
+	if !l.bounded {
+		return ""
+	}
+	return callProblem(allocators, p.Kfuncs, ", by which it takes memory that no map bounds")
 }
 
 func (l *limits) memoryProblem(maps []schemas.Map) string {
@@ -137,23 +156,23 @@ func (l *limits) licenseProblem(p schemas.Program) string {
 }
 
 func (l *limits) helperProblem(p schemas.Program) string {
-	return callProblem(l.helpers, p.Helpers)
+	return callProblem(l.helpers, p.Helpers, "")
 }
 
 func (l *limits) kfuncProblem(p schemas.Program) string {
-	return callProblem(l.kfuncs, p.Kfuncs)
+	return callProblem(l.kfuncs, p.Kfuncs, "")
 }
 
-// callProblem finds what must not be called. What has a number and no name could
-// be anything.
-func callProblem(forbidden, called []string) string {
+// callProblem finds what must not be called, and says why not. What has a number
+// and no name could be anything.
+func callProblem(forbidden, called []string, why string) string {
 	if len(forbidden) == 0 {
 		return ""
 	}
 	for _, name := range called {
 		switch {
 		case matchAny(forbidden, name):
-			return fmt.Sprintf("calls %s", clip(name))
+			return fmt.Sprintf("calls %s%s", clip(name), why)
 		case strings.HasPrefix(name, "unknown#"):
 			return fmt.Sprintf("calls %s, a function without a name, which may be a forbidden one", clip(name))
 		}

@@ -4,16 +4,15 @@
 package verify
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/schemas/document"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -139,23 +138,39 @@ func fingerprint(data []byte, from source) string {
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
+var errEmptyPolicy = errors.New("is empty: want version and rules")
+
+// policyKeys lists the keys of each mapping of a policy for errors.
+var policyKeys = map[string]string{
+	"Policy":            "version, trustedRoot, deny, rules",
+	"PolicyDeny":        "digests, keys",
+	"PolicyRule":        "repository, trustedRoot, keys, identities, threshold, transparencyLog, timestamp, attestations, minimumVersion, allow, forbid",
+	"policyKeyText":     "file, notBefore, notAfter",
+	"PolicyIdentity":    "issuer, subject, subjectPattern, sourceRepository, sourceRef, workflow",
+	"PolicyAttestation": "type, condition, keys, identities",
+	"PolicyAllow":       "types, hooks, sleepable, mapMemory, licenses",
+	"PolicyForbid":      "helpers, kfuncs",
+}
+
 // decodePolicy reads exactly one YAML document without unknown keys.
 func decodePolicy(data []byte) (schemas.Policy, error) {
 	var doc schemas.Policy
 	if len(data) > MaxPolicy {
 		return doc, fmt.Errorf("over the limit of %d bytes", MaxPolicy)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return doc, errors.New("is empty: want version and rules")
-	} else if err != nil {
+	if err := document.Decode(data, &doc, policyKeys); err != nil {
 		return doc, err
 	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return doc, errors.New("holds more than one YAML document")
+	var tree yaml.Node
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return doc, err
+	}
+	if err := noBlanks(&tree); err != nil {
+		return doc, err
 	}
 	switch {
+	case tree.IsZero(): // comments alone
+		return doc, errEmptyPolicy
 	case doc.Version == 0:
 		return doc, fmt.Errorf("has no version: want version: %d", schemas.PolicyVersion)
 	case doc.Version != schemas.PolicyVersion:
@@ -164,4 +179,25 @@ func decodePolicy(data []byte) (schemas.Policy, error) {
 		return doc, fmt.Errorf("%d rules are over the limit of %d", len(doc.Rules), maxRules)
 	}
 	return doc, nil
+}
+
+// noBlanks refuses keys and entries without a value, or with an empty one: "helpers:"
+// with nothing but comments below would forbid nothing and look as if it did, and
+// so would `sourceRepository: "$REPOSITORY"` where nobody set that.
+func noBlanks(n *yaml.Node) error {
+	for i, child := range n.Content {
+		isKey := n.Kind == yaml.MappingNode && i%2 == 0
+		switch {
+		case isKey || child.Kind != yaml.ScalarNode || child.Value != "" && child.ShortTag() != "!!null":
+		case n.Kind == yaml.MappingNode:
+			key := n.Content[i-1]
+			return fmt.Errorf("line %d: %q has no value: give it one, or leave it out", key.Line, clip(key.Value))
+		default:
+			return fmt.Errorf("line %d: an entry without a value", child.Line)
+		}
+		if err := noBlanks(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -97,11 +98,17 @@ func TestPolicyRefusals(t *testing.T) {
 		{"comment only", "# nothing\n", "is empty"},
 		{"not YAML", "\t{", "yaml"},
 		{"another shape", "- a\n", "line 1"},
-		{"unknown key", "version: 1\nrules:\n  - repository: reg.io/a\n    keyz: [a]\n", "line 4: field keyz"},
+		{"unknown key", "version: 1\nrules:\n  - repository: reg.io/a\n    keyz: [a]\n", `line 4: unknown key "keyz"; known here: `},
 		{"key given twice", "version: 1\nversion: 1\n", "line 2"},
 		{"no version", "rules: []\n", "has no version"},
+		{"key without a value", rule("reg.io/a") + "    forbid:\n      helpers:\n      # - bpf_send_signal\n", `line 6: "helpers" has no value`},
+		{"empty text", rule("reg.io/a") + "    minimumVersion: ''\n", `line 5: "minimumVersion" has no value`},
+		{"null", rule("reg.io/a") + "    threshold: ~\n", `line 5: "threshold" has no value`},
+		{"limits without a value", rule("reg.io/a") + "    allow:\n", `line 5: "allow" has no value`},
+		{"null by another name", rule("reg.io/a") + "    minimumVersion: &x null\n    allow: {licenses: *x}\n", `line 5: "minimumVersion" has no value`},
+		{"entry without a value", rule("reg.io/a") + "deny:\n  digests:\n  -\n", "line 7: an entry without a value"},
 		{"later version", "version: 2\n", "version 2 is not known"},
-		{"two documents", "version: 1\n---\nversion: 1\n", "more than one"},
+		{"two documents", "version: 1\n---\nversion: 1\n", "a second document begins"},
 		{"junk after", "version: 1\n---\n\t{", "line 3"},
 		{"no keys", "version: 1\nrules: [{repository: reg.io/a}]\n", "at least one"},
 		{"too many keys", "version: 1\nrules: [{repository: reg.io/a, keys: [" + strings.Repeat("a,", maxRuleKeys+1) + "]}]\n", "the limit is"},
@@ -127,13 +134,37 @@ func TestPolicyRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := parsePolicy([]byte(tt.data), "p.yaml", fakeFiles{})
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "policy p.yaml: ") {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "policy p.yaml: ") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
 			if errors.Is(err, ErrNotTrusted) {
 				t.Error("a broken policy is not a verdict")
 			}
 		})
+	}
+}
+
+// TestPolicyKeys: the error for an unknown key lists those that there are.
+func TestPolicyKeys(t *testing.T) {
+	for _, of := range []any{
+		schemas.Policy{},
+		schemas.PolicyDeny{},
+		schemas.PolicyRule{},
+		schemas.PolicyIdentity{},
+		schemas.PolicyAttestation{},
+		schemas.PolicyAllow{},
+		schemas.PolicyForbid{},
+		schemas.PolicyKey{},
+	} {
+		typ := reflect.TypeOf(of)
+		var tags []string
+		for i := range typ.NumField() {
+			tags = append(tags, typ.Field(i).Tag.Get("yaml"))
+		}
+		name := strings.Replace(typ.Name(), "PolicyKey", "policyKeyText", 1)
+		if want := strings.Join(tags, ", "); policyKeys[name] != want {
+			t.Errorf("%s: %q, want %q", name, policyKeys[name], want)
+		}
 	}
 }
 
@@ -148,11 +179,11 @@ func TestClauseRefusals(t *testing.T) {
 	attestation := func(text string) string { return "  keys: [a]\n  attestations: [{" + text + "}]\n" }
 	for _, tt := range []struct{ name, clauses, want string }{
 		{"good", "  keys: [a, {file: b, notAfter: 2027-01-01T00:00:00Z}]\n" + identity(issuer+"subject: x") + "  threshold: 3\n", ""},
-		{"unknown key of a key", "  keys:\n  - a\n  - file: b\n    notafter: 2027-01-01T00:00:00Z\n", "line 8: field notafter"},
-		{"unknown key of an identity", identity("isuer: x"), "field isuer"},
-		{"unknown key of an attestation", attestation("tipe: x"), "field tipe"},
-		{"unknown key of allow", "  keys: [a]\n  allow: {typs: [xdp]}\n", "field typs"},
-		{"unknown key of forbid", "  keys: [a]\n  forbid: {helper: [x]}\n", "field helper"},
+		{"unknown key of a key", "  keys:\n  - a\n  - file: b\n    notafter: 2027-01-01T00:00:00Z\n", `line 8: unknown key "notafter"; known here: `},
+		{"unknown key of an identity", identity("isuer: x"), `unknown key "isuer"; known here: `},
+		{"unknown key of an attestation", attestation("tipe: x"), `unknown key "tipe"; known here: `},
+		{"unknown key of allow", "  keys: [a]\n  allow: {typs: [xdp]}\n", `unknown key "typs"; known here: `},
+		{"unknown key of forbid", "  keys: [a]\n  forbid: {helper: [x]}\n", `unknown key "helper"; known here: `},
 		{"key that is a list", "  keys: [[a]]\n", "line 5"},
 		{"time that is none", "  keys: [{file: a, notAfter: tomorrow}]\n", `key "a": notAfter "tomorrow": want a time`},
 		{"date alone", "  keys: [{file: a, notAfter: 2027-01-01}]\n", "want a time"},
@@ -245,7 +276,7 @@ func TestDenyRefusals(t *testing.T) {
 		"digests: [x]":        "want sha256:",
 		"digests: ['sha512:" + strings.Repeat("0", 128) + "']": "want sha256:",
 		"digests: ['sha256:" + strings.Repeat("A", 64) + "']":  "want sha256:",
-		"digest: []":   "field digest",
+		"digest: []":   `unknown key "digest"; known here: `,
 		"keys: [gone]": "file does not exist",
 		"keys: [" + strings.Repeat("a,", maxDeniedKeys+1) + "]":       "over the limit",
 		"digests: [" + strings.Repeat("a,", maxDeniedDigests+1) + "]": "over the limit",

@@ -93,10 +93,14 @@ func (c *checker) proveKey(e evidence, p party) (proven, error) {
 				failed = err
 				continue
 			}
-			return proven{result: result, entries: []int{i}, signer: schemas.Signer{
+			signer := schemas.Signer{
 				Kind: schemas.SignerKey, KeyID: v.key.ID, KeyFile: v.key.File,
 				SignedAt: earliest(result.VerifiedTimestamps), Logged: logged,
-			}}, nil
+			}
+			if signer.SignedAt != nil || signer.Logged {
+				signer.TrustedRoot = c.rule.root.ID
+			}
+			return proven{result: result, entries: []int{i}, signer: signer}, nil
 		}
 	}
 	return proven{}, failed

@@ -31,17 +31,19 @@ const (
 )
 
 // Verdicts remembers in a folder who was proven to have signed an image. What it
-// holds is believed only for the same image, index, repository, policy, keys and
-// trusted root, as long as no date in the rule has passed, and only in files that
+// holds is believed only by the same program, for the same image, index, repository,
+// policy, keys and trusted root, as long as no date in the rule has passed, and only in files that
 // nobody but the caller can have written: whoever can write those can also write
 // the policy and load programs. Nothing else is remembered. The image's bytes are
 // hashed, deny list, version and limits on the bytecode judged each time.
 //
 // The zero value remembers nothing.
-type Verdicts struct{ dir string }
+type Verdicts struct{ dir, by string }
 
-// NewVerdicts remembers in dir, which the first verdict creates.
-func NewVerdicts(dir string) Verdicts { return Verdicts{dir: dir} }
+// NewVerdicts remembers in dir, which the first verdict creates. by names what
+// decides, with its version: what another version let through may be what this one
+// was made to refuse.
+func NewVerdicts(dir, by string) Verdicts { return Verdicts{dir: dir, by: by} }
 
 // verdict is the content of a file.
 type verdict struct {
@@ -57,6 +59,7 @@ type verdict struct {
 // verdictInputs is all that a verdict depends on.
 type verdictInputs struct {
 	Format     int    `json:"format"`
+	By         string `json:"by"`
 	Digest     string `json:"digest"`
 	Index      string `json:"index"` // the same as Digest without one
 	Repository string `json:"repository"`
@@ -89,7 +92,7 @@ func (v Verdicts) inputs(img *pull.Image, trust Trust) (verdictInputs, bool) {
 		return verdictInputs{}, false
 	}
 	return verdictInputs{
-		Format: verdictFormat, Digest: img.Manifest.Descriptor.Digest.String(), Index: img.Root.Descriptor.Digest.String(),
+		Format: verdictFormat, By: v.by, Digest: img.Manifest.Descriptor.Digest.String(), Index: img.Root.Descriptor.Digest.String(),
 		Repository: img.Reference.Name(), Trust: f.Fingerprint(),
 	}, true
 }
@@ -97,7 +100,7 @@ func (v Verdicts) inputs(img *pull.Image, trust Trust) (verdictInputs, bool) {
 // path is the file for a verdict on in.
 func (v Verdicts) path(in verdictInputs) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %q %q %q %q", in.Format, in.Digest, in.Index, in.Repository, in.Trust)
+	fmt.Fprintf(h, "%d %q %q %q %q %q", in.Format, in.By, in.Digest, in.Index, in.Repository, in.Trust)
 	return filepath.Join(v.dir, hex.EncodeToString(h.Sum(nil))+verdictSuffix)
 }
 
@@ -203,7 +206,7 @@ type PrunedVerdicts struct {
 }
 
 // Prune deletes what cannot be believed any more: verdicts on images that are not
-// there, as has says by their digest, of another format, past their end, and
+// there, as has says by their digest, of another format or program, past their end, and
 // whatever else is in the folder. With dryRun it only counts.
 func (v Verdicts) Prune(has func(digest string) bool, now time.Time, dryRun bool) (pruned PrunedVerdicts, err error) {
 	if v.dir == "" {
@@ -237,6 +240,6 @@ func (v Verdicts) current(name string, has func(digest string) bool, now time.Ti
 		return false
 	}
 	found, err := readVerdict(filepath.Join(v.dir, name))
-	return err == nil && found.Inputs.Format == verdictFormat && filepath.Base(v.path(found.Inputs)) == name &&
+	return err == nil && found.Inputs.Format == verdictFormat && found.Inputs.By == v.by && filepath.Base(v.path(found.Inputs)) == name &&
 		(found.Until == nil || !now.After(*found.Until)) && has(found.Inputs.Digest)
 }

@@ -29,7 +29,8 @@ func TestRemember(t *testing.T) {
 		want   bool // believed without any signature
 	}{
 		{"nothing", func(*testing.T, *remembered) {}, true},
-		{"no signature was ever there", func(t *testing.T, e *remembered) { e.opts.Verdicts = NewVerdicts(t.TempDir()) }, false},
+		{"no signature was ever there", func(t *testing.T, e *remembered) { e.opts.Verdicts = NewVerdicts(t.TempDir(), "bpfimg 1") }, false},
+		{"decided by another version", func(_ *testing.T, e *remembered) { e.opts.Verdicts.by = "bpfimg 2" }, false},
 		{"asked for anew", func(_ *testing.T, e *remembered) { e.opts.Fresh = true }, false},
 		{"nowhere to remember", func(_ *testing.T, e *remembered) { e.opts.Verdicts = Verdicts{} }, false},
 		{"other image", func(t *testing.T, e *remembered) {
@@ -103,7 +104,7 @@ func newRemembered(t *testing.T, key *testKey, start time.Time) *remembered {
 	e.policyText = "version: 1\nrules:\n- {repository: reg.example/net/*, keys: [{file: k.pub, notAfter: " + until + "}]}\n"
 	e.write(t, "policy.yaml", e.policyText)
 	e.write(t, "k.pub", string(key.PEM))
-	e.opts = Options{Now: start, Verdicts: NewVerdicts(filepath.Join(t.TempDir(), "verdicts"))}
+	e.opts = Options{Now: start, Verdicts: NewVerdicts(filepath.Join(t.TempDir(), "verdicts"), "bpfimg 1")}
 	e.img.Candidates = []pull.Candidate{key.bundle(t, digestOf(e.img))}
 	policy := must[*Policy](t)(LoadPolicy(filepath.Join(e.dir, "policy.yaml")))
 	v, err := CheckWith(t.Context(), e.img, policy, e.opts)
@@ -173,6 +174,10 @@ func TestPruneVerdicts(t *testing.T) {
 	junk := filepath.Join(dir.dir, "tmp-1")
 	check(t, os.WriteFile(junk, []byte("x"), 0o600))
 	has := func(d string) bool { return d == digestOf(e.img) }
+	newer := Verdicts{dir: dir.dir, by: "bpfimg 2"}
+	if pruned, err := newer.Prune(has, e.opts.Now, true); err != nil || pruned.Files != 2 {
+		t.Errorf("another version: %+v, %v, want 2", pruned, err)
+	}
 	for _, tt := range []struct {
 		name string
 		has  func(string) bool
@@ -201,7 +206,7 @@ func FuzzVerdict(f *testing.F) {
 	key := fixedKey(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		img, trust := newImage(t), Keys{key.Key}
-		v := NewVerdicts(t.TempDir())
+		v := NewVerdicts(t.TempDir(), "bpfimg 1")
 		in, _ := v.inputs(img, trust)
 		check(t, writeVerdict(v.path(in), data))
 		if found := v.recall(img, trust, time.Now()); found != nil && found.Inputs != in {

@@ -21,8 +21,8 @@ type Attempt struct {
 	Manifest string             `json:"manifest"`
 	Subject  string             `json:"subject,omitempty"`
 	// Accepted says that it is a signature of the image by a trusted key or
-	// identity or, when Predicate has a predicate type, an attestation that the
-	// rule demands. Key is the id of that key, KeyFile where it was read from;
+	// identity or, when Predicate has the predicate type of an attestation, one that
+	// the rule demands. Key is the id of that key, KeyFile where it was read from;
 	// Identity the subject of a certificate and Issuer who vouched for it.
 	Accepted  bool   `json:"accepted"`
 	Predicate string `json:"predicate,omitempty"`

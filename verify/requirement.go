@@ -7,24 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/google/cel-go/cel"
 )
-
-// predicateTypes are cosign's short names of predicate types
-// (sigstore/cosign, cmd/cosign/cli/options/predicate.go).
-var predicateTypes = map[string]string{
-	"slsaprovenance":   "https://slsa.dev/provenance/v0.2",
-	"slsaprovenance02": "https://slsa.dev/provenance/v0.2",
-	"slsaprovenance1":  "https://slsa.dev/provenance/v1",
-	"spdx":             "https://spdx.dev/Document",
-	"spdxjson":         "https://spdx.dev/Document",
-	"cyclonedx":        "https://cyclonedx.org/bom",
-	"link":             "https://in-toto.io/Link/v1",
-	"vuln":             "https://cosign.sigstore.dev/attestation/vuln/v1",
-	"openvex":          "https://openvex.dev/ns",
-}
 
 // requirement is an attestation that must be there.
 type requirement struct {
@@ -77,14 +64,14 @@ func (b *ruleBuilder) attestations(specs []schemas.PolicyAttestation, own signer
 
 // predicateType turns a short name into the URI it stands for.
 func predicateType(name string) (string, error) {
-	if uri, ok := predicateTypes[name]; ok {
+	if uri := schemas.PredicateTypeURI(name); uri != "" {
 		return uri, nil
 	}
 	switch u, err := url.Parse(name); {
 	case name == "":
 		return "", errors.New("attestation without a type")
 	case err != nil || u.Scheme == "" || len(name) > maxIdentityTextBytes:
-		return "", fmt.Errorf("attestation type %q: want slsaprovenance1, spdx, cyclonedx or the URI of a predicate type", clip(name))
+		return "", fmt.Errorf("attestation type %q: want %s or the URI of a predicate type", clip(name), strings.Join(schemas.PredicateTypes(), ", "))
 	case name == schemas.PredicateCosignSign:
 		return "", fmt.Errorf("attestation type %q is that of signatures, which are not attestations", name)
 	}

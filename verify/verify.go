@@ -15,6 +15,7 @@ import (
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // ErrNotTrusted is wrapped by every refusal of this package; the command line
@@ -208,14 +209,18 @@ func denied(img *pull.Image, trust Trust) error {
 	return nil
 }
 
-// describeSubject is what conditions know of img. Its version is the labels'
-// word.
+// describeSubject is what conditions know of img.
 func describeSubject(img *pull.Image) subjectImage {
-	s := subjectImage{repository: img.Reference.Name(), digest: img.Manifest.Descriptor.Digest.String()}
-	if img.Described != nil {
-		s.version = img.Described.Version
+	return subjectImage{repository: img.Reference.Name(), digest: img.Manifest.Descriptor.Digest.String(), version: claimedVersion(img)}
+}
+
+// claimedVersion is the version img says it has, in its Description or else in a
+// label; "" without one.
+func claimedVersion(img *pull.Image) string {
+	if img.Described != nil && img.Described.Version != "" {
+		return img.Described.Version
 	}
-	return s
+	return img.Labels[ocispec.AnnotationVersion]
 }
 
 // Skip makes a Verified of an image nobody verified. It logs a warning that

@@ -325,8 +325,8 @@ func TestModes(t *testing.T) {
 	}
 	chain, err = d.Add(t.Context(), dull, "", first) // the same program on a second interface
 	check(t, err)
-	if chain.Mode != ModeGeneric {
-		t.Errorf("mode %s, want generic", chain.Mode)
+	if chain.Mode != ModeGeneric || !errors.Is(chain.NotNative, unix.EOPNOTSUPP) {
+		t.Errorf("mode %s, because of %v; want generic, because of EOPNOTSUPP", chain.Mode, chain.NotNative)
 	}
 	check(t, d.Remove(t.Context(), dull, idOf(t, first.Program)))
 	l.expect(1, 2)

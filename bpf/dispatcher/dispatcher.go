@@ -60,6 +60,9 @@ type Chain struct {
 	// Programs are the components that are linked to it, in the order in which they
 	// run.
 	Programs []Program
+	// NotNative is what the driver said to the native mode, when [Dispatchers.Add]
+	// therefore took the generic one; else nil. [Read] does not know it.
+	NotNative error
 }
 
 // Single is an XDP program that is attached without a dispatcher.

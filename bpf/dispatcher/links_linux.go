@@ -13,10 +13,9 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-)
 
-// maxLinks bounds how many bpf_links of the system are looked at.
-const maxLinks = 1 << 16
+	"github.com/bpfimg/bpfimg/bpf/linklist"
+)
 
 // linked is the program that a bpf_link puts into the slot of a dispatcher.
 type linked struct {
@@ -24,37 +23,12 @@ type linked struct {
 	program uint32
 }
 
-// walkLinks calls f for every bpf_link of the system, until f says it is enough.
-func walkLinks(ctx context.Context, f func(*link.Info) (enough bool)) error {
-	links := new(link.Iterator)
-	defer links.Close()
-	for range maxLinks {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		if !links.Next() {
-			break
-		}
-		info, err := links.Link.Info()
-		if err != nil {
-			continue // of a kind the library does not know; none of ours is
-		}
-		if f(info) {
-			return nil
-		}
-	}
-	if err := links.Err(); err != nil {
-		return fmt.Errorf("listing bpf_links: %w", err)
-	}
-	return nil
-}
-
 // components finds what is linked to the dispatcher id: a program for each slot.
 // Kernels before 5.13 (579d23a3) do not say what a bpf_link is linked to; there
 // the pins in folder tell. Slots that nothing is linked to are left out.
 func components(ctx context.Context, id uint32, d *opened, folder string) ([]linked, error) {
 	found := map[int]uint32{}
-	err := walkLinks(ctx, func(info *link.Info) bool {
+	err := linklist.Walk(ctx, func(info *link.Info) bool {
 		t := info.Tracing()
 		if t == nil || t.TargetObjectId != id {
 			return false
@@ -121,7 +95,7 @@ func pinnedComponents(folder string, slots int) (map[int]uint32, error) {
 // interface of the same number in another network namespace is not told apart; it
 // would need the same program.
 func heldByLink(ctx context.Context, ifindex int, program uint32) (held bool, err error) {
-	err = walkLinks(ctx, func(info *link.Info) bool {
+	err = linklist.Walk(ctx, func(info *link.Info) bool {
 		x := info.XDP()
 		held = x != nil && int(x.Ifindex) == ifindex && uint32(info.Program) == program
 		return held

@@ -42,7 +42,7 @@ func (d *Dispatchers) replace(s *snapshot, list []component, mode string) (chain
 	if err := d.pin(s.ifindex, b); err != nil {
 		return Chain{}, err
 	}
-	mode, err = d.attach(s, b, mode)
+	mode, notNative, err := d.attach(s, b, mode)
 	if err != nil {
 		return Chain{}, err
 	}
@@ -52,7 +52,7 @@ func (d *Dispatchers) replace(s *snapshot, list []component, mode string) (chain
 	d.forget(s)
 	return Chain{
 		Ifindex: s.ifindex, Mode: mode, ID: b.id, Version: Version,
-		Frags: b.config.frags, Programs: programs(list),
+		Frags: b.config.frags, Programs: programs(list), NotNative: notNative,
 	}, nil
 }
 
@@ -180,25 +180,32 @@ func pinProgram(prog *ebpf.Program, path string) (err error) {
 }
 
 // attach puts b into the slot, in the place of what s found there, and says by
-// which mode. It is in force when attach returns without an error.
-func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (string, error) {
+// which mode; notNative is why that is not the native one where both are right. It
+// is in force when attach returns without an error.
+func (d *Dispatchers) attach(s *snapshot, b *built, mode string) (_ string, notNative, err error) {
 	if err := d.at("attach"); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	modes, old := []string{mode}, -1
-	if before := s.before(); before != nil {
-		modes, old = []string{s.mode}, before.FD()
-	} else if mode == "" {
-		modes = []string{ModeNative, ModeGeneric}
-	}
-	var err error
-	for _, mode := range modes {
-		if err = setSlot(s.ifindex, mode, b.prog.FD(), old); err == nil || !DriverLacksXDP(err) {
-			return mode, attachError(s.ifindex, mode, err)
+	set := func(mode string, old int) error {
+		err := setSlot(s.ifindex, mode, b.prog.FD(), old)
+		if DriverLacksXDP(err) {
+			err = fmt.Errorf("%w%s", err, fragsHint(s, b))
 		}
-		err = fmt.Errorf("%w%s", err, fragsHint(s, b))
+		return attachError(s.ifindex, mode, err)
 	}
-	return "", attachError(s.ifindex, modes[0], err)
+	if before := s.before(); before != nil {
+		return s.mode, nil, set(s.mode, before.FD())
+	}
+	if mode != "" {
+		return mode, nil, set(mode, -1)
+	}
+	if notNative = set(ModeNative, -1); !DriverLacksXDP(notNative) {
+		return ModeNative, nil, notNative
+	}
+	if err := set(ModeGeneric, -1); err != nil {
+		return "", nil, err
+	}
+	return ModeGeneric, notNative, nil
 }
 
 // fragsHint says what a driver misses that took the dispatcher before.

@@ -37,16 +37,16 @@ func Supported() error {
 		return &UnsupportedError{Reason: "no dispatcher loads here", Err: err}
 	}
 	defer first.Close()
-	second, err := loadScratch()
-	if err != nil {
-		return &UnsupportedError{Reason: "no dispatcher loads here", Err: err}
-	}
-	defer second.Close()
 	probe, err := loadProbe(first, stubName(0))
 	if err != nil {
 		return refusal(err, "the kernel loads none of type EXT")
 	}
 	defer probe.Close()
+	second, err := loadScratch()
+	if err != nil {
+		return &UnsupportedError{Reason: "no dispatcher loads here", Err: err}
+	}
+	defer second.Close()
 	types, err := typesOf(second)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@
 package inspect
 
 import (
+	"cmp"
 	"encoding/binary"
 	"path"
 	"strings"
@@ -70,20 +71,21 @@ func archOfRegisters(types *btf.Spec) string {
 	return ""
 }
 
-// fileArchs are the architectures in bpf2go's file names (its -target option),
-// which are the kernel's.
+// fileArchs are what bpf2go ends file names with for one architecture (its -target
+// option), and which that is on Linux.
 var fileArchs = map[string]string{
-	"x86": "amd64", "arm64": "arm64", "arm": "arm", "s390": "s390x", "powerpc": "ppc64le",
-	"mips": "mips64le", "riscv": "riscv64", "loongarch": "loong64",
+	"x86_bpfel": "amd64", "arm64_bpfel": "arm64", "arm_bpfel": "arm", "s390_bpfeb": "s390x",
+	"powerpc_bpfeb": "ppc64", "powerpc_bpfel": "ppc64le", "mips_bpfeb": "mips",
+	"riscv_bpfel": "riscv64", "loongarch_bpfel": "loong64",
 }
 
-// archOfFile reads names such as counter_arm64_bpfel.o.
+// archOfFile reads names such as counter_arm64_bpfel.o, and counter_bpfel_arm64.o
+// as bpf2go once wrote it.
 func archOfFile(name string) string {
-	stem := strings.TrimSuffix(path.Base(name), ".o")
-	for _, endian := range []string{"_bpfel", "_bpfeb"} {
-		if rest, ok := strings.CutSuffix(stem, endian); ok {
-			return fileArchs[rest[strings.LastIndexByte(rest, '_')+1:]]
-		}
+	words := strings.Split(strings.TrimSuffix(path.Base(name), ".o"), "_")
+	if len(words) < 3 { // "x86_bpfel" is one for little-endian CPUs that is called x86
+		return ""
 	}
-	return ""
+	before, last := words[len(words)-2], words[len(words)-1]
+	return cmp.Or(fileArchs[before+"_"+last], fileArchs[last+"_"+before])
 }

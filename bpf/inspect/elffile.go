@@ -55,7 +55,7 @@ func check(data []byte) (*elfFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{f.readSections, f.checkSizes, f.nameSections, f.checkSymbols, f.checkRelocations, f.checkBTF, f.checkCode} {
+	for _, step := range []func() error{f.readSections, f.checkSizes, f.nameSections, f.checkDataSections, f.checkSymbols, f.checkRelocations, f.checkBTF, f.checkCode} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -202,6 +202,23 @@ func (f *elfFile) nameSections() error {
 			return err
 		}
 		f.sections[i].name = string(name)
+	}
+	return nil
+}
+
+// checkDataSections refuses two data sections of one name. Each becomes a map of
+// that name, and the parser of cilium/ebpf keeps one of them, now this and now that.
+func (f *elfFile) checkDataSections() error {
+	seen := map[string]bool{}
+	for i := range f.sections {
+		name := f.sections[i].name
+		if !dataSection(name) {
+			continue
+		}
+		if seen[name] {
+			return fmt.Errorf("%w: it has two sections %q, and a map can be made of one only", ErrUnreadable, name)
+		}
+		seen[name] = true
 	}
 	return nil
 }

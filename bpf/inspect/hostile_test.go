@@ -64,6 +64,7 @@ func TestRefused(t *testing.T) {
 		{"endless .bss", tinyObject(testSection{name: ".bss", typ: elf.SHT_NOBITS, size: 1 << 40}), ErrTooLarge, "zero-filled"},
 		{"negative .bss", tinyObject(testSection{name: ".bss", typ: elf.SHT_NOBITS, size: 1 << 63}), ErrTooLarge, "zero-filled"},
 		{"many .bss", tinyObject(slices.Repeat([]testSection{{name: ".bss", typ: elf.SHT_NOBITS, size: 1 << 20}}, 100)...), ErrTooLarge, "zero-filled"},
+		{"two of one name", twoDataSections(), ErrUnreadable, `two sections ".rodata"`},
 		{"overlap", overlapping(), ErrUnreadable, "overlap"},
 		{"symbols over each other", manyViews(), ErrTooLarge, "covered by symbols"},
 		{"long names", longNames(), ErrTooLarge, "symbol names"},
@@ -135,6 +136,20 @@ func overlapping() []byte {
 		binary.LittleEndian.PutUint64(h[32:], uint64(len(data)))
 	}
 	return data
+}
+
+// twoDataSections has two sections that become maps of one name, of which readers
+// would take either.
+func twoDataSections() []byte {
+	return buildELF([]testSection{
+		codeSection("xdp", 2),
+		{name: ".rodata", typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, data: []byte{1, 0, 0, 0}},
+		{name: ".rodata", typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, data: []byte{2, 0, 0, 0, 0, 0, 0, 0}},
+	}, []testSymbol{
+		{name: "prog", typ: elf.STT_FUNC, size: 2 * instructionSize},
+		{name: "first", typ: elf.STT_OBJECT, section: 1, size: 4},
+		{name: "second", typ: elf.STT_OBJECT, section: 2, size: 8},
+	})
 }
 
 // manyViews has a thousand variables over the same mebibyte.

@@ -54,6 +54,8 @@ func TestArch(t *testing.T) {
 		{"bpf_x86_bpfel.o", little, "other", nil, "amd64"},
 		{"bpf_s390_bpfeb.o", big, "other", nil, "s390x"},
 		{"bpf_powerpc_bpfeb.o", big, "other", nil, "ppc64"},
+		{"bpf_mips_bpfeb.o", big, "other", nil, "mips"},
+		{"bpf_bpfel_arm64.o", little, "other", nil, "arm64"},
 		{"bpf_bpfel.o", little, "other", nil, ""},
 		{"bpfel.o", little, "other", nil, ""},
 		{"x86.o", little, "other", nil, ""},

@@ -6,6 +6,8 @@ package inspect
 import (
 	"slices"
 	"testing"
+
+	"github.com/cilium/ebpf/asm"
 )
 
 // TestHelperSince checks a few against the commits that added them, at both ends
@@ -32,6 +34,22 @@ func TestHelperSince(t *testing.T) {
 	}
 	if last := helperReleases[len(helperReleases)-1].last; last != int64(len(helperNames))-1 {
 		t.Errorf("the releases end at %d, the names at %d", last, len(helperNames)-1)
+	}
+}
+
+// TestKfuncsSince: what programs of schedulers, of signed files and of tunnels call
+// is newer than calls of kernel functions are.
+func TestKfuncsSince(t *testing.T) {
+	for name, want := range map[string]string{
+		"bpf_cpumask_create": "6.3", "bpf_cpumask_weight": "6.8", "bpf_verify_pkcs7_signature": "6.1", "bpf_crypto_encrypt": "6.10",
+		"bpf_skb_set_fou_encap": "6.4", "bpf_ct_set_nat_info": "6.1", "bpf_percpu_obj_new_impl": "6.7",
+	} {
+		n := needs{}
+		call := asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call), Src: asm.PseudoKfuncCall, Constant: -1}
+		n.ofCalls(asm.Instructions{call.WithReference(name)}, nil)
+		if got := n.minKernel(); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
 	}
 }
 

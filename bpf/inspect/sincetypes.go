@@ -67,13 +67,33 @@ var kfuncReleases = map[string]string{
 	"bpf_throw": "6.7", "bpf_preempt_disable": "6.10", "bpf_preempt_enable": "6.10",
 	"bpf_wq_init": "6.10", "bpf_wq_set_callback_impl": "6.10", "bpf_wq_start": "6.10",
 	"bpf_session_is_return": "6.10", "bpf_session_cookie": "6.10",
+	"bpf_percpu_obj_new_impl": "6.7", "bpf_percpu_obj_drop_impl": "6.7", "bpf_task_get_cgroup1": "6.8",
+	"bpf_iter_css_task_new": "6.7", "bpf_iter_css_task_next": "6.7", "bpf_iter_css_task_destroy": "6.7",
+	// kernel/bpf/cpumask.c
+	"bpf_cpumask_create": "6.3", "bpf_cpumask_acquire": "6.3", "bpf_cpumask_release": "6.3", "bpf_cpumask_copy": "6.3",
+	"bpf_cpumask_first": "6.3", "bpf_cpumask_first_zero": "6.3", "bpf_cpumask_first_and": "6.5",
+	"bpf_cpumask_any_distribute": "6.5", "bpf_cpumask_any_and_distribute": "6.5", "bpf_cpumask_weight": "6.8",
+	"bpf_cpumask_set_cpu": "6.3", "bpf_cpumask_clear_cpu": "6.3", "bpf_cpumask_test_cpu": "6.3",
+	"bpf_cpumask_test_and_set_cpu": "6.3", "bpf_cpumask_test_and_clear_cpu": "6.3", "bpf_cpumask_setall": "6.3", "bpf_cpumask_clear": "6.3",
+	"bpf_cpumask_and": "6.3", "bpf_cpumask_or": "6.3", "bpf_cpumask_xor": "6.3", "bpf_cpumask_equal": "6.3", "bpf_cpumask_intersects": "6.3",
+	"bpf_cpumask_subset": "6.3", "bpf_cpumask_empty": "6.3", "bpf_cpumask_full": "6.3",
+	// kernel/bpf/crypto.c, kernel/bpf/map_iter.c
+	"bpf_crypto_ctx_create": "6.10", "bpf_crypto_ctx_acquire": "6.10", "bpf_crypto_ctx_release": "6.10",
+	"bpf_crypto_encrypt": "6.10", "bpf_crypto_decrypt": "6.10", "bpf_map_sum_elem_count": "6.6",
+	// kernel/trace/bpf_trace.c
+	"bpf_lookup_user_key": "6.1", "bpf_lookup_system_key": "6.1", "bpf_key_put": "6.1", "bpf_verify_pkcs7_signature": "6.1",
+	"bpf_get_file_xattr": "6.8", "bpf_get_fsverity_digest": "6.8",
 	// kernel/bpf/arena.c
 	"bpf_arena_alloc_pages": "6.9", "bpf_arena_free_pages": "6.9",
 	// net/core/filter.c, net/core/xdp.c
 	"bpf_dynptr_from_skb": "6.4", "bpf_dynptr_from_xdp": "6.4", "bpf_sock_addr_set_sun_path": "6.7", "bpf_sock_destroy": "6.5",
 	"bpf_xdp_metadata_rx_timestamp": "6.3", "bpf_xdp_metadata_rx_hash": "6.3", "bpf_xdp_metadata_rx_vlan_tag": "6.8",
-	// net/netfilter/nf_conntrack_bpf.c
-	"bpf_xdp_ct_lookup": "5.18", "bpf_skb_ct_lookup": "5.18", "bpf_ct_release": "5.18",
+	// net/ipv4/fou_bpf.c, net/xfrm/xfrm_interface_bpf.c, net/xfrm/xfrm_state_bpf.c
+	"bpf_skb_set_fou_encap": "6.4", "bpf_skb_get_fou_encap": "6.4", "bpf_skb_get_xfrm_info": "6.2", "bpf_skb_set_xfrm_info": "6.2",
+	"bpf_xdp_get_xfrm_state": "6.8", "bpf_xdp_xfrm_state_release": "6.8",
+	// net/netfilter/nf_conntrack_bpf.c, net/netfilter/nf_nat_bpf.c
+	"bpf_ct_set_nat_info": "6.1",
+	"bpf_xdp_ct_lookup":   "5.18", "bpf_skb_ct_lookup": "5.18", "bpf_ct_release": "5.18",
 	"bpf_xdp_ct_alloc": "6.0", "bpf_skb_ct_alloc": "6.0", "bpf_ct_insert_entry": "6.0", "bpf_ct_set_timeout": "6.0",
 	"bpf_ct_change_timeout": "6.0", "bpf_ct_set_status": "6.0", "bpf_ct_change_status": "6.0",
 }

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 // MaxArgs of a static probe: what sys/sdt.h has macros for.
@@ -56,11 +58,11 @@ type syntax struct {
 // The operands: sizes are bytes, less than zero when signed.
 var (
 	// $-9, %eax, -20(%rbp), 8(%rax,%rbx,4)
-	x86Operand = regexp.MustCompile(`^(?P<size>-?[1248])@` +
+	x86Operand = lazyregexp.New(`^(?P<size>-?[1248])@` +
 		`(?:\$(?P<constant>-?\w+)|%(?P<register>\w+)|(?P<offset>[-+]?\w+)?\(%(?P<base>\w+)(?:,%(?P<index>\w+)(?:,(?P<scale>[1248]))?)?\))` +
 		`(?:\s+|$)`)
 	// -9, x4, [sp], [sp, 1204]
-	arm64Operand = regexp.MustCompile(`^(?P<size>-?[1248])@` +
+	arm64Operand = lazyregexp.New(`^(?P<size>-?[1248])@` +
 		`(?:#?(?P<constant>-?\d\w*)|(?P<register>[a-z]\w*)|\[(?P<base>\w+)(?:,\s*#?(?P<offset>-?\w+))?\])` +
 		`(?:\s+|$)`)
 )
@@ -68,9 +70,9 @@ var (
 func syntaxOf(machine elf.Machine) (syntax, bool) {
 	switch machine {
 	case elf.EM_X86_64:
-		return syntax{x86Registers(), x86Operand}, true
+		return syntax{x86Registers(), x86Operand()}, true
 	case elf.EM_AARCH64:
-		return syntax{arm64Registers(), arm64Operand}, true
+		return syntax{arm64Registers(), arm64Operand()}, true
 	}
 	return syntax{}, false
 }

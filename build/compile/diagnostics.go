@@ -7,8 +7,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 // Limits of what one run of a tool may print: a broken macro in a loop can
@@ -53,21 +54,21 @@ func (d *diagnostics) close() {
 }
 
 var (
-	errorLine     = regexp.MustCompile(`(^|: )(fatal )?error: `)
-	missingHeader = regexp.MustCompile(`fatal error: '([^']+)' file not found`)
-	noTarget      = regexp.MustCompile(`(unable to create target|unknown target triple).*bpf`)
+	errorLine     = lazyregexp.New(`(^|: )(fatal )?error: `)
+	missingHeader = lazyregexp.New(`fatal error: '([^']+)' file not found`)
+	noTarget      = lazyregexp.New(`(unable to create target|unknown target triple).*bpf`)
 )
 
 func (d *diagnostics) flush() {
 	line := string(d.partial)
 	d.partial = d.partial[:0]
-	if d.why == "" && errorLine.MatchString(line) {
+	if d.why == "" && errorLine().MatchString(line) {
 		d.why = strings.TrimPrefix(line, "./")
 	}
-	if m := missingHeader.FindStringSubmatch(line); m != nil && d.missing == "" {
+	if m := missingHeader().FindStringSubmatch(line); m != nil && d.missing == "" {
 		d.missing = m[1]
 	}
-	d.untargeted = d.untargeted || noTarget.MatchString(line)
+	d.untargeted = d.untargeted || noTarget().MatchString(line)
 	d.lines++
 	switch {
 	case d.lines <= MaxDiagnostics:

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -22,12 +23,12 @@ import (
 // patterns lets a comma or a path through.
 var flagForms = []struct {
 	form    string
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 }{
-	{"-UNAME", regexp.MustCompile(`^-U[A-Za-z_][A-Za-z0-9_]*$`)},
-	{"-WNAME, -Wno-NAME", regexp.MustCompile(`^-W[a-z][a-z0-9+-]*(=[a-z0-9+-]+)?$`)},
-	{"-O0 to -O3, -Os, -Oz", regexp.MustCompile(`^-O[0-3sz]$`)},
-	{"-std=NAME", regexp.MustCompile(`^-std=[a-z0-9:]+$`)},
+	{"-UNAME", lazyregexp.New(`^-U[A-Za-z_][A-Za-z0-9_]*$`)},
+	{"-WNAME, -Wno-NAME", lazyregexp.New(`^-W[a-z][a-z0-9+-]*(=[a-z0-9+-]+)?$`)},
+	{"-O0 to -O3, -Os, -Oz", lazyregexp.New(`^-O[0-3sz]$`)},
+	{"-std=NAME", lazyregexp.New(`^-std=[a-z0-9:]+$`)},
 }
 
 // otherKeys are the keys of the build file that say what people try to say with
@@ -37,7 +38,7 @@ var otherKeys = []struct{ prefix, key string }{
 }
 
 var (
-	define = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(=[ -~]*)?$`)
+	define = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*(=[ -~]*)?$`)
 	// cpus are the versions of the instruction set (kernel,
 	// Documentation/bpf/standardization/instruction-set.rst; llvm,
 	// lib/Target/BPF/BPF.td).
@@ -60,7 +61,7 @@ func specFlags(folder string, spec schemas.Compile) ([]string, error) {
 		flags = append(flags, flag)
 	}
 	for _, d := range spec.Defines {
-		if !define.MatchString(d) {
+		if !define().MatchString(d) {
 			return nil, fmt.Errorf("%w: compile: define %q: want NAME or NAME=VALUE in printable ASCII", build.ErrFile, d)
 		}
 		flags = append(flags, "-D"+d)
@@ -77,7 +78,7 @@ func specFlags(folder string, spec schemas.Compile) ([]string, error) {
 func checkFlag(flag string) error {
 	var forms []string
 	for _, row := range flagForms {
-		if row.pattern.MatchString(flag) {
+		if row.pattern().MatchString(flag) {
 			return nil
 		}
 		forms = append(forms, row.form)

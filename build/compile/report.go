@@ -46,8 +46,10 @@ type File struct {
 	// Path as the compiler says it: relative to the folder, or absolute for the
 	// system's headers.
 	Path string
-	// Digest is "sha256:…" of its content.
+	// Digest is "sha256:…" of its content, SHA1 the SHA-1 in hex, which SPDX wants
+	// beside it; nothing trusts it.
 	Digest string
+	SHA1   string
 	// Size in bytes.
 	Size int64
 }

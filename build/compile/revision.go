@@ -5,13 +5,16 @@ package compile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 const (
@@ -26,11 +29,11 @@ const DirtySuffix = "-dirty"
 // readRevision asks git which commit the sources are of. That there is none, or
 // no git, is no failure.
 func (j *job) readRevision(ctx context.Context) {
-	path := j.inPath("git")
-	if path == "" {
+	program := j.inPath("git")
+	if program == "" {
 		return
 	}
-	g := git{j, path}
+	g := git{job: j, path: program, dir: j.folder}
 	top, err := g.ask(ctx, "rev-parse", "--show-toplevel")
 	if err != nil {
 		if !strings.Contains(err.Error(), "not a git repository") {
@@ -39,7 +42,7 @@ func (j *job) readRevision(ctx context.Context) {
 		return
 	}
 	commit, err := g.ask(ctx, "rev-parse", "--verify", "HEAD")
-	if err != nil || !isCommit.MatchString(commit) {
+	if err != nil || !isCommit().MatchString(commit) {
 		fmt.Fprintln(j.log, "no source revision: the repository has no commit")
 		return
 	}
@@ -61,22 +64,24 @@ func (j *job) readRevision(ctx context.Context) {
 }
 
 // isCommit is a SHA-1 or SHA-256 object name.
-var isCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var isCommit = lazyregexp.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// git is the program and the job that runs it.
+// git is the program, the job that runs it and the folder it is run in.
 type git struct {
 	*job
-	path string
+	path, dir string
+	// off are the arguments that switch the repository's filters off.
+	off []string
 }
 
-// ask runs git in the source folder and returns its first [maxGitText] bytes less
-// the line end. It runs neither hooks nor a file system monitor of the repository's
-// configuration, and writes nothing.
+// ask runs git and returns its first [maxGitText] bytes less the line end. It runs
+// neither hooks nor a file system monitor of the repository's configuration, and
+// writes nothing.
 func (g git) ask(ctx context.Context, args ...string) (string, error) {
 	out, complaint := &head{max: maxGitText}, &head{max: maxVersionText}
 	c := command{
-		words:   slices.Concat([]string{g.path, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"}, args),
-		dir:     g.folder,
+		words:   slices.Concat([]string{g.path, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"}, g.off, args),
+		dir:     g.dir,
 		env:     g.environment("GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_LITERAL_PATHSPECS=1"),
 		timeout: min(gitTimeout, g.timeout), stdout: out, stderr: complaint,
 	}
@@ -90,17 +95,47 @@ func (g git) ask(ctx context.Context, args ...string) (string, error) {
 }
 
 // dirty: a file that was compiled is changed or new, or the submodule it is in
-// is. Ignored files are not: a vmlinux.h that is generated would make every
-// build dirty.
+// is at another commit.
 func (g git) dirty(ctx context.Context, top string) (bool, error) {
-	out, err := g.ask(ctx, "status", "--porcelain", "-z", "--untracked-files=all")
+	for _, repository := range append([]string{top}, g.nested(top)...) {
+		g.dir = repository
+		if dirty, err := g.changed(ctx); dirty || err != nil {
+			return dirty, err
+		}
+	}
+	return false, nil
+}
+
+// nested are the repositories below top, such as submodules, with files that were
+// compiled. Git itself would look into all of them with their own configuration.
+func (g git) nested(top string) []string {
+	var found []string
+	for _, file := range g.compiled(top) {
+		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+			repository := filepath.Join(top, filepath.FromSlash(dir))
+			if exists(filepath.Join(repository, ".git")) && !slices.Contains(found, repository) {
+				found = append(found, repository)
+			}
+		}
+	}
+	return found
+}
+
+// changed is dirty of the repository g is at the top of. Ignored files are not: a
+// vmlinux.h that is generated would make every build dirty.
+func (g git) changed(ctx context.Context) (bool, error) {
+	var err error
+	if g.off, err = g.filtersOff(ctx); err != nil {
+		return false, err
+	}
+	out, err := g.ask(ctx, "status", "--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=dirty")
 	if err != nil {
 		return false, err
 	}
 	if len(out) >= maxGitText {
 		return true, nil // cut off; with so many changes, one of ours is likely among them
 	}
-	compiled := g.compiled(top)
+	compiled := g.compiled(g.dir)
 	for _, change := range changes(out) {
 		for _, path := range compiled {
 			if path == change || strings.HasPrefix(path, change+"/") {
@@ -109,6 +144,28 @@ func (g git) dirty(ctx context.Context, top string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// filtersOff are arguments that take the programs from the repository's filters
+// (gitattributes(5), "filter"), which git would run on the files it compares.
+func (g git) filtersOff(ctx context.Context) ([]string, error) {
+	out, err := g.ask(ctx, "config", "--null", "--name-only", "--list")
+	if err != nil {
+		return nil, err
+	}
+	var off []string
+	for _, key := range strings.Split(out, "\x00") {
+		switch {
+		case !strings.HasPrefix(key, "filter."):
+		case strings.Contains(key, "=") || len(out) >= maxGitText:
+			return nil, errors.New("git config: too many filters, or with names that cannot be switched off")
+		case strings.HasSuffix(key, ".required"):
+			off = append(off, "-c", key+"=false")
+		default:
+			off = append(off, "-c", key+"=")
+		}
+	}
+	return off, nil
 }
 
 // changes are the paths in `git status --porcelain -z`: two letters, a space, the
@@ -161,13 +218,13 @@ func (g git) compiled(top string) []string {
 }
 
 // scpLike is git's short form of an ssh URL, user@host:path.
-var scpLike = regexp.MustCompile(`^([A-Za-z0-9._-]+)@([A-Za-z0-9.-]+):([^/].*)$`)
+var scpLike = lazyregexp.New(`^([A-Za-z0-9._-]+)@([A-Za-z0-9.-]+):([^/].*)$`)
 
 // publicURL is a remote's URL without what must not be published: user and
 // password (the user of ssh stays, it is no secret), query and fragment. Paths
 // of this machine mean nothing elsewhere and give "".
 func publicURL(remote string) string {
-	if m := scpLike.FindStringSubmatch(remote); m != nil {
+	if m := scpLike().FindStringSubmatch(remote); m != nil {
 		remote = "ssh://" + m[1] + "@" + m[2] + "/" + m[3]
 	}
 	u, err := url.Parse(remote)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // repository is a git repository with a source folder in it.
@@ -92,9 +93,19 @@ func TestRevisionRunsNothing(t *testing.T) {
 	hook := script(t, "hook", "touch "+quote(filepath.Join(r.dir, "pwned")))
 	r.git("config", "core.fsmonitor", hook)
 	r.git("config", "core.pager", hook)
+	// A filter is run on files whose times differ from those of the index.
+	r.git("config", "filter.One.clean", hook)
+	r.git("config", "filter.One.required", "true")
+	r.git("config", "filter.other.process", hook)
+	write(t, r.dir, map[string]string{".git/info/attributes": "*.c filter=other\n*.h filter=One\n"})
+	for _, name := range []string{"counter.bpf.c", "counter.h"} {
+		if err := os.Chtimes(filepath.Join(r.source, name), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r.git("config", "remote.origin.url", "https://user:secret@git.example/a/b.git?token=x")
 	report := r.compile()
-	if report.Remote != "https://git.example/a/b.git" || report.Revision == "" {
+	if report.Remote != "https://git.example/a/b.git" || report.Revision != r.git("rev-parse", "HEAD") {
 		t.Errorf("%q %q", report.Remote, report.Revision)
 	}
 	if _, err := os.Stat(filepath.Join(r.dir, "pwned")); err == nil {
@@ -118,8 +129,16 @@ func TestRevisionOfSubmodule(t *testing.T) {
 	r.git("commit", "-qm", "one")
 	head := r.git("rev-parse", "HEAD")
 	r.want("clean", head)
-	write(t, r.dir, map[string]string{"lib/lib.h": "struct changed;"})
+	pwned := filepath.Join(r.dir, "pwned")
+	r.git("-C", "lib", "config", "filter.own.clean", script(t, "own", "touch "+quote(pwned)))
+	write(t, r.dir, map[string]string{"lib/lib.h": "struct changed;", ".git/modules/lib/info/attributes": "*.h filter=own\n"})
 	r.want("changed", head+DirtySuffix)
+	if _, err := os.Stat(pwned); err == nil {
+		t.Error("a program of the submodule's configuration was run")
+	}
+	r.git("-C", "lib", "config", "--unset", "filter.own.clean")
+	r.git("-C", "lib", "commit", "-qam", "two")
+	r.want("another commit of it", head+DirtySuffix)
 }
 
 func TestPublicURL(t *testing.T) {

@@ -78,7 +78,7 @@ func chooseSources(folder string, asked []string) ([]string, error) {
 // checkSource lets through what can be an argument of a compiler, a line of its
 // dependency file and a name in an image.
 func checkSource(folder, name string) error {
-	for _, c := range []byte(name) {
+	for _, c := range name {
 		if c < ' ' || c > '~' || c == '\\' {
 			return fmt.Errorf("%w: source %q: its name holds %q; use printable ASCII", build.ErrInput, name, c)
 		}

@@ -10,10 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 // tool is a program that was found.
@@ -27,7 +28,7 @@ const (
 	maxVersionLine = 256  // bytes of it that are kept; clang's first line is below 150
 )
 
-var clangVersion = regexp.MustCompile(`clang version (\d{1,4})\.`)
+var clangVersion = lazyregexp.New(`clang version (\d{1,4})\.`)
 
 // findTools looks for clang and llvm-strip and asks them for their versions.
 func (j *job) findTools(ctx context.Context) error {
@@ -58,7 +59,7 @@ func (j *job) ask(ctx context.Context, path string) (tool, error) {
 		return tool{}, fmt.Errorf("asking %q for its version: %w", path, err)
 	}
 	t := tool{Tool: Tool{Path: path, Version: firstLine(out.data)}}
-	if m := clangVersion.FindSubmatch(out.data); m != nil {
+	if m := clangVersion().FindSubmatch(out.data); m != nil {
 		t.major, _ = strconv.Atoi(string(m[1])) // at most four digits
 	}
 	return t, nil

@@ -67,6 +67,7 @@ func Document(in Input) ([]byte, error) {
 	}}
 	w.images()
 	w.sources()
+	w.sealPackages()
 	// No two documents may have one namespace, and the same bytes must come out
 	// again: the rest of the document names it.
 	rest, err := w.encode()

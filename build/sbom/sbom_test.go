@@ -25,7 +25,7 @@ const (
 	sumB = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 	sumC = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 	sumD = "sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
-	sha1 = "1111111111111111111111111111111111111111"
+	weak = "1111111111111111111111111111111111111111"
 )
 
 func object(name, digest string) schemas.Object {
@@ -38,20 +38,20 @@ func object(name, digest string) schemas.Object {
 // inputs are a plain image and a compiled index.
 func inputs() map[string]Input {
 	created := time.Date(2026, 11, 21, 19, 0, 0, 0, time.FixedZone("x", 3600))
-	source, header := compile.File{Path: "counter.bpf.c", Digest: sumC}, compile.File{Path: "/usr/include/bpf/bpf_helpers.h", Digest: sumD}
+	source, header := compile.File{Path: "counter.bpf.c", Digest: sumC, SHA1: weak}, compile.File{Path: "/usr/include/bpf/bpf_helpers.h", Digest: sumD, SHA1: weak}
 	compiled := func(platform string) compile.Object {
 		return compile.Object{Platform: platform, Name: "counter.bpf.o", Source: "counter.bpf.c", Files: []compile.File{source, header}}
 	}
 	return map[string]Input{
 		"image": {
 			Name: "reg.example/net/counter", Digest: sumA, Version: "1.2.3", Licenses: "GPL-2.0-only OR BSD-2-Clause", Tool: "bpfimg-v1.2.3", Created: created,
-			Images: []Image{{Digest: sumA, Objects: []schemas.Object{object("counter.bpf.o", sumB)}, SHA1: map[string]string{sumB: sha1}}},
+			Images: []Image{{Digest: sumA, Objects: []schemas.Object{object("counter.bpf.o", sumB)}, SHA1: map[string]string{sumB: weak}}},
 		},
 		"index": {
 			Name: "reg.example/counter", Digest: sumA, Licenses: "free\nbeer", Tool: "bpfimg-v1.2.3", Created: created,
 			Images: []Image{
-				{Platform: "linux/amd64", Digest: sumB, Objects: []schemas.Object{object("counter.bpf.o", sumC)}},
-				{Platform: "linux/arm64", Digest: sumD, Objects: []schemas.Object{object("counter.bpf.o", sumC)}},
+				{Platform: "linux/amd64", Digest: sumB, Objects: []schemas.Object{object("counter.bpf.o", sumC)}, SHA1: map[string]string{sumC: weak}},
+				{Platform: "linux/arm64", Digest: sumD, Objects: []schemas.Object{object("counter.bpf.o", sumC)}, SHA1: map[string]string{sumC: weak}},
 			},
 			Report: &compile.Report{Objects: []compile.Object{compiled("linux/amd64"), compiled("linux/arm64")}},
 		},
@@ -137,6 +137,19 @@ func checkReferences(t *testing.T, doc map[string]any) {
 			if !slices.Contains(licenses, l.(string)) {
 				t.Errorf("file %v has the license %v, which nothing explains", f["fileName"], l)
 			}
+		}
+	}
+	analyzed := map[any]bool{}
+	for _, p := range list("packages") {
+		analyzed[p["SPDXID"]] = p["filesAnalyzed"].(bool)
+		if _, code := p["packageVerificationCode"]; code != p["filesAnalyzed"].(bool) {
+			t.Errorf("package %v: verification code %t, files analysed %v", p["SPDXID"], code, p["filesAnalyzed"])
+		}
+	}
+	for _, r := range list("relationships") {
+		isFile := slices.ContainsFunc(list("files"), func(f map[string]any) bool { return f["SPDXID"] == r["relatedSpdxElement"] })
+		if isFile && r["relationshipType"] == "CONTAINS" && !analyzed[r["spdxElementId"]] {
+			t.Errorf("package %v contains files, which are not analysed", r["spdxElementId"])
 		}
 	}
 	describes := 0

@@ -35,7 +35,7 @@ func (w *writer) source(f compile.File) string {
 	}
 	id := fmt.Sprintf("SPDXRef-Source-%d", len(w.doc.Files)+1)
 	w.ids[key] = id
-	w.doc.Files = append(w.doc.Files, newFile(id, f.Path, f.Digest, "", "SOURCE"))
+	w.doc.Files = append(w.doc.Files, newFile(id, f.Path, f.Digest, f.SHA1, "SOURCE"))
 	if isLibbpf(f.Path) {
 		w.relate(w.libbpf(), "CONTAINS", id)
 	}

@@ -16,8 +16,14 @@ func run(ctx context.Context, args []string, term *terminal) int {
 	if completionEnded(args) {
 		return exitDone
 	}
-	app := newApp(term)
-	err := app.RunContext(ctx, interspersed(app, args))
+	app, args := newApp(term), versionAsked(args)
+	path, help, err := helpTopic(app, args)
+	switch {
+	case help:
+		err = term.showHelp(app, path)
+	case err == nil:
+		err = app.RunContext(ctx, interspersed(app, args))
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("interrupted: %w", err)
 	}
@@ -37,19 +43,10 @@ func newApp(term *terminal) *cli.App {
 		Reader:                    term.in,
 		DisableSliceFlagSeparator: true,
 		EnableBashCompletion:      true,
-		Suggest:                   true,
 		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return usageError{err}
-		},
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return usagef("unknown command %q: see `bpfimg --help`", c.Args().First())
-			}
-			return cli.ShowAppHelp(c)
-		},
-		Flags:    []cli.Flag{rootFlag(), configFlag(), debugFlag()},
-		Commands: commands(term),
+		OnUsageError:              func(c *cli.Context, err error, _ bool) error { return flagError(c, err) },
+		Flags:                     []cli.Flag{rootFlag(), configFlag(), debugFlag()},
+		Commands:                  commands(term),
 	}
 }
 
@@ -101,9 +98,14 @@ func commands(term *terminal) []*cli.Command {
 }
 
 // quietUsage makes a wrong flag a [usageError] (exit 2) rather than a printed
-// help page.
+// help page, and "help" an argument like others: [helpTopic] reads it where it is
+// a command. Commands without ArgsUsage take no arguments.
 func quietUsage(c *cli.Command) {
-	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+	c.OnUsageError = func(c *cli.Context, err error, _ bool) error { return flagError(c, err) }
+	c.HideHelpCommand = true
+	if c.ArgsUsage == "" && len(c.Subcommands) == 0 {
+		c.Before = noArguments
+	}
 	for _, sub := range c.Subcommands {
 		quietUsage(sub)
 	}

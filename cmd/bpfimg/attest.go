@@ -10,6 +10,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/internal/limited"
+	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/urfave/cli/v2"
 )
@@ -21,7 +22,7 @@ func attestCommand(term *terminal) *cli.Command {
 		ArgsUsage: "REFERENCE",
 		Flags: append(
 			signerFlags(),
-			&cli.StringFlag{Name: "type", Usage: "what the predicate is: " + strings.Join(sign.PredicateTypes(), ", ") + " or a URI"},
+			&cli.StringFlag{Name: "type", Usage: "what the predicate is: " + strings.Join(schemas.PredicateTypes(), ", ") + " or a URI"},
 			&cli.StringFlag{Name: "predicate", Usage: "JSON file with what is said of the image"},
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		),

@@ -115,8 +115,8 @@ func folderVariants(dir string, platforms []string) ([]build.Variant, error) {
 	return build.Variants(inputs, platforms)
 }
 
-// objectsIn lists the objects of a folder itself, sorted by name. Hidden files
-// are left out, as *.o does.
+// objectsIn lists the objects of a folder itself, sorted by name: files, and what
+// cannot be followed to find out. Hidden ones are left out, as *.o does.
 func objectsIn(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -124,8 +124,13 @@ func objectsIn(dir string) ([]string, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if name := e.Name(); strings.HasSuffix(name, ".o") && !strings.HasPrefix(name, ".") {
-			paths = append(paths, filepath.Join(dir, name))
+		name := e.Name()
+		if !strings.HasSuffix(name, ".o") || strings.HasPrefix(name, ".") {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+			paths = append(paths, path)
 		}
 	}
 	return paths, nil

@@ -6,12 +6,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect/compare"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
 )
 
@@ -50,12 +52,15 @@ type diffResult struct {
 	New  diffSide `json:"new"`
 	Same bool     `json:"same"`
 	compare.Result
-	// Labels that differ; those that repeat what the objects say are left out.
-	Labels []labelChange `json:"labels"`
+	// BTF that differs, by the kernel it is for.
+	BTF []entryChange `json:"btf"`
+	// Labels that differ, of an artifact its annotations; those that repeat what
+	// the objects say are left out.
+	Labels []entryChange `json:"labels"`
 }
 
-// labelChange is a label that differs; "" is none.
-type labelChange struct {
+// entryChange is an entry of a table that differs; "" is none.
+type entryChange struct {
 	Name string `json:"name"`
 	Old  string `json:"old,omitempty"`
 	New  string `json:"new,omitempty"`
@@ -70,8 +75,11 @@ func (s *session) diff(old, updated string) error {
 	if err != nil {
 		return err
 	}
-	r := diffResult{Old: diffSideOf(old, a), New: diffSideOf(updated, b), Result: compare.Versions(before, after), Labels: labelChanges(a.Labels, b.Labels)}
-	r.Same = r.Result.Same() && len(r.Labels) == 0
+	r := diffResult{
+		Old: diffSideOf(old, a), New: diffSideOf(updated, b), Result: compare.Versions(before, after),
+		BTF: entryChanges(kernelBTFs(a), kernelBTFs(b)), Labels: entryChanges(labels(a), labels(b)),
+	}
+	r.Same = r.Result.Same() && len(r.BTF)+len(r.Labels) == 0
 	if err := s.print(r, func() error { return s.showDiff(r) }); err != nil {
 		return err
 	}
@@ -95,6 +103,11 @@ func (s *session) version(arg string) (*compare.Version, *pull.Image, error) {
 			return nil, nil, fmt.Errorf("reading %s: %w", arg, err)
 		}
 	}
+	desc, _, err := verify.Describe(img)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", arg, err)
+	}
+	v.Place(desc.Objects)
 	return v, img, nil
 }
 
@@ -102,22 +115,43 @@ func diffSideOf(arg string, img *pull.Image) diffSide {
 	return diffSide{Image: arg, Digest: img.Manifest.Descriptor.Digest.String(), Format: string(img.Format)}
 }
 
-// derived are the labels that say what the objects say.
-var derived = []string{schemas.LabelPrograms, schemas.LabelMaps, schemas.LabelHooks, schemas.LabelDescription}
+// derived are the labels and annotations that say what is compared by itself.
+var derived = []string{schemas.LabelPrograms, schemas.LabelMaps, schemas.LabelHooks, schemas.LabelDescription, schemas.AnnotationPlatform}
 
-func labelChanges(before, after map[string]string) []labelChange {
-	out := []labelChange{}
+// labels are what was said of the image besides.
+func labels(img *pull.Image) map[string]string {
+	all := img.Labels
+	if img.Format == pull.FormatArtifact { // which has no labels
+		all = img.Annotations
+	}
+	out := maps.Clone(all)
+	maps.DeleteFunc(out, func(name, _ string) bool { return slices.Contains(derived, name) })
+	return out
+}
+
+// kernelBTFs are the digests of the types that the image brings, by kernel.
+func kernelBTFs(img *pull.Image) map[string]string {
+	out := map[string]string{}
+	for _, b := range img.BTF {
+		for _, kernel := range b.Kernels {
+			out[kernel+" "+b.Arch] = b.Digest
+		}
+	}
+	return out
+}
+
+func entryChanges(before, after map[string]string) []entryChange {
+	out := []entryChange{}
 	for name, old := range before {
-		if updated := after[name]; updated != old {
-			out = append(out, labelChange{name, old, updated})
+		if updated, kept := after[name]; !kept || updated != old {
+			out = append(out, entryChange{name, old, updated})
 		}
 	}
 	for name, updated := range after {
 		if _, kept := before[name]; !kept {
-			out = append(out, labelChange{name, "", updated})
+			out = append(out, entryChange{name, "", updated})
 		}
 	}
-	out = slices.DeleteFunc(out, func(c labelChange) bool { return slices.Contains(derived, c.Name) })
-	slices.SortFunc(out, func(a, b labelChange) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b entryChange) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

@@ -26,7 +26,7 @@ func (s *session) showDiff(r diffResult) error {
 		fmt.Fprintln(s.term.out)
 	}
 	if r.Same {
-		fmt.Fprintln(s.term.out, "\nno difference: the objects are the same bytes")
+		fmt.Fprintln(s.term.out, "\nno difference: the objects are the same bytes, and go to the same hooks")
 		return nil
 	}
 	for _, section := range []struct {
@@ -37,7 +37,10 @@ func (s *session) showDiff(r diffResult) error {
 			return err
 		}
 	}
-	return s.showLabelChanges(r.Labels)
+	if err := s.showEntries("BTF", r.BTF); err != nil {
+		return err
+	}
+	return s.showEntries("LABELS", r.Labels)
 }
 
 func (s *session) showChanges(title string, changes []compare.Change) error {
@@ -66,11 +69,11 @@ func (s *session) showChanges(title string, changes []compare.Change) error {
 	return nil
 }
 
-func (s *session) showLabelChanges(changes []labelChange) error {
+func (s *session) showEntries(title string, changes []entryChange) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	fmt.Fprintln(s.term.out, "\nLABELS")
+	fmt.Fprintf(s.term.out, "\n%s\n", title)
 	var rows [][]string
 	for _, c := range changes {
 		rows = append(rows, []string{"~ " + c.Name, orNone(c.Old) + " → " + orNone(c.New)})

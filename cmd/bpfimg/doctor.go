@@ -27,9 +27,6 @@ func doctorCommand(term *terminal) *cli.Command {
 }
 
 func (s *session) doctor(manager *bpf.Manager) error {
-	if s.c.Args().Present() {
-		return usagef("doctor takes no arguments: it looks at every instance")
-	}
 	look := manager.Examine
 	if s.c.Bool("fix") {
 		look = manager.Repair

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/bpf"
@@ -66,6 +67,8 @@ func exitCode(err error) int {
 		return exitPermission
 	case errors.As(err, &kernel), errors.As(err, &unsupported):
 		return exitKernel
+	case errors.Is(err, fs.ErrPermission):
+		return exitPermission
 	case errors.As(err, &platform), errors.Is(err, image.ErrNotFound), errors.Is(err, bpf.ErrNoInstance), errors.Is(err, bpf.ErrNoTarget), errors.Is(err, bpf.ErrNoMap):
 		return exitNotFound
 	}
@@ -81,6 +84,8 @@ func hint(err error) string {
 		return safe(compilation.Hint)
 	case errors.As(err, &permission):
 		return "run as root, or give the process that capability (setcap, AmbientCapabilities= of systemd)"
+	case errors.Is(err, fs.ErrPermission):
+		return "run as root, or as the user whom that file belongs to; BPFIMG_ROOT and BPFIMG_BPFFS name other folders"
 	case errors.Is(err, sign.ErrPassword):
 		return "set COSIGN_PASSWORD, or type the password when asked"
 	case errors.Is(err, image.ErrUnauthorized):
@@ -104,6 +109,9 @@ const verifierTail = 12
 // fail prints err, if any, the way a person at 3 a.m. wants to read it, and
 // returns the exit code.
 func (t *terminal) fail(err error) int {
+	if err == nil {
+		err = t.lost()
+	}
 	if err == nil {
 		return exitDone
 	}

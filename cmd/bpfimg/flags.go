@@ -111,7 +111,7 @@ func pairs(c *cli.Context, flag string) (map[string]string, error) {
 // oneReference reads the command's only argument as an image reference.
 func oneReference(c *cli.Context) (image.Reference, error) {
 	if c.NArg() != 1 {
-		return image.Reference{}, usagef("%s: want one image reference, got %d arguments", c.Command.FullName(), c.NArg())
+		return image.Reference{}, usagef("%s: want one image reference, got %d arguments", commandName(c), c.NArg())
 	}
 	return parseReference(c.Args().First())
 }

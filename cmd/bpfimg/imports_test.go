@@ -16,6 +16,7 @@ const module = "github.com/bpfimg/bpfimg/"
 // mayImport is the table of docs/architecture.md: what each room may import of
 // ours, directly. The reason stands there.
 var mayImport = map[string][]string{
+	"internal/lazyregexp": nil,
 	"internal/limited":    nil,
 	"schemas/document":    nil,
 	"sign/withcontext":    nil,
@@ -23,28 +24,29 @@ var mayImport = map[string][]string{
 	"bpf/inspect":         {"schemas"},
 	"bpf/inspect/compare": {"schemas", "bpf/inspect"},
 	"bpf/mapdump":         nil,
-	"bpf/dispatcher":      nil,
-	"bpf/probes":          nil,
-	"bpf":                 {"schemas", "bpf/inspect", "bpf/dispatcher", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify"},
+	"bpf/linklist":        nil,
+	"bpf/dispatcher":      {"bpf/linklist"},
+	"bpf/probes":          {"internal/lazyregexp"},
+	"bpf":                 {"schemas", "bpf/inspect", "bpf/linklist", "bpf/dispatcher", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify"},
 	"bpf/varset":          {"bpf/inspect"},
 	"bpf/kconfig":         {"bpf/inspect", "bpf/varset"},
 	"bpf/vmtest":          nil,
-	"image":               {"schemas", "image/hosts", "image/logins"},
-	"image/hosts":         {"schemas", "internal/limited", "schemas/document"},
+	"image":               {"schemas", "image/hosts", "image/logins", "internal/lazyregexp"},
+	"image/hosts":         {"schemas", "internal/limited", "schemas/document", "internal/lazyregexp"},
 	"image/logins":        nil,
-	"build":               {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive", "schemas/document"},
+	"build":               {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive", "schemas/document", "internal/lazyregexp"},
 	"build/btfgen":        {"bpf/inspect"},
 	"build/btfarchive":    {"schemas"},
-	"build/compile":       {"schemas", "bpf/inspect", "build", "internal/limited"},
+	"build/compile":       {"schemas", "bpf/inspect", "build", "internal/limited", "internal/lazyregexp"},
 	"build/provenance":    {"schemas", "build/compile"},
 	"build/sbom":          {"schemas", "build/compile"},
 	"sign":                {"schemas", "image", "sign/withcontext"},
 	"sign/trustroot":      {"sign/withcontext"},
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},
-	"verify":              {"schemas", "pull", "bpf/inspect", "image", "internal/limited"},
+	"verify":              {"schemas", "schemas/document", "pull", "bpf/inspect", "image", "internal/limited"},
 	"verify/verifytest":   {"schemas"},
-	"testregistry":        {"schemas"},
+	"testregistry":        {"schemas", "internal/lazyregexp"},
 }
 
 // forbidden is what a node must not link, and why.
@@ -56,6 +58,7 @@ var forbidden = map[string]string{
 	"github.com/sigstore/cosign/v2/cmd/":              "cosign's command line brings every cloud SDK",
 	"github.com/sigstore/cosign/v2/pkg/signature":     "brings 271 Kubernetes packages",
 	"github.com/sigstore/cosign/v2/pkg/cosign/fulcio": "talks to a service; a node decides offline",
+	"github.com/cilium/ebpf/rlimit":                   "makes a BPF map whenever a process starts, whatever the command",
 }
 
 func goList(t *testing.T, args ...string) []string {

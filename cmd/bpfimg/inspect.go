@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
+	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
 )
 
@@ -68,7 +68,8 @@ func looksLikeFile(arg string) bool {
 }
 
 // inspection describes a file, or an image from wherever it is. What it says is
-// read from the objects themselves; labels are given as such.
+// what a node goes by: read from the objects themselves, with the image's attach
+// defaults; labels are given as such.
 func (s *session) inspection(arg string) (inspection, error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
@@ -89,13 +90,11 @@ func (s *session) inspection(arg string) (inspection, error) {
 	if img.Format == pull.FormatArtifact {
 		result.Annotations = img.Annotations
 	}
-	for _, file := range img.Objects {
-		o, err := inspect.Object(file.File, file.Bytes)
-		if err != nil {
-			return result, fmt.Errorf("inspecting %s: %w", arg, err)
-		}
-		result.Objects = append(result.Objects, o)
+	desc, warnings, err := verify.Describe(img)
+	if err != nil {
+		return result, fmt.Errorf("inspecting %s: %w", arg, err)
 	}
+	result.Objects, result.Notes = desc.Objects, append(result.Notes, warnings...)
 	result.BTF = inspectBTF(img.BTF)
 	return result, nil
 }

@@ -81,10 +81,7 @@ func showObject(term *terminal, o schemas.Object) error {
 func inspectedPrograms(o schemas.Object) [][]string {
 	var rows [][]string
 	for _, p := range o.Programs {
-		hook := p.Hook
-		if p.Target != "" {
-			hook += ":" + p.Target
-		}
+		hook := schemas.Attachment{Hook: p.Hook, Target: p.Target, Options: p.Options}.String() // as --attach takes it
 		kernel := p.MinKernel
 		if p.Adaptive {
 			kernel += " or older"

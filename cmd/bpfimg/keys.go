@@ -4,20 +4,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
-
-// maxSecret bounds a key file and a password, in bytes.
-const maxSecret = 64 << 10
 
 func generateKeyPairCommand(t *terminal) *cli.Command {
 	return &cli.Command{
@@ -27,11 +23,8 @@ func generateKeyPairCommand(t *terminal) *cli.Command {
 			&cli.StringFlag{Name: "output-key-prefix", Value: "cosign", Usage: "write PREFIX.key and PREFIX.pub"},
 		},
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usagef("generate-key-pair takes no arguments")
-			}
 			prefix := c.String("output-key-prefix")
-			password, err := t.password("Password for the new private key: ", true)
+			password, err := t.password(c.Context, "Password for the new private key: ", true)
 			if err != nil {
 				return err
 			}
@@ -67,38 +60,8 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 	return f.Close()
 }
 
-// password reads COSIGN_PASSWORD, or asks on a terminal, or reads standard
-// input, as cosign does. Twice asks again to catch a typing mistake.
-func (t *terminal) password(prompt string, twice bool) ([]byte, error) {
-	if v, ok := t.lookup("COSIGN_PASSWORD"); ok {
-		return []byte(v), nil
-	}
-	f, ok := t.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return io.ReadAll(io.LimitReader(t.in, maxSecret))
-	}
-	first, err := t.ask(f, prompt)
-	if err != nil || !twice {
-		return first, err
-	}
-	second, err := t.ask(f, "The same again: ")
-	if err != nil {
-		return nil, err
-	}
-	if string(first) != string(second) {
-		return nil, errors.New("the two passwords differ")
-	}
-	return first, nil
-}
-
-func (t *terminal) ask(f *os.File, prompt string) ([]byte, error) {
-	fmt.Fprint(t.err, prompt)
-	defer fmt.Fprintln(t.err)
-	return term.ReadPassword(int(f.Fd()))
-}
-
 // loadSigner reads and decrypts the private key at path.
-func (t *terminal) loadSigner(path string) (signature.SignerVerifier, error) {
+func (t *terminal) loadSigner(ctx context.Context, path string) (signature.SignerVerifier, error) {
 	if path == "" {
 		return nil, usagef("signing needs --key: make one with `bpfimg generate-key-pair`")
 	}
@@ -106,7 +69,7 @@ func (t *terminal) loadSigner(path string) (signature.SignerVerifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the private key: %w", err)
 	}
-	password, err := t.password("Password for "+safe(path)+": ", false)
+	password, err := t.password(ctx, "Password for "+safe(path)+": ", false)
 	if err != nil {
 		return nil, err
 	}

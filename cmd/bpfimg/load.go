@@ -14,8 +14,9 @@ import (
 
 func loadCommand(term *terminal) *cli.Command {
 	return &cli.Command{
-		Name:  "load",
-		Usage: "read the images of a file into the local store",
+		Name:      "load",
+		Usage:     "read the images of a file into the local store",
+		ArgsUsage: "-i FILE",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read: of bpfimg save, podman save, docker save or skopeo copy"},
 			outputFlag(), timeoutFlag(),

@@ -22,7 +22,7 @@ func parseLocation(arg string) (image.Location, error) {
 // oneLocation reads the command's only argument as a location.
 func (s *session) oneLocation() (image.Location, error) {
 	if s.c.NArg() != 1 {
-		return image.Location{}, usagef("%s: want one image, got %d arguments", s.c.Command.FullName(), s.c.NArg())
+		return image.Location{}, usagef("%s: want one image, got %d arguments", commandName(s.c), s.c.NArg())
 	}
 	return parseLocation(s.c.Args().First())
 }

@@ -4,10 +4,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -55,7 +53,7 @@ type loginResult struct {
 // oneRegistry reads the command's only argument.
 func (s *session) oneRegistry() (string, error) {
 	if s.c.NArg() != 1 {
-		return "", usagef("%s: want one registry, HOST[:PORT], got %d arguments", s.c.Command.FullName(), s.c.NArg())
+		return "", usagef("%s: want one registry, HOST[:PORT], got %d arguments", commandName(s.c), s.c.NArg())
 	}
 	host, err := image.ParseRegistry(s.c.Args().First())
 	if err != nil {
@@ -136,17 +134,17 @@ func (s *session) askLogin() (user, password string, err error) {
 	case s.c.Bool("password-stdin") && user == "":
 		return "", "", usagef("login: --password-stdin needs --username")
 	case s.c.Bool("password-stdin"):
-		password, err = readSecret(s.term.in)
+		password, err = s.term.readSecret(s.c.Context)
 	case !person:
 		return "", "", usagef("login: there is no terminal to ask for the password: pipe it into `bpfimg login --username USER --password-stdin REGISTRY`")
 	default:
 		if user == "" {
-			if user, err = s.askName(in); err != nil {
+			if user, err = s.term.askName(s.c.Context, in); err != nil {
 				return "", "", err
 			}
 		}
 		var typed []byte
-		typed, err = s.term.ask(in, "Password: ")
+		typed, err = s.term.ask(s.c.Context, in, "Password: ")
 		password = string(typed)
 	}
 	switch {
@@ -158,28 +156,6 @@ func (s *session) askLogin() (user, password string, err error) {
 		return "", "", usagef("login: the password must be one line that is not empty")
 	}
 	return user, password, nil
-}
-
-func (s *session) askName(in io.Reader) (string, error) {
-	fmt.Fprint(s.term.err, "Username: ")
-	line, err := bufio.NewReader(io.LimitReader(in, maxSecret)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("reading the user name: %w", err)
-	}
-	return strings.TrimSpace(line), nil
-}
-
-// readSecret reads a password without the line end that echo adds.
-func readSecret(r io.Reader) (string, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
-	if err != nil {
-		return "", err
-	}
-	if len(data) > maxSecret {
-		return "", fmt.Errorf("it is over %d bytes", maxSecret)
-	}
-	secret := strings.TrimSuffix(string(data), "\n")
-	return strings.TrimSuffix(secret, "\r"), nil
 }
 
 // logoutResult is what `logout -o json` prints.

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/bpf"
@@ -58,7 +60,12 @@ func TestExitCodes(t *testing.T) {
 		{image.ErrNotFound, exitNotFound},
 		{bpf.ErrNoInstance, exitNotFound},
 		{bpf.ErrNoTarget, exitNotFound},
+		{fs.ErrNotExist, exitFailed},
+		{fs.ErrPermission, exitPermission},
 		{&bpf.KernelError{Err: errors.New("no")}, exitKernel},
+		{&bpf.KernelError{Err: syscall.EPERM}, exitKernel},
+		{&bpf.KernelError{Err: syscall.ENOENT}, exitKernel},
+		{errors.Join(verify.ErrNotTrusted, fs.ErrPermission), exitNotTrusted},
 		{&bpf.UnsupportedError{}, exitKernel},
 		{&bpf.PermissionError{}, exitPermission},
 	} {
@@ -86,7 +93,7 @@ func TestSafeText(t *testing.T) {
 			t.Errorf("safe(%q) = %q, want %q", test.in, got, test.field)
 		}
 		var b bytes.Buffer
-		n, err := (&escaper{&b}).Write([]byte(test.in))
+		n, err := (&escaper{w: &b}).Write([]byte(test.in))
 		if err != nil || n != len(test.in) || b.String() != test.stream {
 			t.Errorf("escaper(%q) = %q, %d, %v; want %q", test.in, b.String(), n, err, test.stream)
 		}

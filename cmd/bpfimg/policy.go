@@ -37,9 +37,6 @@ func policyCommand(term *terminal) *cli.Command {
 			{
 				Name: "default", Usage: "print the policy to begin with, which trusts nobody and says how to trust somebody",
 				Action: func(c *cli.Context) error {
-					if c.NArg() > 0 {
-						return usagef("policy default: want no arguments")
-					}
 					_, err := fmt.Fprint(term.out, verify.DefaultPolicy())
 					return err
 				},
@@ -87,7 +84,7 @@ func (s *session) policyExplain(ref image.Reference) error {
 	}
 	ctx, cancel := s.deadline()
 	defer cancel()
-	img, err := s.fetchImage(ctx, ref)
+	img, err := s.fetchImage(ctx, ref, j.trust)
 	if err != nil {
 		return err
 	}
@@ -104,9 +101,10 @@ func (s *session) policyExplain(ref image.Reference) error {
 	return fmt.Errorf("%s@%s: %w: %s", e.Reference, e.Digest, verify.ErrNotTrusted, e.Reasons()[0])
 }
 
-// fetchImage gets an image from the store or the registry, as --pull says,
-// whether it is trusted or not.
-func (s *session) fetchImage(ctx context.Context, ref image.Reference) (*pull.Image, error) {
+// fetchImage gets the image that [session.fetch] would, from the store or the
+// registry, whether it is trusted or not: with "missing", a stored copy counts where
+// it is trusted, or the registry has no answer.
+func (s *session) fetchImage(ctx context.Context, ref image.Reference, trust verify.Trust) (*pull.Image, error) {
 	mode, err := oneOf(s.c, "pull", pullAlways, pullMissing, pullNever)
 	if err != nil {
 		return nil, err
@@ -116,12 +114,15 @@ func (s *session) fetchImage(ctx context.Context, ref image.Reference) (*pull.Im
 		return nil, err
 	}
 	opts := pull.Options{Platform: s.c.String("platform")}
+	var local *pull.Image
 	if mode != pullAlways {
-		img, err := pull.Fetch(ctx, store, ref, opts)
-		if err == nil {
-			return img, nil
+		if local, err = pull.Fetch(ctx, store, ref, opts); err == nil {
+			_, err = verify.Check(ctx, local, trust)
 		}
-		if mode == pullNever || !worthPulling(err) {
+		switch {
+		case err == nil, local != nil && (mode == pullNever || !worthPulling(err)):
+			return local, nil
+		case mode == pullNever || !worthPulling(err):
 			return nil, fmt.Errorf("local store: %w", err)
 		}
 	}
@@ -130,10 +131,14 @@ func (s *session) fetchImage(ctx context.Context, ref image.Reference) (*pull.Im
 		return nil, err
 	}
 	img, err := pull.Fetch(ctx, &pull.Cached{Local: store, Remote: registry}, ref, opts)
-	if err != nil {
-		return nil, fmt.Errorf("pulling %s: %w", ref, err)
+	switch {
+	case err == nil:
+		return img, nil
+	case local != nil && ctx.Err() == nil:
+		s.term.notice("warning: this is about the copy in the local store: pulling %s: %v", ref, err)
+		return local, nil
 	}
-	return img, nil
+	return nil, fmt.Errorf("pulling %s: %w", ref, err)
 }
 
 func showExplanation(term *terminal, e verify.Explanation) error {

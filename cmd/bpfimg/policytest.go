@@ -4,16 +4,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/limited"
+	"github.com/bpfimg/bpfimg/schemas/document"
 	"github.com/bpfimg/bpfimg/verify"
-	"go.yaml.in/yaml/v3"
 )
 
 // Limits on a file of policy tests: bytes, and rows.
@@ -97,13 +95,8 @@ func readPolicyCases(file string) ([]policyCase, error) {
 
 func parsePolicyCases(data []byte) ([]policyCase, error) {
 	var cases []policyCase
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&cases); err != nil && !errors.Is(err, io.EOF) {
+	if err := document.Decode(data, &cases, map[string]string{"policyCase": "reference, expect, reason"}); err != nil {
 		return nil, err
-	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("holds more than one YAML document")
 	}
 	if n := len(cases); n == 0 || n > maxPolicyTestRows {
 		return nil, fmt.Errorf("has %d rows: want 1 to %d, each with reference and expect", n, maxPolicyTestRows)
@@ -130,7 +123,7 @@ func (s *session) policyOutcome(ctx context.Context, c policyCase, trust verify.
 	if err != nil {
 		return o, err
 	}
-	img, err := s.fetchImage(ctx, ref)
+	img, err := s.fetchImage(ctx, ref, trust)
 	if err != nil {
 		return o, err
 	}

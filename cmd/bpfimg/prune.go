@@ -22,9 +22,6 @@ func pruneCommand(term *terminal) *cli.Command {
 			outputFlag(),
 		},
 		Action: withStore(term, func(s *session, store *image.Store) error {
-			if s.c.NArg() > 0 {
-				return usagef("prune: want no arguments; `bpfimg rm` removes an image by name")
-			}
 			dry := s.c.Bool("dry-run")
 			pruned, err := store.Prune(s.c.Context, image.PruneOptions{Now: s.c.Bool("now"), DryRun: dry})
 			if err != nil {

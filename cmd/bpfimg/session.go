@@ -112,7 +112,8 @@ func (s *session) store() (*image.Store, error) {
 
 // verdicts remembers who has signed what, beside the store.
 func (s *session) verdicts() verify.Verdicts {
-	return verify.NewVerdicts(filepath.Join(s.root, "verdicts"))
+	v := buildVersion()
+	return verify.NewVerdicts(filepath.Join(s.root, "verdicts"), v.Version+" "+v.Revision)
 }
 
 // registry makes a client for any registry, which may read from mirrors.

@@ -56,7 +56,7 @@ func (t *terminal) loadKey(ctx context.Context, key string) (signature.SignerVer
 	if sign.IsKMS(key) {
 		return sign.LoadKMS(ctx, key)
 	}
-	return t.loadSigner(key)
+	return t.loadSigner(ctx, key)
 }
 
 // services reads where certificates, log entries and timestamps come from. What

@@ -23,9 +23,6 @@ func storeCommand(term *terminal) *cli.Command {
 				outputFlag(), plainHTTPFlag(), timeoutFlag(),
 			},
 			Action: withStore(term, func(s *session, store *image.Store) error {
-				if s.c.NArg() > 0 {
-					return usagef("store check: want no arguments")
-				}
 				return s.checkStore(store)
 			}),
 		}},

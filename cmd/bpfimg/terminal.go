@@ -44,6 +44,15 @@ func (t *terminal) clear() {
 	}
 }
 
+// lost is the error of output that could not be written, such as to a full disk,
+// whether or not who printed it looked.
+func (t *terminal) lost() error {
+	if out, ok := t.out.(*escaper); ok && out.failed != nil {
+		return fmt.Errorf("writing the output: %w", out.failed)
+	}
+	return nil
+}
+
 // notice prints a sentence for the person, off the output that scripts read.
 func (t *terminal) notice(format string, args ...any) {
 	fmt.Fprintf(t.err, "%s\n", safe(fmt.Sprintf(format, args...)))
@@ -110,7 +119,11 @@ func writeSafe(b *strings.Builder, r rune) {
 // escaper is the last line of defence behind [safe]: it escapes what is not
 // printable but lets line ends and tabs through. A rune split over two writes
 // comes out as escaped replacement characters; our own printing never does that.
-type escaper struct{ w io.Writer }
+type escaper struct {
+	w io.Writer
+	// failed is the first error of w.
+	failed error
+}
 
 func (e *escaper) Write(p []byte) (int, error) {
 	var b strings.Builder
@@ -122,6 +135,9 @@ func (e *escaper) Write(p []byte) (int, error) {
 		writeSafe(&b, r)
 	}
 	if _, err := io.WriteString(e.w, b.String()); err != nil {
+		if e.failed == nil {
+			e.failed = err
+		}
 		return 0, err
 	}
 	return len(p), nil

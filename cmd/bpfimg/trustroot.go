@@ -42,9 +42,6 @@ type trustRootResult struct {
 }
 
 func (s *session) updateTrustRoot() error {
-	if s.c.NArg() > 0 {
-		return usagef("trust-root update takes no arguments")
-	}
 	opts := trustroot.Options{Mirror: s.c.String("mirror"), Cache: filepath.Join(s.root, "tuf")}
 	if path := s.c.String("tuf-root"); path != "" {
 		data, err := limited.ReadFile(path, trustroot.MaxFile)

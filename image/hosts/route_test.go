@@ -198,7 +198,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, m := range append(route.Mirrors, Mirror{Place: route.Origin}) {
 			host, path, found := strings.Cut(m.Name(), "/")
-			if !found || !hostPattern.MatchString(host) || !pathPattern.MatchString(path) {
+			if !found || !hostPattern().MatchString(host) || !pathPattern().MatchString(path) {
 				t.Errorf("%s/%s leads to %q", registry, repository, m.Name())
 			}
 		}

@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 )
 
 // site is HOST[:PORT][/PATH].
@@ -47,8 +48,8 @@ const (
 // The same grammar as that of references: a host or an address in brackets, a
 // port, and the path of a repository (OCI distribution spec, "Pulling manifests").
 var (
-	hostPattern = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$`)
-	pathPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
+	hostPattern = lazyregexp.New(`^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$`)
+	pathPattern = lazyregexp.New(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 )
 
 // parseSite reads a location.
@@ -60,13 +61,13 @@ func parseSite(s string) (site, error) {
 		return site{}, fmt.Errorf("%q: drop %q; https is meant unless plain-http is true", s, scheme+"://")
 	}
 	host, path, slash := strings.Cut(s, "/")
-	m := hostPattern.FindStringSubmatch(host)
+	m := hostPattern().FindStringSubmatch(host)
 	switch {
 	case len(s) > maxSite:
 		return site{}, fmt.Errorf("longer than %d characters", maxSite)
 	case m == nil:
 		return site{}, fmt.Errorf("%q: %q is not a HOST[:PORT]", s, host)
-	case slash && !pathPattern.MatchString(path):
+	case slash && !pathPattern().MatchString(path):
 		return site{}, fmt.Errorf("%q: %q is not the path of a repository: lower-case, without a tag and a slash at the end", s, path)
 	}
 	if port := m[1]; port != "" {

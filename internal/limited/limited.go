@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
 // ReadFile reads the file at path unless it is over limit bytes, whatever its size
-// was said to be.
+// was said to be. It may be a pipe, such as /dev/fd/63 of a shell; one that nobody
+// writes to is empty and not waited for, since nothing could end the waiting.
 func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

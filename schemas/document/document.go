@@ -19,7 +19,7 @@ import (
 )
 
 // Decode reads the one document in data into v, a pointer to a type of package
-// schemas; an empty one leaves v as it is. keys lists the keys of each type by its
+// schemas, or of the caller's; an empty one leaves v as it is. keys lists the keys of each type by its
 // name, for the error about an unknown one. The caller bounds data: the time the
 // YAML package takes to look for repeated keys grows with their square.
 func Decode(data []byte, v any, keys map[string]string) error {
@@ -38,7 +38,7 @@ func Decode(data []byte, v any, keys map[string]string) error {
 	return nil
 }
 
-var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type schemas\.(\w+)$`)
+var unknownField = regexp.MustCompile(`^(line \d+): field (.*) not found in type \w+\.(\w+)$`)
 
 // plain puts the first of the YAML package's complaints into one line without Go
 // type names.

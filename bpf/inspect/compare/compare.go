@@ -41,6 +41,24 @@ func (v *Version) Add(name string, data []byte) error {
 	return nil
 }
 
+// Place takes from objects where the programs that were added go: the image's
+// attach defaults, which a node goes by, besides what the sections say. Objects
+// and programs that were not added are passed over.
+func (v *Version) Place(objects []schemas.Object) {
+	for _, o := range objects {
+		i := slices.IndexFunc(v.objects, func(have schemas.Object) bool { return have.File == o.File })
+		if i < 0 {
+			continue
+		}
+		have := v.objects[i].Programs
+		for _, p := range o.Programs {
+			if j := slices.IndexFunc(have, func(q schemas.Program) bool { return q.Name == p.Name }); j >= 0 {
+				have[j].Hook, have[j].Target, have[j].Options = p.Hook, p.Target, p.Options
+			}
+		}
+	}
+}
+
 // Kind says what became of something.
 type Kind string
 
