@@ -5,13 +5,16 @@ package image
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,6 +106,68 @@ func TestHTTP2Cut(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// deadConn is a connection whose other side is gone without a word, as behind a
+// router that was restarted: after some bytes nothing comes, and what is sent is lost.
+type deadConn struct {
+	net.Conn
+	left   atomic.Int64
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *deadConn) Read(p []byte) (int, error) {
+	if c.left.Load() <= 0 {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Read(p)
+	c.left.Add(-int64(n))
+	return n, err
+}
+
+func (c *deadConn) Write(p []byte) (int, error) {
+	if c.left.Load() <= 0 {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *deadConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// TestDeadHTTP2: all requests of HTTP/2 share a connection. One that is dead must
+// not take every attempt with it.
+func TestDeadHTTP2(t *testing.T) {
+	data, desc := bigBlob(3 << 20)
+	r, ref := overHTTP2(t, answer(func(w http.ResponseWriter, req *http.Request) {
+		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
+	}))
+	transport := r.transport.(*http.Transport)
+	if silent := transport.HTTP2.SendPingTimeout + transport.HTTP2.PingTimeout; silent == 0 || silent >= defaultIdleTimeout {
+		t.Fatalf("a dead connection is found after %s, and a transfer over it given up after %s", silent, defaultIdleTimeout)
+	}
+	transport.HTTP2.SendPingTimeout, transport.HTTP2.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
+	var dials atomic.Int32
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		dead := &deadConn{Conn: conn, closed: make(chan struct{})}
+		dead.left.Store(1 << 40)
+		if dials.Add(1) == 2 { // the first speaks http, which this server does not
+			dead.left.Store(1 << 20)
+		}
+		return dead, nil
+	}
+	got, err := r.Blob(t.Context(), ref, desc, MaxLayer)
+	if err != nil || !bytes.Equal(got, data) || dials.Load() != 3 {
+		t.Errorf("got %d bytes, %v, over %d connections", len(got), err, dials.Load())
+	}
 }
 
 // overHTTP2 serves h over TLS, and makes a client that need not trust it.

@@ -4,6 +4,7 @@
 package image
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func mustLocate(t testing.TB, s string) Location {
@@ -159,6 +161,48 @@ func TestArchiveIsReproducible(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestLayoutOfOthers: an image that is added to a layout of another tool takes away
+// nothing but its own name.
+func TestLayoutOfOthers(t *testing.T) {
+	dir, store := t.TempDir(), newStore(t)
+	foreign := func(name string) ocispec.Descriptor {
+		return ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.Digest("sha512:" + strings.Repeat("ab", 64)), Size: 5,
+			Annotations: map[string]string{ocispec.AnnotationRefName: name},
+		}
+	}
+	data, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{foreign("theirs"), foreign("v1"), foreign("")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"index.json": data, "oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`)} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	im, ref := newImage(t, "image", nil), mustParse(t, "localhost/a:v1")
+	im.put(t, store, ref)
+	target, err := Places{Store: store}.Target(Location{Transport: TransportLayout, Path: dir, Name: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Copy(t.Context(), target.Sink, target.Ref, store, ref, CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	data, err = os.ReadFile(filepath.Join(dir, "index.json"))
+	var index ocispec.Index
+	if err = errors.Join(err, json.Unmarshal(data, &index)); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range index.Manifests {
+		names = append(names, entry.Digest.Algorithm().String()+":"+entry.Annotations[ocispec.AnnotationRefName])
+	}
+	if want := []string{"sha256:v1", "sha512:", "sha512:theirs"}; !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
 	}
 }
 

@@ -4,14 +4,20 @@
 package image
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -113,6 +119,49 @@ func TestFallbackTagKeepsEntries(t *testing.T) {
 	if len(seeds) != writers {
 		t.Errorf("annotations are lost: %v", seeds)
 	}
+}
+
+// TestFallbackTagOverwritten: another process that read the tag before we wrote it,
+// and writes it after, takes nothing away.
+func TestFallbackTagOverwritten(t *testing.T) {
+	im := newImage(t, "subject", nil)
+	theirs, ours := referrerOf(t, im.manifest, "theirs"), referrerOf(t, im.manifest, "ours")
+	synctest.Test(t, func(t *testing.T) {
+		registry, err := testregistry.New(testregistry.Options{NoReferrers: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var written [][]byte
+		tag := "/manifests/sha256-" + im.manifest.Descriptor.Digest.Encoded()
+		put := func(path string, data []byte) {
+			req := httptest.NewRequest(http.MethodPut, path, bytes.NewReader(data))
+			req.Header.Set("Content-Type", ocispec.MediaTypeImageIndex)
+			registry.ServeHTTP(httptest.NewRecorder(), req)
+		}
+		r := testClient(t, RegistryOptions{Retry: Retry{Delay: time.Second}, Transport: testregistry.InProcess(
+			http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, tag) {
+					registry.ServeHTTP(w, req)
+					return
+				}
+				data, _ := io.ReadAll(req.Body) // in memory
+				put(req.URL.Path, data)
+				if written = append(written, data); len(written) == 2 { // with ours added
+					time.AfterFunc(100*time.Millisecond, func() { put(req.URL.Path, written[0]) })
+				}
+				w.WriteHeader(http.StatusCreated)
+			}))})
+		ref := mustParse(t, "localhost:1/a:v1")
+		im.put(t, r, ref)
+		for _, sig := range []testImage{theirs, ours} {
+			sig.put(t, r, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
+		}
+		time.Sleep(time.Minute) // of a synctest bubble: whatever comes, has come
+		list, err := r.Referrers(t.Context(), ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+		if err != nil || len(list) != 2 {
+			t.Errorf("got %d referrers, %v, want both", len(list), err)
+		}
+	})
 }
 
 // TestFallbackTagOfAnotherKind is refused rather than overwritten.

@@ -132,10 +132,11 @@ func newRegistry(opts RegistryOptions) *Registry {
 	return r
 }
 
-// newTransport is like Go's default one, with two differences: bodies arrive as
+// newTransport is like Go's default one, with three differences: bodies arrive as
 // the registry stored them (no transparent decompression, which would change
-// their digest), and a registry gets less memory for headers and less time
-// before its first byte.
+// their digest), a registry gets less memory for headers and less time before its
+// first byte, and a silent connection of HTTP/2, which all requests share, is
+// asked whether it lives: otherwise each attempt would be made over a dead one.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -149,5 +150,6 @@ func newTransport() *http.Transport {
 		ResponseHeaderTimeout:  60 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second},
 	}
 }

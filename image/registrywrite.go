@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
@@ -86,13 +87,14 @@ func manifestName(ref Reference, m Manifest) string {
 
 // fallbackRounds is how often an update of the fallback tag that another writer
 // has overwritten is tried again.
-const fallbackRounds = 4
+const fallbackRounds = 8
 
 // ensureReferrer makes entry a referrer of subject where the registry does not
 // do so itself: through the fallback tag, which is read, changed and written.
 // The specification has no conditional write. Within this value a lock keeps
-// updates from being lost; another process that writes at the same moment can
-// still win, which a second look after the write makes unlikely.
+// updates from being lost. Another process may have read before we wrote, and
+// write after: so a second look is taken when it will have, and what it lost is
+// added again.
 func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Reference, entry ocispec.Descriptor) error {
 	page, _, err := s.referrersPage(ctx, s.url("referrers/"+subject.digest))
 	if err != nil || page != nil {
@@ -102,6 +104,7 @@ func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Refer
 	lock.Lock()
 	defer lock.Unlock()
 	for range fallbackRounds {
+		begin := time.Now()
 		index, err := s.fallbackIndex(ctx, subject)
 		if err != nil {
 			return err
@@ -110,6 +113,9 @@ func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Refer
 			return nil
 		}
 		if err := s.putFallbackIndex(ctx, subject, index, entry); err != nil {
+			return err
+		}
+		if err := pause(ctx, r.retry.settle(time.Since(begin))); err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,26 @@ func (r Retry) wait(n int, asked time.Duration) time.Duration {
 	return min(max(d, asked), r.MaxDelay)
 }
 
+// settle is the pause after an update that took so long, in which the updates of
+// others that began before it end, as they take about as long. Random, so that
+// two do not overwrite each other in step.
+func (r Retry) settle(took time.Duration) time.Duration {
+	d := min(max(r.Delay/5, 2*took), r.MaxDelay)
+	return d + time.Duration(rand.Int64N(int64(d)+1))
+}
+
+// pause waits, unless the context ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // transientStatus are the answers worth another attempt.
 var transientStatus = []int{
 	http.StatusRequestTimeout,
@@ -144,15 +164,11 @@ func (r Retry) attempt(ctx context.Context, op operation, work effort, f func(co
 		}
 		failures++
 		asked, lastErr := x.outcome()
-		pause := r.wait(failures, asked)
-		if failures >= r.Attempts || !isTransient(err) || asked > r.MaxDelay || endsWithin(ctx, pause) {
+		wait := r.wait(failures, asked)
+		if failures >= r.Attempts || !isTransient(err) || asked > r.MaxDelay || endsWithin(ctx, wait) {
 			return asking(op.failed(err, lastErr, n), asked)
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause(ctx, wait) != nil {
 			return op.failed(err, lastErr, n)
 		}
 	}

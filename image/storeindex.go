@@ -20,25 +20,36 @@ import (
 // maxIndexFile bounds index.json: some fifty thousand entries.
 const maxIndexFile = 16 << 20
 
-// loadIndex reads index.json. No lock is needed, because it is replaced as a
-// whole. Entries nothing can be read by are dropped.
+// loadIndex reads index.json, without entries nothing can be read by.
 func (s *Store) loadIndex() (ocispec.Index, error) {
-	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
+	index, _, err := s.readIndex()
+	return index, err
+}
+
+// readIndex reads index.json, and apart from it the entries nothing can be read by,
+// such as those with a digest of another kind, which other tools may have written.
+// No lock is needed, because the file is replaced as a whole.
+func (s *Store) readIndex() (index ocispec.Index, unread []ocispec.Descriptor, err error) {
+	index = ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
 	path := filepath.Join(s.dir, ocispec.ImageIndexFile)
 	data, err := readFile(path, maxIndexFile)
 	if errors.Is(err, ErrNotFound) {
-		return index, nil
+		return index, nil, nil
 	}
 	if err != nil {
-		return index, err
+		return index, nil, err
 	}
 	if err := json.Unmarshal(data, &index); err != nil {
-		return index, fmt.Errorf("%s is damaged; restore it or move %s away: %w", path, s.dir, err)
+		return index, nil, fmt.Errorf("%s is damaged; restore it or move %s away: %w", path, s.dir, err)
 	}
 	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool {
-		return checkDigest(d.Digest.String()) != nil
+		if checkDigest(d.Digest.String()) == nil {
+			return false
+		}
+		unread = append(unread, d)
+		return true
 	})
-	return index, nil
+	return index, unread, nil
 }
 
 // update changes index.json under the lock. change gets the current content; it
@@ -56,7 +67,7 @@ func (s *Store) update(ctx context.Context, change func(*ocispec.Index) (after f
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	s.removeLeftovers()
-	index, err := s.loadIndex()
+	index, unread, err := s.readIndex()
 	if err != nil {
 		return err
 	}
@@ -64,6 +75,7 @@ func (s *Store) update(ctx context.Context, change func(*ocispec.Index) (after f
 	if err != nil {
 		return err
 	}
+	keep(&index, unread)
 	if err := s.saveIndex(index); err != nil || after == nil {
 		return err
 	}
@@ -95,6 +107,20 @@ func setEntry(index *ocispec.Index, entry ocispec.Descriptor) {
 		return oldName == name && (name != "" || old.Digest == entry.Digest)
 	})
 	index.Manifests = append(index.Manifests, entry)
+}
+
+// keep adds the entries nothing can be read by, which are not ours to delete, but for
+// those whose name has been given to another.
+func keep(index *ocispec.Index, unread []ocispec.Descriptor) {
+	taken := map[string]bool{}
+	for _, entry := range index.Manifests {
+		taken[entry.Annotations[ocispec.AnnotationRefName]] = true
+	}
+	for _, entry := range unread {
+		if name := entry.Annotations[ocispec.AnnotationRefName]; name == "" || !taken[name] {
+			index.Manifests = append(index.Manifests, entry)
+		}
+	}
 }
 
 // entryReference is the name of an entry of index.json, if it is one of ours.

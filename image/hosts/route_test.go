@@ -35,6 +35,8 @@ registries:
 - {prefix: "*.evil.example", blocked: true}
 - {prefix: evil.example, blocked: true}
 - {prefix: "[::1]:5000", location: v6.internal}
+- {prefix: "[2001:DB8:0::5]", blocked: true}
+- {prefix: 192.0.2.7, blocked: true}
 - {prefix: bare.example/a, location: bare.internal}
 `)
 	for _, test := range []struct{ registry, repository, want string }{
@@ -65,6 +67,11 @@ registries:
 		{"x.Evil.Example:99", "a", "blocked"},
 		{"[::1]:5000", "a", "v6.internal/a"},
 		{"[::1]:5001", "a", "[::1]:5001/a"},
+		{"[0:0:0:0:0:0:0:1]:5000", "a", "v6.internal/a"},
+		{"[2001:db8::5]", "a", "blocked"},
+		{"[2001:0db8:0:0::5]:443", "a", "blocked"},
+		{"[::ffff:192.0.2.7]", "a", "blocked"},
+		{"192.0.2.70", "a", "192.0.2.70/a"},
 		{"bare.example", "a", "nothing remains"},
 	} {
 		if got := describe(h.Route(test.registry, test.repository)); got != test.want {

@@ -6,6 +6,7 @@ package hosts
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -95,8 +96,9 @@ func parsePattern(s string) (pattern, error) {
 }
 
 // canonical splits a host and port so that two spellings of one registry are
-// equal: names are not case-sensitive, and 443 is the port without one. Otherwise
-// a block could be evaded by another spelling.
+// equal: names are not case-sensitive, an address can be written in several ways,
+// and 443 is the port without one. Otherwise a block could be evaded by another
+// spelling.
 func canonical(hostport string) (host, port string) {
 	host = strings.ToLower(hostport)
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
@@ -107,6 +109,9 @@ func canonical(hostport string) (host, port string) {
 	}
 	if host == dockerIndex && port == "" {
 		host = dockerHub
+	}
+	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		host = addr.Unmap().String()
 	}
 	return host, port
 }
