@@ -41,6 +41,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"escaped":    s.escaped,
 		"counted":    counted,
 		"race":       race,
+		"killed":     killed,
 		"programid":  programid,
 		"xdp":        xdp,
 		"waitport":   waitPort,
