@@ -42,6 +42,7 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"counted":    counted,
 		"race":       race,
 		"killed":     killed,
+		"netns":      netns,
 		"programid":  programid,
 		"xdp":        xdp,
 		"waitport":   waitPort,
