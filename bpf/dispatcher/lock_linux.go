@@ -129,7 +129,7 @@ func lockFolder(f *os.File) (locked bool, err error) {
 		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
 	}
 	if err := Private(mine); err != nil {
-		return false, err
+		return false, fmt.Errorf("in %s: %w", filepath.Dir(f.Name()), err)
 	}
 	there, err := os.Stat(f.Name())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
