@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"bpf/inspect":         {"schemas"},
 	"bpf/inspect/compare": {"schemas", "bpf/inspect"},
 	"bpf/mapdump":         nil,
-	"bpf/linklist":           nil,
+	"bpf/linklist":        nil,
 	"bpf/dispatcher":      {"bpf/linklist"},
 	"bpf/probes":          nil,
 	"bpf":                 {"schemas", "bpf/inspect", "bpf/linklist", "bpf/dispatcher", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify"},
