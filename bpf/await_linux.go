@@ -94,7 +94,7 @@ func (r *removal) await(ctx context.Context) error {
 	programs := waitGone(ctx, awaitObjects, r.ids.programs, lookForProgram)
 	if len(programs) > 0 && len(r.ids.elsewhere) > 0 {
 		l := r.ids.elsewhere[0]
-		return fmt.Errorf("the filter of program %q on %q is in another network namespace (inode %d): stop the instance there", l.Program, l.Target, l.Netns)
+		return fmt.Errorf("program %q on %q runs on in another network namespace (inode %d): stop the instance there", l.Program, l.Target, l.Netns)
 	}
 	maps := waitGone(ctx, awaitObjects, r.ids.maps, lookForMap)
 	if len(programs)+len(maps) > 0 {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/bpf/dispatcher"
 )
 
 // Folders of pins.
@@ -55,7 +57,9 @@ func pinName(name string) string {
 }
 
 // ensureBPFFS makes dir, mode 0700, and mounts the bpffs above it when dir is
-// below the customary place and nothing is mounted there.
+// below the customary place and nothing is mounted there. It refuses a folder that
+// others may change: on a bpffs that is mounted without a mode anybody can make it
+// before us, and take our pins away later.
 func ensureBPFFS(dir string) error {
 	is, err := onBPFFS(dir)
 	if err != nil {
@@ -71,6 +75,16 @@ func ensureBPFFS(dir string) error {
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the folder for pins: %w", err)
+	}
+	if dir == customaryBPFFS {
+		return nil // not ours: somebody may have mounted it for all
+	}
+	folder, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("looking at the folder for pins: %w", err)
+	}
+	if err := dispatcher.Private(folder); err != nil {
+		return fmt.Errorf("in %s: %w", filepath.Dir(dir), err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/bpfimg/bpfimg/bpf/dispatcher"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -254,4 +255,16 @@ func TestMissingType(t *testing.T) {
 	}
 	_, err := b.Run(t.Context(), verified(t, "c", all[i]), RunOptions{Attach: attachments(t, places...)})
 	wantError(t, err, nil, "does not have", kernelRelease(), "CO-RE")
+}
+
+// TestFolderOfOthers: on a bpffs that is mounted without a mode, anybody can make the
+// folder of pins before us.
+func TestFolderOfOthers(t *testing.T) {
+	b := newBench(t)
+	b.ownBPFFS()
+	if err := errors.Join(os.Mkdir(b.opts.BPFFS, 0o700), os.Chown(b.opts.BPFFS, 65534, -1)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.Run(t.Context(), verified(t, "x", objPass), RunOptions{Attach: attachments(t, "pass=xdp:"+dev)})
+	wantError(t, err, dispatcher.ErrNotPrivate, `"bpfimg"`, "chown root")
 }

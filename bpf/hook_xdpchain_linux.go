@@ -175,7 +175,7 @@ func (xdpHook) sweep(ctx context.Context, r *removal) (err error) {
 		return err
 	}
 	defer func() { err = join(err, d.Close()) }()
-	r.m.clearStaleDispatchers(ctx, d)
+	_ = r.m.clearStaleDispatchers(ctx, d)
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (xdpHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string
 	ctx, cancel := context.WithTimeout(context.Background(), slotReadTime)
 	defer cancel()
 	if _, err := netlink.LinkByIndex(int(l.Ifindex)); errors.As(err, &netlink.LinkNotFoundError{}) {
-		return fmt.Sprintf("program %q is attached to nothing any more: %q is gone", l.Program, l.Target)
+		return fmt.Sprintf("program %q: %q is gone, or was moved to another network namespace", l.Program, l.Target)
 	}
 	state, err := dispatcher.Read(ctx, int(l.Ifindex))
 	if err != nil {
@@ -213,7 +213,7 @@ func (xdpHook) swap(ctx context.Context, m *Manager, l schemas.InstanceLink, fro
 		return fmt.Errorf("looking at what is on %q: %w", l.Target, err)
 	}
 	if s := (&xdpSlot{State: state}); s.component(is) {
-		m.clearStaleDispatchers(ctx, d)
+		_ = m.clearStaleDispatchers(ctx, d)
 		return nil
 	}
 	component, err := newComponent(l, to)
@@ -227,7 +227,7 @@ func (xdpHook) swap(ctx context.Context, m *Manager, l schemas.InstanceLink, fro
 	if err != nil {
 		return fmt.Errorf("exchanging program %q among the XDP programs of %q: %w", l.Program, l.Target, err)
 	}
-	m.clearStaleDispatchers(ctx, d)
+	_ = m.clearStaleDispatchers(ctx, d)
 	return nil
 }
 
@@ -264,25 +264,35 @@ func (m *Manager) removeComponents(ctx context.Context, programs []uint32) error
 }
 
 // removeComponent takes one program out of the chain of an interface, if it is
-// still in there, and away what a killed command has left of dispatchers.
+// still in there, and away what a killed command has left of dispatchers. A program
+// that is in the chain of an interface elsewhere is an error.
 func (m *Manager) removeComponent(ctx context.Context, ifindex int, id uint32) (err error) {
 	d, err := m.dispatchers(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = join(err, d.Close()) }()
-	if err := d.Remove(ctx, ifindex, id); err != nil && !errors.Is(err, dispatcher.ErrGone) {
-		return err
+	removing := d.Remove(ctx, ifindex, id)
+	if removing != nil && !errors.Is(removing, dispatcher.ErrGone) {
+		return removing
 	}
-	m.clearStaleDispatchers(ctx, d)
-	return nil
+	if !m.clearStaleDispatchers(ctx, d) || removing == nil {
+		return nil
+	}
+	folder, err := d.Holding(id)
+	if err == nil && folder != "" {
+		err = fmt.Errorf("it runs on in another chain, whose pins are in %s: its interface was moved to another network namespace; move it back or delete it, and try again", folder)
+	}
+	return err
 }
 
 // clearStaleDispatchers takes away what killed commands have left of dispatchers.
 // It is in nobody's way, and where it cannot be told from what is in use (without
-// a view of all processes), it stays.
-func (m *Manager) clearStaleDispatchers(ctx context.Context, d *dispatcher.Dispatchers) {
-	if _, err := d.Stale(ctx); err != nil {
+// a view of all processes), it stays; the answer is false then.
+func (m *Manager) clearStaleDispatchers(ctx context.Context, d *dispatcher.Dispatchers) bool {
+	_, err := d.Stale(ctx)
+	if err != nil {
 		m.log.Debug("pins of XDP dispatchers that may be attached nowhere stay", "reason", err)
 	}
+	return err == nil
 }

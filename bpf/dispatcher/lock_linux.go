@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -127,11 +128,33 @@ func lockFolder(f *os.File) (locked bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
 	}
+	if err := Private(mine); err != nil {
+		return false, fmt.Errorf("in %s: %w", filepath.Dir(f.Name()), err)
+	}
 	there, err := os.Stat(f.Name())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("looking at %s: %w", f.Name(), err)
 	}
 	return err == nil && os.SameFile(mine, there), nil
+}
+
+// ErrNotPrivate says that others may take the pins away that are in a folder, and so
+// cut programs out of a chain: anybody may make folders in a BPF file system that is
+// mounted without a mode.
+var ErrNotPrivate = errors.New("others may remove what is pinned there")
+
+// Private is [ErrNotPrivate] unless folder belongs to root or to the user of this
+// process, and only its owner may change what is in it.
+func Private(folder fs.FileInfo) error {
+	st, ok := folder.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("reading the owner of folder %s: the system does not tell", folder.Name())
+	}
+	if uid := st.Uid; (uid != 0 && int(uid) != os.Geteuid()) || st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
+		return fmt.Errorf("folder %q belongs to user %d and has mode %#o: %w; remove it, or `chown root` and `chmod 0700` it when you know what is in it",
+			folder.Name(), uid, st.Mode&0o7777, ErrNotPrivate)
+	}
+	return nil
 }
 
 // Close gives the lock up.

@@ -87,10 +87,12 @@ func (s *search) named() error {
 	return nil
 }
 
-// processes looks at the namespaces that threads are in or have open.
+// processes looks at the namespaces that threads are in or have open, and at those
+// that are mounted somewhere in what a process sees of the file system.
 func (s *search) processes(ctx context.Context) error {
+	views := map[uint64]bool{}
 	return eachProcess(ctx, func(process string) error {
-		return errors.Join(eachEntry(process+"/task", func(thread string) error {
+		return errors.Join(s.mounted(process, views), eachEntry(process+"/task", func(thread string) error {
 			return s.namespace(thread + "/ns/net")
 		}), eachEntry(process+"/fd", func(fd string) error {
 			to, err := os.Readlink(fd)
@@ -103,7 +105,8 @@ func (s *search) processes(ctx context.Context) error {
 }
 
 // attachedIn are the XDP programs of the interfaces of the network namespace whose
-// file path is.
+// file path is. The error wraps fs.ErrNotExist when there is no such file any more:
+// then nothing is known of the namespace.
 func attachedIn(path string) ([]uint32, error) {
 	type answer struct {
 		ids []uint32
@@ -111,9 +114,6 @@ func attachedIn(path string) ([]uint32, error) {
 	}
 	// On this thread: the path may be of the calling one's own namespace.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if gone(err) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("opening network namespace %s: %w", path, err)
 	}

@@ -282,18 +282,6 @@ func (d *Dispatchers) forget(s *snapshot) {
 	_ = removeFolder(filepath.Join(d.folder, folderName(s.ifindex, s.id)))
 }
 
-// waitForPackets returns when no processor is in a dispatcher any more that was
-// attached before: a packet in it would pass by components whose links are gone.
-// A driver takes a program up anew for every batch of packets, under the RCU read
-// lock; this command waits for all who hold that (membarrier(2)). Where processors
-// run without a tick it is refused, and then there is no way to wait.
-func waitForPackets() {
-	_, _, _ = unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)
-}
-
-// membarrierGlobal is MEMBARRIER_CMD_GLOBAL (linux/membarrier.h).
-const membarrierGlobal = 1
-
 // removeFolder removes the pins of a dispatcher and their folder. What else is in
 // there stays, and is an error.
 func removeFolder(folder string) error {

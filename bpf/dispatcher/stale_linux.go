@@ -18,19 +18,24 @@ const maxFolders = 4096
 // leaves them that was killed, and returns their paths. A dispatcher is needed that
 // is attached to an interface of any network namespace that can be found, or that
 // a process has open: it may be about to attach it. Namespaces are found by the
-// files in /run/netns and by all processes; the error is [ErrBlind] for those who
+// files in /run/netns, by all processes, and by what these see mounted; the error is [ErrBlind] for those who
 // cannot see these, such as in a container.
 func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 	stale, err := d.FindStale(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for i, folder := range stale {
+	var removed []string
+	var errs []error
+	for _, folder := range stale {
+		// One with files of somebody else in it keeps nobody from the others.
 		if err := removeFolder(folder); err != nil {
-			return stale[:i], fmt.Errorf("removing the pins of a dispatcher that is attached nowhere: %w", err)
+			errs = append(errs, fmt.Errorf("removing the pins of a dispatcher that is attached nowhere: %w", err))
+			continue
 		}
+		removed = append(removed, folder)
 	}
-	return stale, nil
+	return removed, errors.Join(errs...)
 }
 
 // Used says whether somebody has used the protocol here since the BPF file system
@@ -75,6 +80,27 @@ func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 		}
 	}
 	return stale, nil
+}
+
+// Holding is the folder of pins that a program is in, "" for none. After
+// [Dispatchers.Stale] its chain is attached somewhere.
+func (d *Dispatchers) Holding(program uint32) (string, error) {
+	folders, err := d.folders()
+	if err != nil {
+		return "", err
+	}
+	for _, f := range folders {
+		programs, err := pinnedComponents(f.path, Slots)
+		if err != nil {
+			return "", err
+		}
+		for _, id := range programs {
+			if id == program {
+				return f.path, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // covers says whether every dispatcher that has a folder is in use.

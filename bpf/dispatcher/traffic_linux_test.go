@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -208,5 +209,37 @@ func (l *lab) sender() func() uint64 {
 			return 0
 		}
 		return 1
+	}
+}
+
+// TestFolderOfOthers: who owns the folder can cut programs out of every chain.
+func TestFolderOfOthers(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		owner int
+		mode  uint32
+		want  error
+	}{
+		{"as we make it", 0, 0o700, nil},
+		{"readable", 0, 0o755, nil},
+		{"for all, who may remove their own only", 0, 0o1777, nil},
+		{"of somebody else", 65534, 0o700, ErrNotPrivate},
+		{"of a group", 0, 0o770, ErrNotPrivate},
+		{"for all", 0, 0o777, ErrNotPrivate},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newBareLab(t)
+			folder := filepath.Join(l.bpffs, "xdp")
+			check(t, os.Mkdir(folder, 0o700))
+			check(t, unix.Chmod(folder, test.mode))
+			check(t, os.Chown(folder, test.owner, -1))
+			d, err := Open(t.Context(), Options{BPFFS: l.bpffs})
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if err == nil {
+				check(t, d.Close())
+			}
+		})
 	}
 }

@@ -32,6 +32,7 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 		"/bin/bpfimg": {Path: bpfimg, Executable: true},
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
 		"/bin/racer":  {Path: goBuild(t, "./racer", stripped), Executable: true},
+		"/bin/killer": {Path: goBuild(t, "./killer", stripped), Executable: true},
 	}
 	if inScripts(t, "bpf.test") {
 		files["/bin/bpf.test"] = vmtest.File{Path: goTestBinary(t, "../../bpf"), Executable: true}

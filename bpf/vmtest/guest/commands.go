@@ -41,6 +41,8 @@ func commands() map[string]func(ts *testscript.TestScript, neg bool, args []stri
 		"escaped":    s.escaped,
 		"counted":    counted,
 		"race":       race,
+		"killed":     killed,
+		"netns":      netns,
 		"programid":  programid,
 		"xdp":        xdp,
 		"waitport":   waitPort,

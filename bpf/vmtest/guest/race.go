@@ -36,7 +36,7 @@ func race(ts *testscript.TestScript, neg bool, args []string) {
 		if err != nil {
 			ts.Fatalf("race %s: %v", arg, err)
 		}
-		lines := strings.Split(strings.TrimSpace(os.Expand(ts.ReadFile(name), ts.Getenv)), "\n")
+		lines := lines(ts, name)
 		go func() {
 			err := repeat(ctx, ts, rounds, lines)
 			if err != nil {
@@ -53,6 +53,11 @@ func race(ts *testscript.TestScript, neg bool, args []string) {
 	if err := errors.Join(errs...); err != nil {
 		ts.Fatalf("%v", err)
 	}
+}
+
+// lines are those of a file, with variables in their places.
+func lines(ts *testscript.TestScript, name string) []string {
+	return strings.Split(strings.TrimSpace(os.Expand(ts.ReadFile(name), ts.Getenv)), "\n")
 }
 
 // repeat runs the lines, rounds times.
@@ -86,16 +91,21 @@ func runLine(ctx context.Context, ts *testscript.TestScript, line string) error 
 	if idErr != nil {
 		return fmt.Errorf("%s: %w", line, idErr)
 	}
+	if out, err := command(ctx, ts, line).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", line, err, out)
+	}
+	return nil
+}
+
+// command is a line as a script's programs are run.
+func command(ctx context.Context, ts *testscript.TestScript, line string) *exec.Cmd {
 	words := strings.Fields(line)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, key := range scriptEnv {
 		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", line, err, out)
-	}
-	return nil
+	return cmd
 }
 
 // newestProgram is the kernel's id of the last loaded program of a name.
@@ -108,11 +118,11 @@ func newestProgram(name string) (newest ebpf.ProgramID, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("listing programs: %w", err)
 		}
-		ok, err := programCalled(id, name)
+		called, err := programName(id)
 		if err != nil {
 			return 0, err
 		}
-		if ok {
+		if called == name {
 			newest = id
 		}
 	}
@@ -122,20 +132,21 @@ func newestProgram(name string) (newest ebpf.ProgramID, err error) {
 	return newest, nil
 }
 
-func programCalled(id ebpf.ProgramID, name string) (ok bool, err error) {
+// programName is the name of a program, "" when it went away meanwhile.
+func programName(id ebpf.ProgramID) (name string, err error) {
 	p, err := ebpf.NewProgramFromID(id)
-	if errors.Is(err, fs.ErrNotExist) { // went away meanwhile
-		return false, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("opening program %d: %w", id, err)
+		return "", fmt.Errorf("opening program %d: %w", id, err)
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	info, err := p.Info()
 	if err != nil {
-		return false, fmt.Errorf("asking about program %d: %w", id, err)
+		return "", fmt.Errorf("asking about program %d: %w", id, err)
 	}
-	return info.Name == name, nil
+	return info.Name, nil
 }
 
 // programid NAME VARIABLE sets a variable to the id of the newest program of a
