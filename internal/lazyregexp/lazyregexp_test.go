@@ -14,7 +14,7 @@ func TestNew(t *testing.T) {
 	if !digits().MatchString("12") || digits().MatchString("1a") {
 		t.Error("the expression is another")
 	}
-	if digits() != digits() {
+	if first, second := digits(), digits(); first != second {
 		t.Error("compiled twice")
 	}
 }
