@@ -88,9 +88,10 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 	if f, err = readable(f); err != nil {
 		return nil, nil, err
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(f.withoutKconfig()))
+	parsed := f.withoutKconfig()
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(parsed))
 	if err == nil {
-		err = f.checkExtInfos()
+		err = f.checkExtInfos(spec, parsed)
 	}
 	if err == nil {
 		err = addKconfig(spec)
@@ -110,13 +111,15 @@ func load(data []byte) (*elfFile, *ebpf.CollectionSpec, error) {
 
 // checkExtInfos refuses a .BTF.ext section that the parser has left aside: that of
 // cilium/ebpf takes one that refers to a type which is not there for none at all,
-// and loading would go on without the CO-RE relocations.
-func (f *elfFile) checkExtInfos() error {
+// and loading would go on without the CO-RE relocations. It takes all of the
+// section or nothing: only where no instruction of spec has anything from it, parsed
+// is read once more to tell.
+func (f *elfFile) checkExtInfos(spec *ebpf.CollectionSpec, parsed []byte) error {
 	named := func(s section) bool { return s.name == ".BTF.ext" }
-	if f.btf == nil || !slices.ContainsFunc(f.sections, named) {
+	if f.btf == nil || !slices.ContainsFunc(f.sections, named) || hasExtInfos(spec) {
 		return nil
 	}
-	_, infos, err := btf.LoadSpecAndExtInfosFromReader(bytes.NewReader(f.withoutKconfig()))
+	_, infos, err := btf.LoadSpecAndExtInfosFromReader(bytes.NewReader(parsed))
 	if err != nil {
 		return err
 	}
@@ -124,6 +127,19 @@ func (f *elfFile) checkExtInfos() error {
 		return errors.New("its section .BTF.ext refers to types that its .BTF section does not have")
 	}
 	return nil
+}
+
+// hasExtInfos says whether anything of .BTF.ext is known of an instruction. Compilers
+// write a function record for the first one of each program.
+func hasExtInfos(spec *ebpf.CollectionSpec) bool {
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if ins := &p.Instructions[i]; btf.FuncMetadata(ins) != nil || ins.Source() != nil || btf.CORERelocationMetadata(ins) != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // recoverParser turns a panic into an error. debug/elf has known panics on
