@@ -9,13 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/internal/ownthread"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -94,19 +94,7 @@ func inNetns(path string, f func() error) error {
 	if path == "" {
 		return f()
 	}
-	return onOwnThread(func() error { return enterAnd(path, f) })
-}
-
-// onOwnThread calls f on a thread that nothing else uses.
-func onOwnThread(f func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		// Never unlocked: the thread ends with this goroutine, and cannot be met
-		// again in the wrong namespace.
-		runtime.LockOSThread()
-		result <- f()
-	}()
-	return <-result
+	return ownthread.Do(func() error { return enterAnd(path, f) })
 }
 
 func enterAnd(path string, f func() error) error {

@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/ownthread"
 )
 
 // tinyProgram loads spec with instructions that do nothing but return a number, to
@@ -36,7 +38,7 @@ func createLink[T any](prog *ebpf.Program, attr *T) (link.Link, error) {
 // inNewNetns calls f on a thread in a network namespace of its own, which ends
 // with it. It needs CAP_SYS_ADMIN.
 func inNewNetns(f func() error) error {
-	return onOwnThread(func() error {
+	return ownthread.Do(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("making a network namespace to try it in: %w", err)
 		}

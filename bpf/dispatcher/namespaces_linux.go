@@ -13,12 +13,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/ownthread"
 )
 
 // maxScan bounds how many files of /proc are looked at.
@@ -108,28 +109,20 @@ func (s *search) processes(ctx context.Context) error {
 // file path is. The error wraps fs.ErrNotExist when there is no such file any more:
 // then nothing is known of the namespace.
 func attachedIn(path string) ([]uint32, error) {
-	type answer struct {
-		ids []uint32
-		err error
-	}
 	// On this thread: the path may be of the calling one's own namespace.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening network namespace %s: %w", path, err)
 	}
-	result := make(chan answer, 1)
-	go func() {
-		// Never unlocked: the thread ends with this goroutine, and cannot be met
-		// again in the wrong namespace.
-		runtime.LockOSThread()
-		ids, err := enterAndList(fd)
-		result <- answer{ids, err}
-	}()
-	a := <-result
-	if a.err != nil {
-		return nil, fmt.Errorf("looking for XDP programs in network namespace %s: %w", path, a.err)
+	var ids []uint32
+	err = ownthread.Do(func() (err error) {
+		ids, err = enterAndList(fd)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for XDP programs in network namespace %s: %w", path, err)
 	}
-	return a.ids, nil
+	return ids, nil
 }
 
 // enterAndList closes the descriptor of the namespace.

@@ -10,11 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/ownthread"
 )
 
 // netns NAME makes a network namespace /run/netns/NAME; netns NAME IFACE moves an
@@ -28,7 +29,7 @@ func netns(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
 		ts.Check(os.WriteFile(path, nil, 0o444))
 		ts.Defer(func() { _ = endNetns(path) }) // it may be gone already
-		ts.Check(onOwnThread(func() error {
+		ts.Check(ownthread.Do(func() error {
 			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 				return fmt.Errorf("making a network namespace: %w", err)
 			}
@@ -59,7 +60,7 @@ func moveTo(path, name string) error {
 	if err := netlink.LinkSetNsFd(end, int(file.Fd())); err != nil {
 		return fmt.Errorf("moving %s to %s: %w", name, path, err)
 	}
-	return onOwnThread(func() error {
+	return ownthread.Do(func() error {
 		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("entering %s: %w", path, err)
 		}
@@ -69,14 +70,4 @@ func moveTo(path, name string) error {
 		}
 		return netlink.LinkSetUp(there)
 	})
-}
-
-// onOwnThread calls f on a thread that ends with it, whatever f did to it.
-func onOwnThread(f func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		result <- f()
-	}()
-	return <-result
 }

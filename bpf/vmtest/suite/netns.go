@@ -10,10 +10,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/ownthread"
 )
 
 // peerElsewhere moves $PEER to a new network namespace, whose file $NETNS is.
@@ -46,7 +47,7 @@ func (e *env) newNetns(name string) (path string, err error) {
 		return "", err
 	}
 	e.cleanup(func() error { return os.Remove(path) })
-	err = onOwnThread(func() error {
+	err = ownthread.Do(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("making a network namespace: %w", err)
 		}
@@ -67,7 +68,7 @@ func (e *env) newNetns(name string) (path string, err error) {
 
 // inNetns calls f on a thread in the network namespace whose file path is.
 func inNetns(path string, f func() error) error {
-	return onOwnThread(func() error {
+	return ownthread.Do(func() error {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return fmt.Errorf("opening network namespace %s: %w", path, err)
@@ -78,14 +79,4 @@ func inNetns(path string, f func() error) error {
 		}
 		return f()
 	})
-}
-
-// onOwnThread calls f on a thread that ends with it, whatever f did to it.
-func onOwnThread(f func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		result <- f()
-	}()
-	return <-result
 }
