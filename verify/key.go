@@ -96,12 +96,17 @@ func ParseKey(data []byte, name string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("public key %q: %w", name, err)
 	}
-	sum := sha256.Sum256(der)
 	return Key{
-		ID:   "sha256:" + hex.EncodeToString(sum[:]),
+		ID:   keyID(der),
 		File: name,
 		PEM:  pem.EncodeToMemory(&pem.Block{Type: pemPublicKey, Bytes: der}),
 	}, nil
+}
+
+// keyID is the id of a key in PKIX DER form.
+func keyID(der []byte) string {
+	sum := sha256.Sum256(der)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func parsePublic(data []byte) (crypto.PublicKey, error) {

@@ -4,9 +4,7 @@
 package verify
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -58,8 +56,7 @@ func (c *checker) certificateKey(leaf *x509.Certificate) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("has a certificate for a key that cannot be read: %w", err)
 	}
-	sum := sha256.Sum256(der)
-	id := "sha256:" + hex.EncodeToString(sum[:])
+	id := keyID(der)
 	if c.rule.denied.has(id) {
 		return "", fmt.Errorf("signed by the key %s, which is %w", id, errDenied)
 	}
