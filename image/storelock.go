@@ -36,7 +36,7 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for pause := lockPoll; ; pause = min(2*pause, lockPollMax) {
+	for poll := lockPoll; ; poll = min(2*poll, lockPollMax) {
 		err := tryLock(f)
 		if err == nil {
 			return f, nil
@@ -44,12 +44,8 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 		if !errors.Is(err, errLocked) {
 			return nil, errors.Join(err, f.Close())
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, errors.Join(ctx.Err(), f.Close())
+		if err := pause(ctx, poll); err != nil {
+			return nil, errors.Join(err, f.Close())
 		}
 	}
 }
