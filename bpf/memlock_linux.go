@@ -23,15 +23,14 @@ func raiseMemlock() error {
 	if kernelAtLeast(5, 11) {
 		return nil
 	}
+	const op = "raising the limit of locked memory, which kernels before 5.11 count BPF memory in"
 	none := &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	err := unix.Prlimit(0, unix.RLIMIT_MEMLOCK, none, nil)
 	if errors.Is(err, unix.EPERM) {
-		return &PermissionError{
-			Op: "raising the limit of locked memory, which kernels before 5.11 count BPF memory in", Capability: "CAP_SYS_RESOURCE", Err: err,
-		}
+		return &PermissionError{Op: op, Capability: "CAP_SYS_RESOURCE", Err: err}
 	}
 	if err != nil {
-		return fmt.Errorf("raising the limit of locked memory, which kernels before 5.11 count BPF memory in: %w", err)
+		return fmt.Errorf("%s: %w", op, err)
 	}
 	return nil
 }

@@ -78,14 +78,8 @@ func flagWidth(flags []cli.Flag, arg string) int {
 	if strings.Contains(name, "=") {
 		return 1
 	}
-	for _, f := range flags {
-		if !slices.Contains(f.Names(), name) {
-			continue
-		}
-		if d, ok := f.(cli.DocGenerationFlag); ok && d.TakesValue() {
-			return 2
-		}
-		return 1
+	if d, ok := findFlag(flags, name).(cli.DocGenerationFlag); ok && d.TakesValue() {
+		return 2
 	}
 	return 1
 }
