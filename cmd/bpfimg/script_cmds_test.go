@@ -58,8 +58,8 @@ func ip(ts *testscript.TestScript, args ...string) {
 	}
 }
 
-// cmdWaitFor repeats a command until its output has a text, under a deadline:
-// waitfor COMMAND ARG… : TEXT
+// cmdWaitFor repeats a command, in the script's environment, until its output has
+// a text, under a deadline: waitfor COMMAND ARG… : TEXT
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 || args[len(args)-2] != ":" {
 		ts.Fatalf("usage: waitfor COMMAND [ARG...] : TEXT")
@@ -70,8 +70,9 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		out, err := exec.CommandContext(ctx, args[0], args[1:len(args)-2]...).CombinedOutput()
-		if err == nil && strings.Contains(string(out), want) {
+		err := ts.Exec(args[0], args[1:len(args)-2]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && strings.Contains(out, want) {
 			return
 		}
 		select {
