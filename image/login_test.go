@@ -4,17 +4,13 @@
 package image
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/bpfimg/bpfimg/image/hosts"
 )
@@ -84,43 +80,16 @@ const sesame = "$2y$05$abcdefghijklmnopqrstuutXu9KzOt.1yBoZUeFWoT/914/JfszCO"
 
 // TestCheckLoginAtDebian: the registry people run, with its accounts.
 func TestCheckLoginAtDebian(t *testing.T) {
-	program, err := exec.LookPath("docker-registry")
-	if err != nil {
-		t.Skip("SKIP-REASON: docker-registry is not installed: runs where it is")
-	}
-	dir, address := t.TempDir(), nobody(t)
-	config := filepath.Join(dir, "config.yml")
-	for path, content := range map[string]string{
-		filepath.Join(dir, "htpasswd"): "user:" + sesame + "\n",
-		config: fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\nauth: {htpasswd: {realm: test, path: %s/htpasswd}}\n",
-			dir, address, dir),
-	} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.CommandContext(t.Context(), program, "serve", config)
-	if err := cmd.Start(); err != nil {
+	htpasswd := filepath.Join(t.TempDir(), "htpasswd")
+	if err := os.WriteFile(htpasswd, []byte("user:"+sesame+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) // killed on purpose
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for { // until it listens
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		if err == nil {
-			_ = conn.Close()
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatal(err)
-		}
-	}
+	address := startRegistry(t, "docker-registry", "auth: {htpasswd: {realm: test, path: "+htpasswd+"}}\n")
 	client := testClient(t, RegistryOptions{})
-	if checked, err := client.CheckLogin(ctx, address, "user", secret); err != nil || !checked {
+	if checked, err := client.CheckLogin(t.Context(), address, "user", secret); err != nil || !checked {
 		t.Errorf("got %t, %v", checked, err)
 	}
-	if _, err := client.CheckLogin(ctx, address, "user", "wrong"); !errors.Is(err, ErrUnauthorized) {
+	if _, err := client.CheckLogin(t.Context(), address, "user", "wrong"); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("got %v, want ErrUnauthorized", err)
 	}
 }

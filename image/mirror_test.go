@@ -36,15 +36,21 @@ func mirrored(origin string, mirrors ...string) string {
 	return s
 }
 
-// nobody is an address that refuses connections.
+// nobody is an address that refuses connections: that of the calling end of one,
+// which keeps others from listening there while the test goes on.
 func nobody(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { _ = l.Close() })
+	taken, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	return taken.LocalAddr().String()
 }
 
 func status(code int) http.Handler {

@@ -4,16 +4,15 @@
 package image
 
 import (
+	"bufio"
 	"context"
 	"fmt"
-	"net"
-	"net/http"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 func needProgram(t *testing.T, name string) {
@@ -33,54 +32,62 @@ func dockerRegistryServer(t *testing.T) string {
 // port.
 func distributionServer(t *testing.T, program string) string {
 	t.Helper()
+	return startRegistry(t, program, "")
+}
+
+// startRegistry runs a program of distribution with more settings. The kernel
+// chooses the port and the program says which: one chosen beforehand may be
+// somebody else's by the time it listens.
+func startRegistry(t *testing.T, program, settings string) (host string) {
+	t.Helper()
 	needProgram(t, program)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), host)
+	text := fmt.Sprintf("version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: '127.0.0.1:0'}\n%s",
+		filepath.Join(dir, "data"), settings)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, "serve", config)
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
-	if err := cmd.Start(); err != nil {
+	log, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
+	listening := make(chan string, 1)
+	go listensAt(log, listening)
 	t.Cleanup(func() {
 		cancel()
+		for range listening { // ends with the log
+		}
 		_ = cmd.Wait() // killed on purpose
 	})
-	waitFor(t, "http://"+host+"/v2/")
+	host, ok := <-listening
+	if !ok {
+		t.Fatalf("%s ended before it listened", program)
+	}
 	return host
 }
 
-// waitFor asks url until it answers.
-func waitFor(t *testing.T, url string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for tick := time.NewTicker(10 * time.Millisecond); ; {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// listensAt reads what a registry logs, and sends where it listens. It goes on to the
+// end: the program must not wait for a reader.
+func listensAt(log io.Reader, at chan<- string) {
+	defer close(at)
+	sent := false
+	for lines := bufio.NewReader(log); ; {
+		line, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatal(err)
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			_ = resp.Body.Close()
 			return
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s did not start", url)
+		if _, rest, ok := strings.Cut(line, `msg="listening on `); ok && !sent {
+			address, _, _ := strings.Cut(rest, `"`)
+			at <- address
+			sent = true
 		}
 	}
 }

@@ -101,17 +101,10 @@ func TestLongErrorPageKeepsStatus(t *testing.T) {
 }
 
 func TestHandshakeErrors(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
 	noRegistry, _ := serve(t, http.NotFoundHandler())
 	broken, _ := serve(t, registryError(500, "UNKNOWN", "broken"))
 	tests := []struct{ name, host, want string }{
-		{"nobody listens", closed.Addr().String(), "refused the connection, is it running?"},
+		{"nobody listens", nobody(t), "refused the connection, is it running?"},
 		{"not a registry", noRegistry, "it is no OCI registry"},
 		{"ping fails", broken, "answered 500"},
 	}
