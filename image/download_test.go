@@ -196,7 +196,7 @@ func TestStalledDownload(t *testing.T) {
 		w.WriteHeader(http.StatusPartialContent)
 		_, _ = w.Write(data[10:])
 	}))
-	r := testClient(t, RegistryOptions{IdleTimeout: 50 * time.Millisecond})
+	r := testClient(t, RegistryOptions{IdleTimeout: shortIdle})
 	got, err := r.Blob(t.Context(), mustParse(t, host+"/a:v1"), desc, MaxLayer)
 	if err != nil || string(got) != string(data) {
 		t.Errorf("got %d bytes, %v", len(got), err)
