@@ -13,14 +13,19 @@ import (
 	"time"
 )
 
-// cuttingProxy passes TCP connections on to behind, and cuts each of the first
-// times ones that carries more than n bytes either way.
+// cuttingProxy passes TCP connections on to behind, and cuts the one on which the
+// last of n bytes either way goes, the first times that happens. Which connections
+// the bytes before went over does not matter: a client may not use one again.
 type cuttingProxy struct {
 	behind string
 	n      int64
 	times  atomic.Int32
 	cuts   atomic.Int32
 	wg     sync.WaitGroup
+
+	mu sync.Mutex
+	// left is how many bytes go before the next cut, to behind and back.
+	left [2]int64
 }
 
 // newCuttingProxy returns the proxy and its address.
@@ -31,7 +36,7 @@ func newCuttingProxy(t *testing.T, behind string, n int64, times int32) (*cuttin
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	p := &cuttingProxy{behind: behind, n: n}
+	p := &cuttingProxy{behind: behind, n: n, left: [2]int64{n, n}}
 	p.times.Store(times)
 	p.wg.Go(func() {
 		for {
@@ -58,14 +63,9 @@ func (p *cuttingProxy) pass(ctx context.Context, client net.Conn) {
 	}
 	defer server.Close()
 	both := make(chan struct{}, 2)
-	for _, pair := range [][2]net.Conn{{server, client}, {client, server}} {
+	for way, pair := range [][2]net.Conn{{server, client}, {client, server}} {
 		p.wg.Go(func() {
-			_, err := io.CopyN(pair[0], pair[1], p.n)
-			if err == nil && p.times.Add(-1) < 0 {
-				_, _ = io.Copy(pair[0], pair[1]) // no cuts any more
-			} else if err == nil {
-				p.cuts.Add(1)
-			}
+			p.copy(pair[0], pair[1], way)
 			both <- struct{}{}
 		})
 	}
@@ -73,6 +73,40 @@ func (p *cuttingProxy) pass(ctx context.Context, client net.Conn) {
 	case <-both:
 	case <-ctx.Done():
 	}
+}
+
+// copy copies one way until the connection ends or is to be cut.
+func (p *cuttingProxy) copy(to io.Writer, from io.Reader, way int) {
+	buffer := make([]byte, 32<<10)
+	for p.times.Load() > 0 {
+		n, err := from.Read(buffer[:p.before(way, len(buffer))])
+		if _, writeErr := to.Write(buffer[:n]); writeErr != nil || p.cut(way, n) || err != nil {
+			return
+		}
+	}
+	_, _ = io.Copy(to, from) // no cuts any more
+}
+
+// before is how many bytes may be read before the next cut, at most most.
+func (p *cuttingProxy) before(way, most int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int(min(int64(most), p.left[way]))
+}
+
+// cut says whether the connection over which n bytes went is to be cut now.
+func (p *cuttingProxy) cut(way, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left[way] -= int64(n); p.left[way] > 0 {
+		return false
+	}
+	p.left[way] = p.n
+	if p.times.Add(-1) < 0 {
+		return false
+	}
+	p.cuts.Add(1)
+	return true
 }
 
 // TestRealRegistriesCutOff: the registries people run, behind a line that breaks
