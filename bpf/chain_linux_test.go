@@ -147,7 +147,7 @@ func TestChainPins(t *testing.T) {
 		if p.Pin != path || p.LinkID == 0 {
 			t.Errorf("%s: %+v", name, p)
 		}
-		if err := errors.Join(prog.Unpin(), l.Unpin(), l.Close(), unix.Unlink(path)); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := errors.Join(prog.Unpin(), l.Unpin(), l.Detach(), l.Close(), unix.Unlink(path)); err != nil && !errors.Is(err, unix.ENOENT) {
 			t.Fatal(err)
 		}
 	}
@@ -327,7 +327,8 @@ func TestChainChanging(t *testing.T) {
 	rounds := 0
 	r.meanwhile = func() {
 		rounds++
-		if err := held.Close(); err != nil {
+		// Closing alone leaves it there while somebody else looks at it.
+		if err := errors.Join(held.Detach(), held.Close()); err != nil {
 			t.Error(err)
 		}
 		held = foreignTCX(t, prog)

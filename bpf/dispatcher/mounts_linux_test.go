@@ -9,11 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/ownthread"
 )
 
 func TestNamespaceMount(t *testing.T) {
@@ -51,9 +52,7 @@ func TestStaleKeepsHidden(t *testing.T) {
 	check(t, os.Mkdir(folder, 0o700))
 	at := filepath.Join(t.TempDir(), "a name")
 	check(t, os.WriteFile(at, nil, 0o600))
-	hidden := make(chan error)
-	go func() { hidden <- hide(at, prog.FD()) }()
-	check(t, <-hidden)
+	check(t, ownthread.Do(func() error { return hide(at, prog.FD()) }))
 	check(t, prog.Close())
 	stale, err := d.Stale(t.Context())
 	if errors.Is(err, ErrBlind) {
@@ -71,10 +70,9 @@ func TestStaleKeepsHidden(t *testing.T) {
 	}
 }
 
-// hide attaches a program in a new network namespace that is mounted at a file, on a
-// thread that ends with it.
+// hide attaches a program in a new network namespace that is mounted at a file. The
+// thread stays there.
 func hide(at string, prog int) error {
-	runtime.LockOSThread() // never unlocked
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("making a namespace: %w", err)
 	}

@@ -43,6 +43,10 @@ func cmdVeth(ts *testscript.TestScript, neg bool, args []string) {
 		_ = exec.Command("ip", "netns", "del", netns).Run()
 	})
 	ip(ts, "link", "add", iface, "type", "veth", "peer", "name", "eth0", "netns", netns)
+	// No packets but those of the script: with an address of its own, IPv6 sends some
+	// for many seconds. Where there is none, this fails.
+	_ = exec.Command("ip", "link", "set", iface, "addrgenmode", "none").Run()
+	_ = exec.Command("ip", "-n", netns, "link", "set", "eth0", "addrgenmode", "none").Run()
 	ip(ts, "addr", "add", ours+"/30", "dev", iface)
 	ip(ts, "link", "set", iface, "up")
 	ip(ts, "-n", netns, "addr", "add", peer+"/30", "dev", "eth0")

@@ -25,7 +25,7 @@ func cmdHost(ts *testscript.TestScript, neg bool, args []string) {
 	case neg || all == nil:
 		ts.Fatalf("host cannot be negated")
 	case len(args) == 2 && args[0] == "stop" && all[args[1]] != nil:
-		all[args[1]].Close()
+		refuse(ts, all[args[1]])
 	case len(args) == 1 || len(args) == 3:
 		store, err := testregistry.New(testregistry.Options{})
 		ts.Check(err)

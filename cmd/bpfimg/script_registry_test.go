@@ -6,9 +6,11 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/bpfimg/bpfimg/testregistry"
@@ -63,7 +65,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Defer(r.server.Close)
 		ts.Setenv("REGISTRY", r.server.Listener.Addr().String())
 	case args[0] == "stop":
-		r.server.Close()
+		refuse(ts, r.server)
 	case args[0] == "count":
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -92,6 +94,21 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | count | roundtrips N | once METHOD PATH | seen METHOD PATH | stop]")
 	}
+}
+
+// refuse ends a server and keeps its port, where somebody else's new server would
+// answer what is to be refused.
+func refuse(ts *testscript.TestScript, server *httptest.Server) {
+	server.Close()
+	at, err := netip.ParseAddrPort(server.Listener.Addr().String())
+	ts.Check(err)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	ts.Check(err)
+	ts.Defer(func() { _ = syscall.Close(fd) })
+	syscall.CloseOnExec(fd)
+	// The server's connections have the port for some time yet.
+	ts.Check(syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1))
+	ts.Check(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}))
 }
 
 // wantOnce fails unless there were requests and none was made again.

@@ -5,6 +5,7 @@ package ownthread_test
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"testing"
 
@@ -12,6 +13,18 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/ownthread"
 )
+
+// fromMain is the thread f was on when Do was called on the main one.
+var fromMain int
+
+// Before main only, a goroutine can be sure to be on the main thread, and stay.
+func init() { runtime.LockOSThread() }
+
+func TestMain(m *testing.M) {
+	runtime.UnlockOSThread()
+	_ = ownthread.Do(func() error { fromMain = unix.Gettid(); return nil })
+	os.Exit(m.Run())
+}
 
 func TestDo(t *testing.T) {
 	runtime.LockOSThread()
@@ -26,5 +39,12 @@ func TestDo(t *testing.T) {
 	}
 	if mine == other {
 		t.Error("f ran on the thread of its caller")
+	}
+}
+
+// TestNotMain: the main thread would stay in the namespace that f entered.
+func TestNotMain(t *testing.T) {
+	if fromMain == unix.Getpid() {
+		t.Error("f ran on the main thread")
 	}
 }
