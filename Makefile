@@ -34,7 +34,7 @@ test-sigstore: ## signatures without a key, with Sigstore's own services on this
 test-kernels: ## the real binary and every hook inside other kernels (qemu)
 	.ci/install packages
 	bpf/vmtest/fetch-kernels.sh 5.10 6.1 6.12 6.18 7.2
-	BPFIMG_TEST_KERNELS=5.10,6.1,6.12,6.18,7.2 go test -v -count=1 -timeout 60m ./bpf/vmtest
+	BPFIMG_TEST_KERNELS=5.10,6.1,6.12,6.18,7.2 go test -v -count=1 -timeout 120m ./bpf/vmtest
 
 .PHONY: generate
 generate: ## compile the BPF C sources again

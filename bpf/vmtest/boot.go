@@ -94,7 +94,7 @@ func Boot(ctx context.Context, opts Options) (result Result, err error) {
 	console := newConsole(opts.Log)
 	cmd := exec.CommandContext(ctx, qemu, opts.qemuArgs(ramdisk)...)
 	cmd.Stdout, cmd.Stderr = console, console
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second // to read what it printed last
 	endWithUs(cmd)
 	start := time.Now()
 	runErr := cmd.Run()

@@ -41,6 +41,18 @@ die() {
 	exit 1
 }
 
+# again COMMAND… runs a command up to three times: a mirror may not answer once, or
+# be in the middle of an update.
+again() {
+	local try
+	for try in 1 2 3; do
+		"$@" && return
+		echo "fetch-kernels.sh: attempt $try of 3 failed: $*" >&2
+		((try == 3)) || sleep $((try * 10))
+	done
+	return 1
+}
+
 # Prints "URI SUITE" for every archive in the machine's apt sources, of the
 # one-line and the deb822 form.
 apt_sources() {
@@ -127,8 +139,9 @@ fetch() {
 		-o "Dir::Cache=$work/cache" -o "Dir::Etc::sourcelist=$work/sources.list"
 		-o Dir::Etc::sourceparts=- -o APT::Architecture=amd64 -o APT::Architectures=amd64
 		-o APT::Sandbox::User= -o Acquire::Languages=none
+		-o APT::Update::Error-Mode=any # else an update that fetched nothing succeeds
 	)
-	apt-get "${apt_options[@]}" -qq update
+	again apt-get "${apt_options[@]}" -qq update
 
 	# One build may be split: linux-image-*, or linux-binary-* and linux-modules-*.
 	names=$(apt-cache "${apt_options[@]}" pkgnames linux- |
@@ -136,7 +149,7 @@ fetch() {
 	abi=$(sed -E 's/^linux-(image|binary|modules)-//' <<<"$names" | sort -V | tail -n1)
 	[ -n "$abi" ] || die "suite $suite at $mirror has no cloud kernel $version"
 	mapfile -t packages < <(grep -xF -e "linux-image-$abi" -e "linux-binary-$abi" -e "linux-modules-$abi" <<<"$names")
-	(cd "$work/deb" && apt-get "${apt_options[@]}" -qq download "${packages[@]}")
+	(cd "$work/deb" && again apt-get "${apt_options[@]}" -qq download "${packages[@]}")
 
 	local deb
 	for deb in "$work"/deb/*.deb; do

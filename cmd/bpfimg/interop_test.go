@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -96,16 +95,6 @@ func serveRegistry(t *testing.T, address, program string, args ...string) {
 		_ = cmd.Wait() // ends by the signal
 	})
 	await(t, "http://"+address+"/v2/")
-}
-
-// freeAddress is a loopback address nobody listened on a moment ago.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // await polls until a server that was just started answers.
