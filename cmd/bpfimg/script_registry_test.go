@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/bpfimg/bpfimg/testregistry"
@@ -102,13 +101,9 @@ func refuse(ts *testscript.TestScript, server *httptest.Server) {
 	server.Close()
 	at, err := netip.ParseAddrPort(server.Listener.Addr().String())
 	ts.Check(err)
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	_, release, err := holdPort(at.Port())
 	ts.Check(err)
-	ts.Defer(func() { _ = syscall.Close(fd) })
-	syscall.CloseOnExec(fd)
-	// The server's connections have the port for some time yet.
-	ts.Check(syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1))
-	ts.Check(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}))
+	ts.Defer(release)
 }
 
 // wantOnce fails unless there were requests and none was made again.
