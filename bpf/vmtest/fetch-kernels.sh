@@ -34,23 +34,14 @@ suite_of() {
 # What the tests need beyond what these kernels have built in.
 wanted_modules=(veth dummy sch_ingress cls_bpf cls_matchall act_bpf nf_defrag_ipv4)
 
+# Absolute: downloads happen in another folder.
+again=$(cd "$(dirname "$0")/../../.ci" && pwd)/again
+
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 die() {
 	echo "fetch-kernels.sh: $*" >&2
 	exit 1
-}
-
-# again COMMAND… runs a command up to three times: a mirror may not answer once, or
-# be in the middle of an update.
-again() {
-	local try
-	for try in 1 2 3; do
-		"$@" && return
-		echo "fetch-kernels.sh: attempt $try of 3 failed: $*" >&2
-		((try == 3)) || sleep $((try * 10))
-	done
-	return 1
 }
 
 # Prints "URI SUITE" for every archive in the machine's apt sources, of the
@@ -141,7 +132,7 @@ fetch() {
 		-o APT::Sandbox::User= -o Acquire::Languages=none
 		-o APT::Update::Error-Mode=any # else an update that fetched nothing succeeds
 	)
-	again apt-get "${apt_options[@]}" -qq update
+	"$again" apt-get "${apt_options[@]}" -qq update
 
 	# One build may be split: linux-image-*, or linux-binary-* and linux-modules-*.
 	names=$(apt-cache "${apt_options[@]}" pkgnames linux- |
@@ -149,7 +140,7 @@ fetch() {
 	abi=$(sed -E 's/^linux-(image|binary|modules)-//' <<<"$names" | sort -V | tail -n1)
 	[ -n "$abi" ] || die "suite $suite at $mirror has no cloud kernel $version"
 	mapfile -t packages < <(grep -xF -e "linux-image-$abi" -e "linux-binary-$abi" -e "linux-modules-$abi" <<<"$names")
-	(cd "$work/deb" && again apt-get "${apt_options[@]}" -qq download "${packages[@]}")
+	(cd "$work/deb" && "$again" apt-get "${apt_options[@]}" -qq download "${packages[@]}")
 
 	local deb
 	for deb in "$work"/deb/*.deb; do
