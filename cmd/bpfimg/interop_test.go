@@ -101,21 +101,19 @@ func serveRegistry(t *testing.T, address, program string, args ...string) {
 func await(t *testing.T, url string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	answers := func() bool {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			return
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
 		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s did not answer", url)
-		case <-tick.C:
-		}
+		resp.Body.Close()
+		return true
+	}
+	if !soon(answers) {
+		t.Fatalf("%s did not answer", url)
 	}
 }

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,20 +68,30 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: waitfor COMMAND [ARG...] : TEXT")
 	}
 	want := args[len(args)-1]
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
+	var err error
+	var out string
+	shown := func() bool {
+		err = ts.Exec(args[0], args[1:len(args)-2]...)
+		out = ts.ReadFile("stdout")
+		return err == nil && strings.Contains(out, want)
+	}
+	if !soon(shown) {
+		ts.Fatalf("%q never showed %q: %v\n%s", args, want, err, out)
+	}
+}
+
+// soon asks until something is so, for a minute, and says whether it was.
+func soon(so func() bool) bool {
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		err := ts.Exec(args[0], args[1:len(args)-2]...)
-		out := ts.ReadFile("stdout")
-		if err == nil && strings.Contains(out, want) {
-			return
-		}
+	for !so() {
 		select {
-		case <-ctx.Done():
-			ts.Fatalf("%q never showed %q: %v\n%s", args, want, err, out)
+		case <-deadline.C:
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }

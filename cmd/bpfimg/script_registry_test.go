@@ -126,16 +126,8 @@ func (r *scriptRegistry) wantOnce(ts *testscript.TestScript, method, part string
 
 // awaitRequest waits for a request, under a deadline.
 func (r *scriptRegistry) awaitRequest(ts *testscript.TestScript, method, part string) {
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for r.recorder.Count(method, part) == 0 {
-		select {
-		case <-deadline.C:
-			ts.Fatalf("nobody asked for %s %s", method, part)
-		case <-tick.C:
-		}
+	if !soon(func() bool { return r.recorder.Count(method, part) > 0 }) {
+		ts.Fatalf("nobody asked for %s %s", method, part)
 	}
 }
 
