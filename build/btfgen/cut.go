@@ -70,11 +70,11 @@ func (g *Generator) write(roots []btf.Type, c *cutter) ([]byte, error) {
 	}
 	builder, err := btf.NewBuilder(types, nil)
 	if err != nil {
-		return nil, fmt.Errorf("collecting the types that are needed: %w", err)
+		return nil, fmt.Errorf("%w: collecting the types that are needed: %w", ErrKernelBTF, err)
 	}
 	data, err := builder.Marshal(nil, &btf.MarshalOptions{Order: g.order})
 	if err != nil {
-		return nil, fmt.Errorf("writing the types that are needed: %w", err)
+		return nil, fmt.Errorf("%w: writing the types that are needed: %w", ErrKernelBTF, err)
 	}
 	return data, nil
 }
@@ -112,7 +112,9 @@ func (c *cutter) copy(t btf.Type, depth int) (btf.Type, error) {
 		return out, nil
 	}
 	switch t := t.(type) {
-	case *btf.Void, *btf.Int, *btf.Float, *btf.Fwd:
+	case *btf.Int:
+		return t, checkInt(t)
+	case *btf.Void, *btf.Float, *btf.Fwd:
 		return t, nil
 	case *btf.Enum:
 		return c.enum(t), nil
@@ -179,7 +181,7 @@ func (c *cutter) members(to *[]btf.Member, t btf.Type, depth int) error {
 		}
 		*to = append(*to, btf.Member{Name: member.Name, Type: under, Offset: member.Offset, BitfieldSize: member.BitfieldSize})
 	}
-	return nil
+	return checkBitfields(*to)
 }
 
 // enum copies the values that are needed.

@@ -38,6 +38,20 @@ func nested(depth int) btf.Type {
 	return t
 }
 
+// oldBitfield is a task whose field has five bits, which its type says.
+func oldBitfield(t testing.TB, at btf.Bits) []byte {
+	t.Helper()
+	whole := encoded(t, &btf.Struct{Name: "task_struct", Size: 4, Members: []btf.Member{
+		{Name: "tgid", Type: &btf.Int{Name: "five", Size: 4}, Offset: at},
+	}})
+	// Size in bytes, and in bits (struct btf_type and BTF_INT_BITS of linux/btf.h).
+	five := bytes.Replace(whole, []byte{4, 0, 0, 0, 32, 0, 0, 0}, []byte{4, 0, 0, 0, 5, 0, 0, 0}, 1)
+	if bytes.Equal(whole, five) {
+		t.Fatal("the integer was not found")
+	}
+	return five
+}
+
 func TestRefusedKernels(t *testing.T) {
 	g := newGenerator(t, coreObject)
 	good := encoded(t, &btf.Struct{Name: "task_struct", Size: 4})
@@ -63,6 +77,13 @@ func TestRefusedKernels(t *testing.T) {
 			}}),
 			ErrKernelBTF, "where no relocation leads",
 		},
+		{
+			"an integer that would be a bit field", encoded(t, &btf.Struct{Name: "task_struct", Size: 4, Members: []btf.Member{
+				{Name: "comm", Type: &btf.Int{Name: "huge", Size: 1<<31 + 8}},
+			}}),
+			ErrKernelBTF, `an integer "huge" of 2147483656 bytes`,
+		},
+		{"a bit field too far away", oldBitfield(t, 1<<24), ErrKernelBTF, "a member at bit 16777216 beside a bit field"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := g.Generate(tc.kernel)
@@ -145,6 +166,7 @@ func FuzzGenerate(f *testing.F) {
 	f.Add(btfOf(f, read(f, coreObject)))
 	f.Add(btfOf(f, read(f, relocs)))
 	f.Add(encoded(f, &btf.Struct{Name: "task_struct", Size: 4, Members: []btf.Member{{Name: "comm", Type: nested(3)}}}))
+	f.Add(oldBitfield(f, 64))
 	f.Fuzz(func(t *testing.T, kernel []byte) {
 		for _, g := range generators {
 			minimal, err := g.Generate(kernel)
