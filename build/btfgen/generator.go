@@ -138,7 +138,8 @@ func (g *Generator) candidates(spec *btf.Spec) (map[string][]btf.Type, error) {
 	found := make(map[string][]btf.Type, len(g.names))
 	for name := range g.names {
 		types, err := typesNamed(spec.TypesByName, name)
-		if err != nil && !errors.Is(err, btf.ErrNotFound) {
+		// One that is found but refers to types that are not there wraps the same error.
+		if err != nil && (!errors.Is(err, btf.ErrNotFound) || errors.Unwrap(err) != nil) {
 			return nil, fmt.Errorf("looking up type %q: %w", name, err)
 		}
 		found[name] = types

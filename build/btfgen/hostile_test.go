@@ -52,6 +52,18 @@ func oldBitfield(t testing.TB, at btf.Bits) []byte {
 	return five
 }
 
+// danglingTypedef is a task, and a typedef of its name for a type that is not there.
+func danglingTypedef(t testing.TB) []byte {
+	t.Helper()
+	data := encoded(t, &btf.Struct{Name: "task_struct", Size: 4}, &btf.Typedef{Name: "task_struct", Type: &btf.Int{Name: "int", Size: 4}})
+	at := bytes.Index(data, []byte{0, 0, 0, 8}) // kind and length of a typedef; the type follows
+	if at < 0 {
+		t.Fatal("the typedef was not found")
+	}
+	data[at+4] = 99
+	return data
+}
+
 func TestRefusedKernels(t *testing.T) {
 	g := newGenerator(t, coreObject)
 	good := encoded(t, &btf.Struct{Name: "task_struct", Size: 4})
@@ -83,6 +95,7 @@ func TestRefusedKernels(t *testing.T) {
 			}}),
 			ErrKernelBTF, `an integer "huge" of 2147483656 bytes`,
 		},
+		{"a type of a type that is not there", danglingTypedef(t), ErrKernelBTF, `looking up type "task_struct"`},
 		{"a bit field too far away", oldBitfield(t, 1<<24), ErrKernelBTF, "a member at bit 16777216 beside a bit field"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
