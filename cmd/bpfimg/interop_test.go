@@ -46,7 +46,7 @@ func TestInterop(t *testing.T) {
 	for name, start := range registries {
 		t.Run(name, func(t *testing.T) {
 			address := start(t, t.TempDir())
-			p := scriptParams("testdata/interop")
+			p := scriptParams(t, "testdata/interop")
 			setup := p.Setup
 			p.Setup = func(env *testscript.Env) error {
 				env.Setenv("REGISTRY", address)

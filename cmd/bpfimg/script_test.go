@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -34,12 +33,15 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs testdata/script/*.txtar: each reads like a session at a shell.
-func TestScript(t *testing.T) { testscript.Run(t, scriptParams("testdata/script")) }
+func TestScript(t *testing.T) { testscript.Run(t, scriptParams(t, "testdata/script")) }
 
 // scriptParams is what all scripts have in common.
-func scriptParams(dir string) testscript.Params {
-	_, self, _, _ := runtime.Caller(0)
-	source := filepath.Dir(filepath.Dir(filepath.Dir(self)))
+func scriptParams(t *testing.T, dir string) testscript.Params {
+	t.Helper()
+	source, err := filepath.Abs("../..") // a test starts in the folder of its package
+	if err != nil {
+		t.Fatal(err)
+	}
 	return testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,

@@ -37,7 +37,7 @@ func TestSigstore(t *testing.T) {
 		}
 	}
 	s := startSigstore(t)
-	p := scriptParams("testdata/sigstore")
+	p := scriptParams(t, "testdata/sigstore")
 	setup := p.Setup
 	p.Cmds["vouched"] = cmdVouched
 	p.Setup = func(env *testscript.Env) error {
