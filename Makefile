@@ -3,12 +3,14 @@
 
 export CGO_ENABLED := 0
 # The tags leave out what nobody calls: the command line library's man page
-# generator, and gRPC's web pages about its own requests.
-GOFLAGS_BUILD := -trimpath -tags urfave_cli_no_docs,grpcnotrace -ldflags '-s -w'
+# generator, and gRPC's web pages about its own requests. Lint and tests have the same
+# flags: they see what ships, and each package is compiled once for all of them.
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath -tags=urfave_cli_no_docs,grpcnotrace)
+LINK := -ldflags '-s -w'
 
 .PHONY: build
 build: ## the static binary, bin/bpfimg
-	go build $(GOFLAGS_BUILD) -o bin/bpfimg ./cmd/bpfimg
+	go build $(LINK) -o bin/bpfimg ./cmd/bpfimg
 
 .PHONY: demo
 demo: ## the main job on this machine, as root, command by command
@@ -16,9 +18,17 @@ demo: ## the main job on this machine, as root, command by command
 	$(MAKE) -s build
 	PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh
 
+.PHONY: check
+check: ## before pushing: lint, and the tests that need no other kernel
+	.ci/check
+
 .PHONY: test
 test: ## everything, from a fresh machine
-	CGO_ENABLED=1 .ci/test
+	.ci/test
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, FUZZTIME seconds each (60)
+	.ci/fuzz all
 
 .PHONY: test-interop
 test-interop: ## other people's registries and clients, in both directions
@@ -42,10 +52,10 @@ generate: ## compile the BPF C sources again
 
 .PHONY: cross
 cross: ## every platform bpfimg builds for
-	GOOS=linux GOARCH=amd64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
-	GOOS=linux GOARCH=arm64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
-	GOOS=darwin GOARCH=arm64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
-	GOOS=windows GOARCH=amd64 go build $(GOFLAGS_BUILD) -o /dev/null ./cmd/bpfimg
+	GOOS=linux GOARCH=amd64 go build $(LINK) -o /dev/null ./cmd/bpfimg
+	GOOS=linux GOARCH=arm64 go build $(LINK) -o /dev/null ./cmd/bpfimg
+	GOOS=darwin GOARCH=arm64 go build $(LINK) -o /dev/null ./cmd/bpfimg
+	GOOS=windows GOARCH=amd64 go build $(LINK) -o /dev/null ./cmd/bpfimg
 
 .PHONY: bench
 bench: build ## speed and size, against peers in the same run
