@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/google/go-containerregistry/pkg/authn"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -210,6 +212,40 @@ func TestRedirectLoopEnds(t *testing.T) {
 	err = testClient(t, RegistryOptions{}).PutBlob(t.Context(), mustParse(t, host+"/a:v1"), im.descs[1], im.layer, "")
 	if err == nil || len(rec.requests("")) > 3*maxRequests {
 		t.Errorf("upload: got %v after %d requests", err, len(rec.requests("")))
+	}
+}
+
+// TestRequestsOfOneOperation: a registry that sends us on and wants another login each
+// time, from a token server that sends us on too, stays below every limit on redirects.
+func TestRequestsOfOneOperation(t *testing.T) {
+	t.Parallel()
+	var (
+		mu       sync.Mutex
+		requests int
+		login    bool // a token was given and has not been used yet
+	)
+	r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		requests++
+		sendOn := func() { http.Redirect(w, req, req.URL.Path+"x", http.StatusTemporaryRedirect) }
+		switch token := strings.HasPrefix(req.URL.Path, "/token"); {
+		case token && len(req.URL.Path) < len("/tokenxxxxxxxx"):
+			sendOn()
+		case token:
+			login = true
+			fmt.Fprint(w, `{"token":"t"}`)
+		case login:
+			login = false
+			sendOn()
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="s"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))})
+	_, err := r.Manifest(t.Context(), mustParse(t, "localhost:1/a:v1"))
+	if want := fmt.Sprintf("stopped after %d requests", maxRequests); err == nil || !strings.Contains(err.Error(), want) || requests != maxRequests {
+		t.Errorf("got %v after %d requests, want %q", err, requests, want)
 	}
 }
 

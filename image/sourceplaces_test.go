@@ -45,7 +45,7 @@ var places = []place{
 	{name: "oci that is written to", typ: "*image.layoutWriter", open: layoutWriterOf},
 	{name: "archive that is written to", typ: "*image.ArchiveWriter", open: archiveWriterOf},
 	{name: "docker-archive", typ: "*image.dockerArchive", open: dockerArchiveOf, noReferrers: true, cannot: map[string]string{
-		"manifest":       "it has none, and makes one when it is opened",
+		"manifest":    "it has none, and makes one when it is opened",
 		"a byte more": "where a file ends in it was read when it was opened",
 	}},
 	{name: "what build makes", typ: "*image.inMemory", open: inMemoryOf, noReferrers: true},
