@@ -54,7 +54,7 @@ func Index(ctx context.Context, sink image.Sink, ref image.Reference, variants [
 	}
 	// A copy, because stores keep the images of an index apart from those with a
 	// name of their own.
-	src := newBuilt(index, images)
+	src := built(index, images)
 	if _, err := image.Copy(ctx, sink, ref, src, ref, image.CopyOptions{}); err != nil {
 		return IndexResult{}, fmt.Errorf("storing the images of %s: %w", ref.Name(), err)
 	}

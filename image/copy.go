@@ -49,7 +49,7 @@ type CopyOptions struct {
 // must not keep the image from being copied.
 func Copy(ctx context.Context, dst Sink, dstRef Reference, src Source, srcRef Reference, opts CopyOptions) (ocispec.Descriptor, error) {
 	c := newCopier(dst, dstRef, src, srcRef, opts)
-	root, err := src.Manifest(ctx, srcRef)
+	root, err := readManifest(ctx, src, srcRef)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

@@ -138,7 +138,7 @@ func (c *copier) skipped(desc ocispec.Descriptor, err error) {
 func (c *copier) copyLegacy(ctx context.Context, subject Reference) error {
 	for _, suffix := range legacySuffixes {
 		tag := fallbackTag(subject).tag + suffix
-		m, err := c.src.Manifest(ctx, c.srcRef.WithTag(tag))
+		m, err := readManifest(ctx, c.src, c.srcRef.WithTag(tag))
 		switch {
 		case errors.Is(err, ErrNotFound):
 			continue

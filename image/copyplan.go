@@ -111,7 +111,7 @@ func fetchManifest(ctx context.Context, src Source, ref Reference, desc ocispec.
 	if kindOf(desc.MediaType) == kindUnknown {
 		return Manifest{}, fmt.Errorf("%s: manifests of type %q are not supported", desc.Digest, desc.MediaType)
 	}
-	m, err := src.Manifest(ctx, ref.WithDigest(desc.Digest.String()))
+	m, err := readManifest(ctx, src, ref.WithDigest(desc.Digest.String()))
 	if errors.Is(err, ErrNotFound) {
 		return m, fmt.Errorf("a manifest it names is not there; was it pulled for one platform only? %w", err)
 	}

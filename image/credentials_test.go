@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/google/go-containerregistry/pkg/authn"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -45,6 +47,7 @@ func (r *recorder) carriesSecret() bool {
 }
 
 func TestBasicCredentials(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "basic", nil)
 	host, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") != basicHeader() {
@@ -66,6 +69,7 @@ func TestBasicCredentials(t *testing.T) {
 
 // TestTokenServer: a bearer challenge is answered at the realm, once.
 func TestTokenServer(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "token", nil)
 	var host string
 	host, rec := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -98,6 +102,7 @@ func TestTokenServer(t *testing.T) {
 
 // TestHostileRealm: a challenge that points elsewhere gets no credentials.
 func TestHostileRealm(t *testing.T) {
+	t.Parallel()
 	thief, stolen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"t"}`) }))
 	realms := map[string]string{
 		"another loopback port":   "http://" + thief + "/token",
@@ -124,6 +129,7 @@ func TestHostileRealm(t *testing.T) {
 
 // TestTokenAnswerStaysSecret: what a token server says never gets into errors.
 func TestTokenAnswerStaysSecret(t *testing.T) {
+	t.Parallel()
 	host, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/token" {
 			fmt.Fprintf(w, `{"refresh_token":%q}`, secret)
@@ -140,6 +146,7 @@ func TestTokenAnswerStaysSecret(t *testing.T) {
 
 // TestRedirectCarriesNoCredentials: storage elsewhere gets the request only.
 func TestRedirectCarriesNoCredentials(t *testing.T) {
+	t.Parallel()
 	data := []byte("blob")
 	storage, seen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }))
 	host, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -161,6 +168,7 @@ func TestRedirectCarriesNoCredentials(t *testing.T) {
 
 // TestRedirectErrorsHideURL: signed URLs are secrets too.
 func TestRedirectErrorsHideURL(t *testing.T) {
+	t.Parallel()
 	host, _ := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, "http://127.0.0.1:1/x?signature="+secret, http.StatusTemporaryRedirect)
 	}))
@@ -171,6 +179,7 @@ func TestRedirectErrorsHideURL(t *testing.T) {
 }
 
 func TestRedirectPolicy(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		from, to string
 		ok       bool
@@ -199,6 +208,7 @@ func TestRedirectPolicy(t *testing.T) {
 }
 
 func TestRedirectLoopEnds(t *testing.T) {
+	t.Parallel()
 	host, rec := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, req.URL.Path+"x", http.StatusTemporaryRedirect)
 	}))
@@ -210,6 +220,40 @@ func TestRedirectLoopEnds(t *testing.T) {
 	err = testClient(t, RegistryOptions{}).PutBlob(t.Context(), mustParse(t, host+"/a:v1"), im.descs[1], im.layer, "")
 	if err == nil || len(rec.requests("")) > 3*maxRequests {
 		t.Errorf("upload: got %v after %d requests", err, len(rec.requests("")))
+	}
+}
+
+// TestRequestsOfOneOperation: a registry that sends us on and wants another login each
+// time, from a token server that sends us on too, stays below every limit on redirects.
+func TestRequestsOfOneOperation(t *testing.T) {
+	t.Parallel()
+	var (
+		mu       sync.Mutex
+		requests int
+		login    bool // a token was given and has not been used yet
+	)
+	r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		requests++
+		sendOn := func() { http.Redirect(w, req, req.URL.Path+"x", http.StatusTemporaryRedirect) }
+		switch token := strings.HasPrefix(req.URL.Path, "/token"); {
+		case token && len(req.URL.Path) < len("/tokenxxxxxxxx"):
+			sendOn()
+		case token:
+			login = true
+			fmt.Fprint(w, `{"token":"t"}`)
+		case login:
+			login = false
+			sendOn()
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="s"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))})
+	_, err := r.Manifest(t.Context(), mustParse(t, "localhost:1/a:v1"))
+	if want := fmt.Sprintf("stopped after %d requests", maxRequests); err == nil || !strings.Contains(err.Error(), want) || requests != maxRequests {
+		t.Errorf("got %v after %d requests, want %q", err, requests, want)
 	}
 }
 

@@ -10,7 +10,9 @@
 // wherever they are, [ParseLocation], [Places] and [OpenArchive]. Each transport
 // is a [Source] and, where it can be written, a [Sink]; everything else in bpfimg
 // reads and writes images through those two interfaces alone. [Store.Share] lets
-// processes that read into one store share their downloads.
+// processes that read into one store share their downloads, and [InMemory] is a
+// Source of what is about to be stored. A new Source, here or elsewhere, becomes a
+// row in the table of TestSourceContract, which a test insists on.
 //
 // Nothing that comes in is believed: every manifest and blob is hashed by
 // whoever returns it, and sizes, counts, pages, redirects and requests have

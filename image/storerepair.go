@@ -89,7 +89,7 @@ func (s *Store) repair(ctx context.Context, src Source, p StoreProblem) error {
 // fetchAgain reads a manifest or a blob, whichever the digest is.
 func fetchAgain(ctx context.Context, src Source, name Reference, p StoreProblem) ([]byte, error) {
 	if kindOf(p.desc.MediaType) != kindUnknown {
-		m, err := src.Manifest(ctx, name.WithDigest(p.Digest.String()))
+		m, err := readManifest(ctx, src, name.WithDigest(p.Digest.String()))
 		return m.Bytes, err
 	}
 	return src.Blob(ctx, name, p.desc, MaxLayer)

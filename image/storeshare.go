@@ -56,7 +56,7 @@ func (f *sharedSource) Manifest(ctx context.Context, ref Reference) (Manifest, e
 	}
 	var fetched *Manifest
 	data, err := f.once(ctx, ref, digest.Digest(ref.digest), MaxManifest, func() ([]byte, error) {
-		m, err := f.src.Manifest(ctx, ref)
+		m, err := readManifest(ctx, f.src, ref)
 		fetched = &m
 		return m.Bytes, err
 	})
@@ -90,6 +90,9 @@ func (f *sharedSource) Referrers(ctx context.Context, ref Reference) ([]ocispec.
 // once returns what d names, of at most limit bytes: what is there, or else what
 // fetch brings.
 func (f *sharedSource) once(ctx context.Context, ref Reference, d digest.Digest, limit int64, fetch func() ([]byte, error)) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s := f.store
 	if data, err := s.readShared(d, limit); err == nil {
 		return data, nil

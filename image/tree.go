@@ -47,7 +47,7 @@ type Node struct {
 // that, but no layers. Only a root that cannot be read is an error; anything else
 // is the [Node.Problem] of its node.
 func Tree(ctx context.Context, src Source, ref Reference) (*Node, error) {
-	root, err := src.Manifest(ctx, ref)
+	root, err := readManifest(ctx, src, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (w *treeWalk) attached(ctx context.Context, n *Node, depth int) {
 // legacy returns what cosign 2 attached by tag, nil if there is nothing.
 func (w *treeWalk) legacy(ctx context.Context, subject Reference, suffix string) *Node {
 	tag := fallbackTag(subject).tag + suffix
-	m, err := w.src.Manifest(ctx, w.ref.WithTag(tag))
+	m, err := readManifest(ctx, w.src, w.ref.WithTag(tag))
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}

@@ -4,6 +4,7 @@
 package image
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -36,6 +37,23 @@ func checkContent(data []byte, desc ocispec.Descriptor) error {
 		return fmt.Errorf("got %s instead of %s: %w", got, desc.Digest, ErrDigestMismatch)
 	}
 	return nil
+}
+
+// readManifest is src's Manifest, compared with itself and with ref's digest. Every
+// source has done that already; a source that forgets to must not pass one image
+// off as another.
+func readManifest(ctx context.Context, src Source, ref Reference) (Manifest, error) {
+	m, err := src.Manifest(ctx, ref)
+	if err != nil {
+		return m, err
+	}
+	if err := checkContent(m.Bytes, m.Descriptor); err != nil {
+		return Manifest{}, fmt.Errorf("reading manifest %s: %w", ref, err)
+	}
+	if ref.digest != "" && ref.digest != m.Descriptor.Digest.String() {
+		return Manifest{}, fmt.Errorf("reading manifest %s: got %s instead: %w", ref, m.Descriptor.Digest, ErrDigestMismatch)
+	}
+	return m, nil
 }
 
 // check refuses references that [Reference.WithTag] or [Reference.WithDigest]

@@ -90,8 +90,8 @@ func (m *Memo) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descr
 	if ok && int64(len(data)) == desc.Size && desc.Size <= limit {
 		return data, nil
 	}
-	if desc.Digest == ocispec.DescriptorEmptyJSON.Digest {
-		return ocispec.DescriptorEmptyJSON.Data, nil // the config of every referrer; known, not read
+	if empty := ocispec.DescriptorEmptyJSON; desc.Digest == empty.Digest && desc.Size == empty.Size && desc.Size <= limit {
+		return empty.Data, nil // the config of every referrer; known, not read
 	}
 	if sealed {
 		return nil, fmt.Errorf("blob %s: %w", desc.Digest, image.ErrNotFound)

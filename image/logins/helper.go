@@ -101,19 +101,20 @@ func runHelper(ctx context.Context, helper, verb string, in []byte) ([]byte, err
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s%s %s did not end: %w", helperPrefix, helper, verb, context.Cause(ctx))
-	case err != nil && strings.Contains(out.String(), helperMissing):
+	case err != nil && strings.Contains(out.kept.String(), helperMissing):
 		return nil, errMissing
 	case err != nil:
 		return nil, fmt.Errorf("%s%s %s failed: %w", helperPrefix, helper, verb, err)
 	case out.over:
 		return nil, fmt.Errorf("%s%s answered more than %d bytes", helperPrefix, helper, maxHelper)
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
-// limitedBuffer keeps the first bytes only.
+// limitedBuffer keeps the first bytes only. The buffer is no embedded one: that has
+// a ReadFrom, which the copying of a program's output prefers to Write.
 type limitedBuffer struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	left int
 	over bool
 }
@@ -122,6 +123,6 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	n := min(len(p), b.left)
 	b.left -= n
 	b.over = b.over || n < len(p)
-	b.Buffer.Write(p[:n])
+	b.kept.Write(p[:n])
 	return len(p), nil
 }
