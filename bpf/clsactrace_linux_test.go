@@ -52,12 +52,14 @@ func TestFilterRaceChild(t *testing.T) {
 // state folder and of two: no filter is lost, also none of somebody else, and at the
 // end the qdisc is there if somebody else needs it.
 func TestFilterRace(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name     string
 		separate bool
 		foreign  bool
 	}{{"one state folder", false, false}, {"two state folders", true, false}, {"and a filter of tc", true, true}} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			if tc.foreign {
 				addU32(t, "ip", 5)
@@ -164,6 +166,7 @@ func raceTightly(ctx context.Context, r *removal, name string, prog *ebpf.Progra
 // TestQdiscLocked is about a stop while somebody is about to add a filter, and a run
 // while somebody holds the lock for good: both go on, and the qdisc stays.
 func TestQdiscLocked(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	rec := b.clsact("x", "")
 	if !rec.Links[0].CreatedQdisc {

@@ -49,6 +49,7 @@ func pinOf(t *testing.T, rec schemas.Instance, program string) string {
 
 // TestClsactTaken is about a place that somebody has: who, and what to do.
 func TestClsactTaken(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name   string
 		theirs func(*testing.T, *bench)
@@ -82,6 +83,7 @@ func TestClsactTaken(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			tc.theirs(t, b)
 			before := len(filters(t))
@@ -158,6 +160,7 @@ func TestClsactOrder(t *testing.T) {
 
 // TestClsactMany is about more programs than XDP takes.
 func TestClsactMany(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	l := newListener(t)
 	var all []schemas.Instance
@@ -182,11 +185,13 @@ func TestClsactMany(t *testing.T) {
 // TestTCXThenClsact is about both on one interface: tcx first, and its unknown codes
 // end tcx alone.
 func TestTCXThenClsact(t *testing.T) {
+	t.Parallel()
 	if err := haveTCXHere(t); err != nil {
 		t.Skip("SKIP-REASON: needs a kernel that has tcx (6.6)")
 	}
 	for code, want := range map[int]int{-1: 3, 0: 0, 2: 0, 3: 3, 4: 3, 7: 0} {
 		t.Run(tcActions()[code-tcUnspec], func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			filter := b.verdict("filter", "plain", 0, ",via=clsact,priority=1")
 			before := b.verdict("before", "plain", code, ",via=tcx")
@@ -201,9 +206,11 @@ func TestTCXThenClsact(t *testing.T) {
 // TestClsactInterfaceGone removes the interface before every step of a run and of a
 // stop: nothing is left, and an interface of the same name has nothing of ours.
 func TestClsactInterfaceGone(t *testing.T) {
+	t.Parallel()
 	for _, again := range []bool{false, true} {
 		for _, do := range []string{"run", "stop"} {
 			t.Run(fmt.Sprintf("%s, again %v", do, again), func(t *testing.T) {
+				t.Parallel()
 				b := newBench(t)
 				for n, done := 1, false; !done; n++ {
 					b.disarm()

@@ -65,8 +65,10 @@ func (b *bench) disarm() {
 
 // TestRunUndone fails, or cancels, at every step of a run: nothing is left.
 func TestRunUndone(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"error", "cancel"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			b.ownBPFFS()
 			for n := 1; ; n++ {
@@ -104,8 +106,10 @@ func TestRunUndone(t *testing.T) {
 // TestStopGoesOn fails at every step of a stop: the next stop finishes it, and a
 // run in its place clears it away.
 func TestStopGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, next := range []string{"stop", "run"} {
 		t.Run(next, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			b.ownBPFFS()
 			for n := 1; ; n++ {
@@ -196,10 +200,12 @@ func TestKilledChild(t *testing.T) {
 // TestKilled kills a process with SIGKILL at every step of run and stop; the next
 // run or stop of that name repairs what is left.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ do, next string }{
 		{"run", "stop"}, {"run", "run"}, {"stop", "stop"}, {"stop", "run"}, {"foreground", "stop"}, {"foreground", "run"},
 	} {
 		t.Run(tc.do+" then "+tc.next, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			b.ownBPFFS()
 			for n := 1; ; n++ {

@@ -72,6 +72,7 @@ func foreignPlaces(t *testing.T, path string) (places []string, ok bool) {
 // TestForeignObjects runs objects that nobody here wrote. Each runs and stops, or
 // is refused in one sentence of a known kind; either way nothing is left.
 func TestForeignObjects(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	var ran []string
 	for _, path := range foreignObjects(t) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -20,6 +21,9 @@ import (
 )
 
 const objCgroup = "testdata/cgroup.bpf.o"
+
+// lastCgroup counts the cgroups of ownCgroup: all mounts show the same ones.
+var lastCgroup atomic.Int32
 
 // ownCgroup makes a cgroup in a mount of cgroup2 of its own.
 func ownCgroup(t *testing.T) (root, dir string) {
@@ -34,7 +38,7 @@ func ownCgroup(t *testing.T) (root, dir string) {
 			t.Error(err)
 		}
 	})
-	dir = filepath.Join(root, fmt.Sprintf("bpfimg-test-%d", os.Getpid()))
+	dir = filepath.Join(root, fmt.Sprintf("bpfimg-test-%d-%d", os.Getpid(), lastCgroup.Add(1)))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -141,6 +141,7 @@ func TestReuseport(t *testing.T) {
 // TestReuseportSocketClosed has the process close the socket by which the program
 // came to its group, and another socket keep the group.
 func TestReuseportSocketClosed(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	loopbackUp(t)
 	socks, _ := sharedSockets(t)

@@ -71,6 +71,7 @@ func TestIterOfProcess(t *testing.T) {
 }
 
 func TestIterRefuses(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	for name, tc := range map[string]struct {
 		attach string

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,7 +164,7 @@ func ownNetns(t *testing.T) {
 	})
 	// No packets but those of the test.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: dev}, PeerName: peer}
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: dev, Index: freshIndex()}, PeerName: peer}
 	if err := netlink.LinkAdd(pair); err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +173,17 @@ func ownNetns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// lastIndex is the last one that freshIndex gave away.
+var lastIndex atomic.Int32
+
+// freshIndex is an interface index that no other test uses, of this process or of
+// another. libxdp's folder, which all network namespaces share, names what is there
+// by index alone.
+func freshIndex() int {
+	const perProcess = 1 << 13
+	return 1<<30 + os.Getpid()%(1<<16)*perProcess + int(lastIndex.Add(1))%perProcess
 }
 
 func netlinkByName(t *testing.T, name string) netlink.Link {

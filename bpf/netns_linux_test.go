@@ -130,6 +130,7 @@ func TestNetnsWrong(t *testing.T) {
 // TestClsactElsewhere is about a filter in a network namespace that no file and no
 // process leads to.
 func TestClsactElsewhere(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	ns := newFarNetns(t)
 	rec := b.start(verified(t, "far", objTC), RunOptions{Attach: attachments(t, "tc_egress=none", "tc_ingress=tc:"+peer+",via=clsact,netns="+ns.path)})

@@ -285,9 +285,11 @@ func queried(t *testing.T, q link.QueryOptions) func() []ebpf.ProgramID {
 // TestOrderEveryWay adds up to three programs in all ways, and five in some, and
 // asks the kernel each time.
 func TestOrderEveryWay(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	for name, newLine := range lines() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newLine(t)
 			// Detaching from tcx waits for all processors, some milliseconds each time.
 			depth, rounds := 2, 5

@@ -97,8 +97,10 @@ func TestOrderRaceChild(t *testing.T) {
 
 // TestOrderRace has two more processes change the same list.
 func TestOrderRace(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"tcx", "cgroup"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			newBench(t)
 			target := dev
 			if kind == "cgroup" {
@@ -135,6 +137,7 @@ func TestOrderRace(t *testing.T) {
 // TestOrderStale has the list change between reading it and attaching, a few times
 // and then for ever.
 func TestOrderStale(t *testing.T) {
+	t.Parallel()
 	newBench(t)
 	needTCX(t)
 	l := tcLine(t, dev, "ingress")

@@ -322,6 +322,7 @@ func TestOrderAnchorVanishes(t *testing.T) {
 
 // TestOrderFull is about a list with as many programs as the kernel takes.
 func TestOrderFull(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	needTCX(t)
 	for {

@@ -29,6 +29,7 @@ const congestion = "bpfimg"
 
 // TestStructOps registers a TCP congestion control and has a connection use it.
 func TestStructOps(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	v := verified(t, "ca", objStructOps)
 	r, err := b.Run(t.Context(), v, RunOptions{})

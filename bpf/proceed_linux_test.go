@@ -105,6 +105,7 @@ type fate struct{ next, delivered bool }
 // TestTCReturnCodes is about every return code: what runs after it and whether the
 // packet arrives, with the code alone and with proceed-on.
 func TestTCReturnCodes(t *testing.T) {
+	t.Parallel()
 	on, lost, ends := fate{next: true, delivered: true}, fate{}, fate{delivered: true}
 	// By the kernel's own rule. A code that tcx does not know ends tcx and not the
 	// way of the packet.
@@ -134,6 +135,7 @@ func TestTCReturnCodes(t *testing.T) {
 				{",proceed-on=" + strings.Join(slices.DeleteFunc(tcActions(), func(a string) bool { return a == name }), ","), codes[name]},
 			} {
 				t.Run(via+" "+name+tc.options, func(t *testing.T) {
+					t.Parallel()
 					b := newBench(t)
 					l := newListener(t)
 					first := b.verdict("first", "plain", i+tcUnspec, b.place(via, 10)+tc.options)
@@ -182,9 +184,11 @@ func (b *bench) stopAll(list ...schemas.Instance) {
 
 // TestProceedOnShapes is about programs that are more than one function.
 func TestProceedOnShapes(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"plain", "untyped", "calls", "tail", "tails"} {
 		for _, via := range []string{viaTCX, viaClsact} {
 			t.Run(program+" "+via, func(t *testing.T) {
+				t.Parallel()
 				b := newBench(t)
 				if err := haveTCXHere(t); via == viaTCX && err != nil {
 					t.Skip("SKIP-REASON: needs a kernel that has tcx (6.6)")

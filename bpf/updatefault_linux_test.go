@@ -73,8 +73,10 @@ func (b *bench) checkSeen(now schemas.Instance, isNew bool) {
 // is in place, or once it has been replaced the new one is as soon as the next
 // command has looked.
 func TestUpdateUndone(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"error", "cancel"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			committed := false
 			for n := 1; ; n++ {
@@ -179,6 +181,7 @@ func (b *bench) killUndoing(n int) {
 // undoing one; the next command, each kind in turn, leaves one of the two versions,
 // and a stop none.
 func TestUpdateKilled(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		do    string
 		next  []string
@@ -190,6 +193,7 @@ func TestUpdateKilled(t *testing.T) {
 		{"undone update", []string{"stop"}, 6},
 	} {
 		t.Run(tc.do+" then "+tc.next[0], func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			for n := 1; ; n++ {
 				old := b.startFault()

@@ -5,6 +5,10 @@ package bpf
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,7 +91,7 @@ func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
 // loop is a flow over the loopback device out of a cgroup: a socket belongs to the
 // cgroup it was made in.
-func loop(t *testing.T, root, dir string) *flow {
+func loop(t *testing.T, dir string) *flow {
 	t.Helper()
 	if err := netlink.LinkSetUp(netlinkByName(t, "lo")); err != nil {
 		t.Fatal(err)
@@ -97,28 +101,68 @@ func loop(t *testing.T, root, dir string) *flow {
 		t.Fatal(err)
 	}
 	f := &flow{in: in, data: []byte("x"), to: must[unix.Sockaddr](t)(unix.Getsockname(in))}
-	inCgroup(t, root, dir, func() {
-		f.out = must[int](t)(unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0))
-	})
+	f.out = socketOf(t, dir)
 	t.Cleanup(func() { unix.Close(f.in); unix.Close(f.out) })
 	return f
+}
+
+// envSocketOf is the cgroup for [TestSocketChild].
+const envSocketOf = "BPFIMG_TEST_SOCKET_OF"
+
+// socketOf is a socket of a process in a cgroup: this process stays where it is,
+// with all that other tests do in it.
+func socketOf(t *testing.T, dir string) int {
+	t.Helper()
+	pair := must[[2]int](t)(unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0))
+	ours, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
+	defer ours.Close()
+	defer theirs.Close()
+	cmd := exec.CommandContext(t.Context(), must[string](t)(os.Executable()), "-test.run=^TestSocketChild$")
+	cmd.Env, cmd.ExtraFiles = append(os.Environ(), envSocketOf+"="+dir), []*os.File{theirs}
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "SKIP") {
+		t.Fatalf("child: %v\n%s", err, out)
+	}
+	oob := make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(int(ours.Fd()), make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := must[[]unix.SocketControlMessage](t)(unix.ParseSocketControlMessage(oob[:n]))
+	return must[[]int](t)(unix.ParseUnixRights(&messages[0]))[0]
+}
+
+// TestSocketChild is the process of socketOf.
+func TestSocketChild(t *testing.T) {
+	dir := os.Getenv(envSocketOf)
+	if dir == "" {
+		t.Skip("SKIP-REASON: runs only as the child of TestUpdateUnderTraffic")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+	fd := must[int](t)(unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0))
+	if err := unix.Sendmsg(3, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestUpdateUnderTraffic has two versions take turns, two hundred times, while
 // packets pass XDP, tcx and a cgroup: each is seen once, by one of them. The same
 // with filters, fewer times.
 func TestUpdateUnderTraffic(t *testing.T) {
+	t.Parallel()
 	for via, updates := range map[string]int{viaTCX: 200, viaClsact: 40} {
 		t.Run(via, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			if via == viaTCX && !kernelAtLeast(6, 6) {
 				t.Skip("SKIP-REASON: runs on Linux 6.6 and newer, it needs tcx")
 			}
-			root, dir := ownCgroup(t)
+			_, dir := ownCgroup(t)
 			rec := b.start(updateImage(t, 1), RunOptions{Attach: attachments(t,
 				"xdp_see=xdp:"+dev, "tc_see=tc:"+dev+",via="+via, "cgroup_see=cgroup_skb:"+dir,
 				"tracepoint_see=none", "raw_old=none")})
-			wired, looped := wire(t), loop(t, root, dir)
+			wired, looped := wire(t), loop(t, dir)
 			halt := pump(t, wired, looped)
 			for i := range updates {
 				raw := []string{"raw_new=none", "raw_old=none"}[i%2]

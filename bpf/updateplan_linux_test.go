@@ -83,3 +83,60 @@ func TestUpdatePlace(t *testing.T) {
 		}
 	}
 }
+
+// TestSamePlace: an attachment stays when the hook finds the same place again, and
+// the record says so in all of its words.
+func TestSamePlace(t *testing.T) {
+	was := schemas.InstanceLink{Via: viaLink, Target: "eth0", Map: "socks", Ifindex: 4, Netns: 9}
+	for name, change := range map[string]func(*schemas.InstanceLink){
+		"same":      nil,
+		"via":       func(l *schemas.InstanceLink) { l.Via = viaNetlink },
+		"target":    func(l *schemas.InstanceLink) { l.Target = "eth1" },
+		"map":       func(l *schemas.InstanceLink) { l.Map = "other" },
+		"interface": func(l *schemas.InstanceLink) { l.Ifindex = 5 }, // of the same name, made anew
+		"namespace": func(l *schemas.InstanceLink) { l.Netns = 10 },
+	} {
+		now := was
+		if change != nil {
+			change(&now)
+		}
+		if got := samePlace(was, now); got != (change == nil) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestUpdateCandidate is about the old attachment in which a program may be
+// exchanged.
+func TestUpdateCandidate(t *testing.T) {
+	one := schemas.InstanceLink{Program: "p", Hook: "tc", Target: "eth0", Options: map[string]string{"direction": "ingress", schemas.OptionProceedOn: "ok"}}
+	with := func(change func(*schemas.InstanceLink)) []schemas.InstanceLink {
+		l := one
+		change(&l)
+		return []schemas.InstanceLink{l}
+	}
+	for _, tt := range []struct {
+		name string
+		old  []schemas.InstanceLink
+		want bool
+	}{
+		{"same", []schemas.InstanceLink{one}, true},
+		{"none", nil, false},
+		{"of another program", with(func(l *schemas.InstanceLink) { l.Program = "q" }), false},
+		{"at another hook", with(func(l *schemas.InstanceLink) { l.Hook = "tcx" }), false},
+		{"of another target", with(func(l *schemas.InstanceLink) { l.Target = "eth1" }), false},
+		{"other options", with(func(l *schemas.InstanceLink) { l.Options = map[string]string{"direction": "egress"} }), false},
+		{"proceed-on is of the program", with(func(l *schemas.InstanceLink) { l.Options = map[string]string{"direction": "ingress"} }), true},
+		{"several links in one", with(func(l *schemas.InstanceLink) { l.More = []schemas.InstanceLinkPart{{ID: 1}} }), false},
+		{"two attachments", []schemas.InstanceLink{one, one}, false},
+	} {
+		u := &updating{old: &schemas.Instance{Links: tt.old, Programs: []schemas.InstanceProgram{{Name: "p"}, {Name: "q"}}}}
+		if got := u.candidate(&placement{link: one}); (got != nil) != tt.want {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+		u.old.Programs = nil
+		if got := u.candidate(&placement{link: one}); got != nil {
+			t.Errorf("%s, without the program: %+v", tt.name, got)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package bpf
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+)
+
+// together is how many of the tests run at the same time that call t.Parallel. They
+// do little and wait much, for the kernel to see every processor pass (RCU), so they
+// may be more than there are processors.
+//
+// Such a test has a network namespace, a bpffs folder and a state folder of its own,
+// and looks for what is left by ids that were its own. It leaves alone what belongs
+// to the process or to the machine: the environment, working directory and cgroup of
+// the process, its list of descriptors, the counting of runs, events of tracing that
+// other tests cause as well.
+const together = 8
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", fmt.Sprint(together)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
