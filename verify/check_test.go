@@ -78,6 +78,11 @@ func TestAttacks(t *testing.T) {
 				`"subject":[{"digest":{"sha256":"`+digest.Digest(digestOf(img)).Encoded()+`"}}],"predicateType"`, 1)
 			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
 		}, "no in-toto statement"},
+		{"subjects again, with a letter that encoding/json takes for an s", func(t *testing.T, img *pull.Image) {
+			s := strings.Replace(statementOf(digestOf(img), schemas.PredicateCosignSign), `"predicateType"`,
+				`"ſubject":`+subjectsOf(digestOf(img), someOther)+`,"predicateType"`, 1)
+			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
+		}, "two readings"},
 		{"statement rewritten after signing", func(t *testing.T, img *pull.Image) {
 			img.Candidates = []pull.Candidate{good.bundle(t, someOther, func(b *protobundle.Bundle) {
 				b.GetDsseEnvelope().Payload = []byte(statementOf(digestOf(img), schemas.PredicateCosignSign))
@@ -303,6 +308,26 @@ func TestSeveralSignatures(t *testing.T) {
 	report := NewReport(img, v, nil)
 	if len(report.Attempts) != 4 || report.Attempts[1].Accepted || report.Attempts[3].Claims != "reg.example/a" {
 		t.Errorf("attempts %+v", report.Attempts)
+	}
+}
+
+// TestIndexDigest: which index the image was chosen from is said of those that
+// were.
+func TestIndexDigest(t *testing.T) {
+	key := newKey(t)
+	alone, chosen := newImage(t), newImage(t)
+	underIndex(t, chosen, chosen.Manifest.Descriptor.Digest)
+	index := chosen.Root.Descriptor.Digest.String()
+	alone.Candidates = []pull.Candidate{key.bundle(t, digestOf(alone))}
+	chosen.Candidates = []pull.Candidate{key.bundle(t, index)}
+	for want, img := range map[string]*pull.Image{"": alone, index: chosen} {
+		v, err := Check(t.Context(), img, Keys{key.Key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.IndexDigest() != want || v.Digest() != digestOf(img) {
+			t.Errorf("image %s of index %q, want %s of %q", v.Digest(), v.IndexDigest(), digestOf(img), want)
+		}
 	}
 }
 

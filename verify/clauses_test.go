@@ -34,9 +34,18 @@ func TestThreshold(t *testing.T) {
 	s := newGoodSigstore(t)
 	a, b, c := newKey(t), newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b, "c": c, "a2": a}}
-	patterns := `  identities: [{issuer: "` + testIssuer + `", subjectPattern: "^https://git\\.example/.*$"}, {issuer: "` + testIssuer + `", subjectPattern: "^https://git\\.example/acme/.*$"}]` + "\n"
+	pattern := func(text string) string { return `{issuer: "` + testIssuer + `", subjectPattern: "` + text + `"}` }
+	anyOfThem, acme := pattern(`^https://git\\.example/.*$`), pattern(`^https://git\\.example/acme/.*$`)
+	patterns := "  identities: [" + anyOfThem + ", " + acme + "]\n"
+	reversed := "  identities: [" + acme + ", " + anyOfThem + "]\n"
 	d := digestOf(newImage(t))
+	by := func(subject string) pull.Candidate {
+		return s.keyless(t, d, func(how *signing) { how.Template = verifytest.Certificate(t, subject, testIssuer) })
+	}
 	another := func(how *signing) { how.Template = verifytest.Certificate(t, "https://git.example/acme/y", testIssuer) }
+	// Of both patterns, and of the first alone: who takes the first entry that
+	// fits leaves none to the other.
+	x, y := by("https://git.example/acme/x"), by("https://git.example/other/y")
 	for _, tt := range []struct {
 		name, clauses string
 		candidates    []pull.Candidate
@@ -51,6 +60,11 @@ func TestThreshold(t *testing.T) {
 		{"identity twice", "  keys: [a]\n" + ourIdentity + "  threshold: 2\n", []pull.Candidate{s.keyless(t, d), s.keyless(t, d)}, "signed by 1 of the 2"},
 		{"one identity that is two entries", patterns + "  threshold: 2\n", []pull.Candidate{s.keyless(t, d), s.keyless(t, d)}, "signed by 1 of the 2"},
 		{"two identities that are two entries", patterns + "  threshold: 2\n", []pull.Candidate{s.keyless(t, d), s.keyless(t, d, another)}, ""},
+		{"two identities, one of them two entries", patterns + "  threshold: 2\n", []pull.Candidate{x, y}, ""},
+		{"two identities, the second two entries", patterns + "  threshold: 2\n", []pull.Candidate{y, x}, ""},
+		{"two identities, one of them two entries, reversed", reversed + "  threshold: 2\n", []pull.Candidate{x, y}, ""},
+		{"two identities, the second two entries, reversed", reversed + "  threshold: 2\n", []pull.Candidate{y, x}, ""},
+		{"two identities, neither of the second entry", patterns + "  threshold: 2\n", []pull.Candidate{y, by("https://git.example/other/z")}, "signed by 1 of the 2"},
 		{"two identities that are one entry", "  keys: [a]\n" + strings.Replace(patterns, "]\n", "]\n  threshold: 2\n", 1), []pull.Candidate{s.keyless(t, d), s.keyless(t, d, another)}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
