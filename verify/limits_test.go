@@ -128,6 +128,8 @@ func TestLimitsOfDescriptions(t *testing.T) {
 		{"of no bound", memory("1Gi"), maps(schemas.Map{Name: "m", Type: "task_storage"}), `map "m" (task_storage) takes memory that its definition does not bound`},
 		{"beyond counting", memory("1Gi"), maps(schemas.Map{Memory: math.MaxUint64}, schemas.Map{Memory: 2}), "more memory than can be counted"},
 		{"beyond counting for each CPU", memory("1Gi"), maps(schemas.Map{MemoryPerCPU: math.MaxUint64 / 2}, schemas.Map{MemoryPerCPU: math.MaxUint64/2 + 1}), "take"},
+		{"struct_ops", memory("64Ki"), maps(schemas.Map{Type: "struct_ops", ValueSize: 8}), "take up to 64.0Ki"},
+		{"struct_ops, enough", memory("65Ki"), maps(schemas.Map{Type: "struct_ops", ValueSize: 8}), ""},
 		{"no maps", memory("0"), maps(), ""},
 		{"version", version("1.4.0"), schemas.Description{Version: "1.4.0"}, ""},
 		{"with a v", version("v1.4.0"), schemas.Description{Version: "1.10.0"}, ""},
