@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -271,5 +272,36 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 			t.Errorf("%s: got %v", path, err)
 		}
 		cancel()
+	}
+}
+
+// endsLate is a source that ends the context of a fetch when there is nothing left
+// to fetch but signatures.
+type endsLate struct {
+	image.Source
+	blobs *sync.WaitGroup // the config and the layer
+	end   context.CancelFunc
+}
+
+func (s endsLate) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	defer s.blobs.Done()
+	return s.Source.Blob(ctx, ref, desc, limit)
+}
+
+func (s endsLate) Referrers(ctx context.Context, _ image.Reference) ([]ocispec.Descriptor, error) {
+	s.blobs.Wait()
+	s.end()
+	return nil, ctx.Err()
+}
+
+// TestFetchEndsLate: an image without the signatures that there was no time for
+// would look like one that nobody signed.
+func TestFetchEndsLate(t *testing.T) {
+	k, _ := signed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := endsLate{k.src, new(sync.WaitGroup), cancel}
+	s.blobs.Add(2)
+	if img, err := Fetch(ctx, s, k.ref, Options{}); img != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %+v (%v)", img, err)
 	}
 }
