@@ -27,6 +27,7 @@ var someOther = digest.FromString("another image").String()
 // TestAttacks makes each image with the trusted key at hand and says whether it
 // is trusted and, if not, what the error must hold.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	good, other := newKey(t), newKey(t)
 	tests := []struct {
 		name string
@@ -287,6 +288,7 @@ func checkOutcome(t *testing.T, img *pull.Image, v *Verified, err error, want st
 }
 
 func TestSeveralSignatures(t *testing.T) {
+	t.Parallel()
 	one, two, stranger := newKey(t), newKey(t), newKey(t)
 	img := newImage(t)
 	img.Candidates = []pull.Candidate{
@@ -314,6 +316,7 @@ func TestSeveralSignatures(t *testing.T) {
 // TestIndexDigest: which index the image was chosen from is said of those that
 // were.
 func TestIndexDigest(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	alone, chosen := newImage(t), newImage(t)
 	underIndex(t, chosen, chosen.Manifest.Descriptor.Digest)
@@ -332,6 +335,7 @@ func TestIndexDigest(t *testing.T) {
 }
 
 func TestKeyKinds(t *testing.T) {
+	t.Parallel()
 	for name, key := range allKinds(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, candidate := range []pull.Candidate{
@@ -348,6 +352,7 @@ func TestKeyKinds(t *testing.T) {
 }
 
 func TestErrorIsBounded(t *testing.T) {
+	t.Parallel()
 	img := newImage(t)
 	for range maxCandidates + 9 {
 		img.Candidates = append(img.Candidates, pull.Candidate{
@@ -365,6 +370,7 @@ func TestErrorIsBounded(t *testing.T) {
 }
 
 func TestCheckStops(t *testing.T) {
+	t.Parallel()
 	key, img := newKey(t), newImage(t)
 	img.Candidates = []pull.Candidate{key.bundle(t, digestOf(img))}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -381,6 +387,7 @@ func TestCheckStops(t *testing.T) {
 }
 
 func TestNotBPF(t *testing.T) {
+	t.Parallel()
 	key, img := newKey(t), newImage(t)
 	img.Objects = []pull.Object{{File: "x.o", Bytes: []byte("hello"), Digest: digest.FromString("hello").String()}}
 	img.Candidates = []pull.Candidate{key.bundle(t, digestOf(img))}
@@ -395,6 +402,7 @@ func TestNotBPF(t *testing.T) {
 }
 
 func TestSkip(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	img := newImage(t)
 	v, err := Skip(img, slog.New(slog.NewTextHandler(&log, nil)))

@@ -31,6 +31,7 @@ const ourIdentity = `  identities: [{issuer: "` + testIssuer + `", subject: "` +
 
 // TestThreshold: distinct signers are counted, not signatures.
 func TestThreshold(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	a, b, c := newKey(t), newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b, "c": c, "a2": a}}
@@ -96,6 +97,7 @@ func checkDecision(t *testing.T, img *pull.Image, v *Verified, err error, want s
 
 // TestKeyTimes: when a key may sign, judged by what proves when it did.
 func TestKeyTimes(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	key := newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"k": key}}
@@ -153,6 +155,7 @@ func TestKeyTimes(t *testing.T) {
 
 // TestDeny: what is revoked is refused whatever else is right.
 func TestDeny(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	a, b := newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b}}
@@ -206,6 +209,7 @@ func attested(d, kind, predicate string) string {
 // TestAttestations: what must be said about an image, by whom, and that it is
 // never a signature.
 func TestAttestations(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	key, builder := newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"k": key, "builder": builder}}
@@ -267,6 +271,7 @@ func TestAttestations(t *testing.T) {
 // TestPinnedRepository: a key trusted elsewhere is not trusted here, and names
 // that look alike are not alike.
 func TestPinnedRepository(t *testing.T) {
+	t.Parallel()
 	a, b := newKey(t), newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"a": a, "b": b}}
 	for name, repository := range map[string]string{

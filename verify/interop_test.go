@@ -268,6 +268,7 @@ var forms = []struct {
 // TestInterop: both cosigns verify what we sign, and we what they sign, in both
 // forms, with every kind of key, with and without the referrers API.
 func TestInterop(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("cosign%d", major), func(t *testing.T) {
 			c := findCosign(t, major)
@@ -327,6 +328,7 @@ func theirsVerifiedByUs(t *testing.T, c cosign, s *site, keys, stranger keyFiles
 // TestAttestationIsNoSignature: cosign's attestation by the very key that is
 // trusted does not make the image trusted.
 func TestAttestationIsNoSignature(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{2, 3} {
 		for _, form := range forms {
 			t.Run(fmt.Sprintf("cosign%d %s", major, form.name), func(t *testing.T) {
@@ -348,6 +350,7 @@ func TestAttestationIsNoSignature(t *testing.T) {
 // TestRoundTrip needs no other program: build, sign, fetch, verify, in both
 // forms at once, and once more after the tag moved on.
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, noReferrers := range []bool{false, true} {
 		t.Run(fmt.Sprintf("noReferrers=%v", noReferrers), func(t *testing.T) {
 			s, keys := newSite(t, testregistry.Options{NoReferrers: noReferrers}), ourKeys(t)
