@@ -14,6 +14,7 @@ import (
 )
 
 func TestCutTarget(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ name, stem, ending string }{
 		{"counter_x86_bpfel", "counter", "x86_bpfel"},
 		{"counter_bpfel_x86", "counter", "x86_bpfel"},
@@ -42,6 +43,7 @@ func TestCutTarget(t *testing.T) {
 
 // TestByteOrders: what the names say and what [choosePlatform] knows agree.
 func TestByteOrders(t *testing.T) {
+	t.Parallel()
 	for _, target := range bpf2goTargets {
 		for _, arch := range target.archs {
 			big := target.endings[0][len(target.endings[0])-2:] == "eb"
@@ -54,6 +56,7 @@ func TestByteOrders(t *testing.T) {
 
 // TestHintsOfNames: for an object alone, its name means the same as among others.
 func TestHintsOfNames(t *testing.T) {
+	t.Parallel()
 	for _, target := range bpf2goTargets {
 		object := "../examples/xdp-counter/counter.bpf.o"
 		if bigEndian[target.archs[0]] {
@@ -77,6 +80,7 @@ func TestHintsOfNames(t *testing.T) {
 
 // TestPlatformsInTheSpecification: docs/spec.md says what the code does.
 func TestPlatformsInTheSpecification(t *testing.T) {
+	t.Parallel()
 	spec, err := os.ReadFile("../docs/spec.md")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 // TestTargetsAreThoseOfBpf2go: the table is that of the bpf2go we depend on.
 func TestTargetsAreThoseOfBpf2go(t *testing.T) {
+	t.Parallel()
 	want, got := map[string][]string{}, map[string][]string{}
 	add := func(ending string, arch gen.GoArch) {
 		if ending != "" && arch != "wasm" { // no Linux

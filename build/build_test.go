@@ -26,6 +26,7 @@ import (
 )
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	counter := object(t, counterObject)
 	renamed := func(name string) build.Input { return build.Input{Name: name, Bytes: counter.Bytes} }
 	attach := func(program, hook string) build.Options {
@@ -111,6 +112,7 @@ func TestRefused(t *testing.T) {
 }
 
 func TestSinkFails(t *testing.T) {
+	t.Parallel()
 	full := errors.New("disk full")
 	_, err := build.Build(t.Context(), &memory{refuse: full}, reference(t, "localhost:5000/a"), []build.Input{object(t, counterObject)}, build.Options{})
 	if !errors.Is(err, full) {
@@ -119,6 +121,7 @@ func TestSinkFails(t *testing.T) {
 }
 
 func TestCancelled(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := build.Build(ctx, &memory{}, reference(t, "localhost:5000/a"), []build.Input{object(t, counterObject)}, build.Options{})
@@ -142,6 +145,7 @@ func config(t *testing.T, sink *memory) ocispec.Image {
 }
 
 func TestDefaultsAndLabels(t *testing.T) {
+	t.Parallel()
 	opts := rich(time.Time{})
 	opts.File.Source = "https://example.com"
 	sink, result := mustBuild(t, opts, object(t, counterObject), object(t, bytesObject), object(t, unlinkObject))
@@ -183,6 +187,7 @@ func TestDefaultsAndLabels(t *testing.T) {
 
 // TestDefaultChangesHook: what the section said of another hook is forgotten.
 func TestDefaultChangesHook(t *testing.T) {
+	t.Parallel()
 	file := schemas.BuildFile{Programs: map[string]schemas.ProgramDefaults{"count_unlink": {Attach: "kretprobe"}}}
 	_, result := mustBuild(t, build.Options{File: file}, object(t, unlinkObject))
 	p := result.Description.Objects[0].Programs[0]
@@ -192,6 +197,7 @@ func TestDefaultChangesHook(t *testing.T) {
 }
 
 func TestTitleWithoutFile(t *testing.T) {
+	t.Parallel()
 	in := object(t, counterObject)
 	in.Name = "/some/where/prog.elf"
 	sink, result := mustBuild(t, build.Options{}, in)
@@ -205,6 +211,7 @@ func TestTitleWithoutFile(t *testing.T) {
 }
 
 func TestPlatform(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ asked, want string }{
 		{"", "linux/amd64"}, {"linux/arm64", "linux/arm64"}, {"linux/arm/v7", "linux/arm/v7"}, {"linux/newarch", "linux/newarch"},
 	} {
@@ -220,6 +227,7 @@ func TestPlatform(t *testing.T) {
 // TestForeignObjects builds every object of cilium/ebpf's examples and tests and
 // of Debian's xdp-tools, or refuses it in words.
 func TestForeignObjects(t *testing.T) {
+	t.Parallel()
 	built, refused := 0, 0
 	ref := reference(t, "localhost:5000/foreign")
 	for _, path := range foreignObjects(t) {
@@ -275,6 +283,7 @@ func foreignObjects(t *testing.T) []string {
 }
 
 func TestEndianness(t *testing.T) {
+	t.Parallel()
 	var little, big build.Input
 	for _, path := range foreignObjects(t) {
 		if filepath.Base(filepath.Dir(path)) != "xdp" {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestBytecodeType(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ kernel, section, want string }{
 		{"xdp", "xdp.frags", "xdp"},
 		{"sched_cls", "tc/ingress", "tc"},
@@ -39,6 +40,7 @@ func TestBytecodeType(t *testing.T) {
 
 // TestBytecodeTypesInTheSpecification: docs/spec.md has a row for each of ours.
 func TestBytecodeTypesInTheSpecification(t *testing.T) {
+	t.Parallel()
 	spec, err := os.ReadFile("../docs/spec.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 // TestCompilerLabel: only a build that compiled says with what, and nobody else
 // may.
 func TestCompilerLabel(t *testing.T) {
+	t.Parallel()
 	ours, annotations, err := allLabels(schemas.Description{Objects: []schemas.Object{{File: "a.o"}}}, time.Unix(0, 0), Options{Compiler: "clang version 1"})
 	if err != nil || ours[schemas.LabelCompiler] != "clang version 1" || annotations[schemas.LabelCompiler] != "clang version 1" {
 		t.Errorf("labels %v, annotations %v, error %v", ours, annotations, err)

@@ -16,6 +16,7 @@ import (
 // TestZstdFrame: larger than the window, with matches near and far; always the
 // same, also while others compress.
 func TestZstdFrame(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewChaCha8([32]byte{}))
 	var data bytes.Buffer
 	for data.Len() < zstdWindow+zstdWindow/2 {

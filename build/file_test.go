@@ -34,6 +34,7 @@ compile:
 `
 
 func TestReadFile(t *testing.T) {
+	t.Parallel()
 	want := schemas.BuildFile{
 		Name: "n", Version: "v1", Description: "two\nlines\n", Source: "https://example.com", Revision: "abc", Licenses: "MIT",
 		Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"},
@@ -54,6 +55,7 @@ func TestReadFile(t *testing.T) {
 }
 
 func TestReadFileRefuses(t *testing.T) {
+	t.Parallel()
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
 	for c := 'b'; c < 'k'; c++ {
 		p := string(c - 1)

@@ -36,6 +36,7 @@ func manifest(t *testing.T, sink *memory) ocispec.Manifest {
 // TestGoldenArtifact pins every byte of the artifacts, as TestGolden does of the
 // images.
 func TestGoldenArtifact(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{counterObject, bytesObject} {
 		sink, result := mustBuild(t, build.Options{Form: build.FormArtifact, Platform: "linux/arm/v7"}, object(t, path))
 		compareGolden(t, filepath.Join("testdata", "artifact", filepath.Base(path)+".golden"), describeImage(t, sink, result))
@@ -46,6 +47,7 @@ func TestGoldenArtifact(t *testing.T) {
 // the library's version in go.mod, and with nothing else; a change is worth a
 // line in the release notes.
 func TestGoldenCompression(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	for _, c := range []build.Compression{"", build.CompressionGzip, build.CompressionZstd, build.CompressionNone} {
 		for _, path := range []string{counterObject, bytesObject, unlinkObject} {
@@ -58,6 +60,7 @@ func TestGoldenCompression(t *testing.T) {
 }
 
 func TestArtifact(t *testing.T) {
+	t.Parallel()
 	inputs := []build.Input{object(t, unlinkObject), object(t, counterObject)}
 	opts := build.Options{
 		Form: build.FormArtifact, Annotations: map[string]string{"a": "b"}, Platform: "linux/arm/v7", Compression: build.CompressionNone,
@@ -99,6 +102,7 @@ func TestArtifact(t *testing.T) {
 
 // TestImageKeepsItsAnnotations: what is left out of an artifact is in an image.
 func TestImageKeepsItsAnnotations(t *testing.T) {
+	t.Parallel()
 	sink, _ := mustBuild(t, build.Options{Form: build.FormImage}, object(t, counterObject))
 	m := manifest(t, sink)
 	if m.Annotations[schemas.LabelDescription] == "" || m.Annotations[schemas.AnnotationPlatform] != "" {
@@ -107,6 +111,7 @@ func TestImageKeepsItsAnnotations(t *testing.T) {
 }
 
 func TestRefusedForms(t *testing.T) {
+	t.Parallel()
 	counter := object(t, counterObject)
 	many := make([]build.Input, build.MaxArtifactObjects+1)
 	for i := range many {
@@ -174,6 +179,7 @@ func TestRefusedForms(t *testing.T) {
 // TestCompression: whatever the layer is packed with, the config names the same
 // archive, and that is what is in it.
 func TestCompression(t *testing.T) {
+	t.Parallel()
 	unpack := map[build.Compression]func([]byte) (io.Reader, error){
 		build.CompressionNone: func(data []byte) (io.Reader, error) { return bytes.NewReader(data), nil },
 		build.CompressionZstd: func(data []byte) (io.Reader, error) {

@@ -23,6 +23,7 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 // digests of everybody's images and must be meant. After recompiling an example
 // run `go test ./build -run TestGolden -update`.
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	objects, err := filepath.Glob("../examples/*/*.bpf.o")
 	if err != nil || len(objects) == 0 {
 		t.Fatalf("found %d example objects: %v", len(objects), err)

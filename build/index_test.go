@@ -53,6 +53,7 @@ func threePlatforms(t testing.TB) []build.Variant {
 }
 
 func TestIndex(t *testing.T) {
+	t.Parallel()
 	opts := rich(time.Unix(1700000000, 0)) // with defaults of programs that only amd64 has
 	sink, result := mustIndex(t, opts, threePlatforms(t)...)
 	var index ocispec.Index
@@ -93,6 +94,7 @@ func TestIndex(t *testing.T) {
 
 // TestIndexHoldsWhatBuildMakes: an image does not depend on the index it is in.
 func TestIndexHoldsWhatBuildMakes(t *testing.T) {
+	t.Parallel()
 	variants := threePlatforms(t)
 	_, result := mustIndex(t, build.Options{}, variants...)
 	for _, v := range variants {
@@ -107,6 +109,7 @@ func TestIndexHoldsWhatBuildMakes(t *testing.T) {
 }
 
 func TestIndexOrderOfArguments(t *testing.T) {
+	t.Parallel()
 	variants := threePlatforms(t)
 	opts := rich(time.Unix(1700000000, 0))
 	first, _ := mustIndex(t, opts, variants...)
@@ -119,6 +122,7 @@ func TestIndexOrderOfArguments(t *testing.T) {
 
 // TestIndexSharesBlobs: what two platforms have in common is written once.
 func TestIndexSharesBlobs(t *testing.T) {
+	t.Parallel()
 	counter := []build.Input{object(t, counterObject)}
 	sink, _ := mustIndex(t, build.Options{}, build.Variant{Platform: "linux/amd64", Inputs: counter}, build.Variant{Platform: "linux/arm64", Inputs: counter})
 	if len(sink.blobs) != 3 { // one layer, two configs
@@ -127,6 +131,7 @@ func TestIndexSharesBlobs(t *testing.T) {
 }
 
 func TestIndexRefused(t *testing.T) {
+	t.Parallel()
 	counter, big := object(t, counterObject), object(t, bigObject)
 	variant := func(platform string, inputs ...build.Input) build.Variant {
 		return build.Variant{Platform: platform, Inputs: inputs}
@@ -165,6 +170,7 @@ func TestIndexRefused(t *testing.T) {
 
 // TestIndexOfMostPlatforms: the bound is below that of whoever copies it.
 func TestIndexOfMostPlatforms(t *testing.T) {
+	t.Parallel()
 	counter := []build.Input{object(t, counterObject)}
 	var variants []build.Variant
 	for i := range build.MaxPlatforms {
@@ -176,6 +182,7 @@ func TestIndexOfMostPlatforms(t *testing.T) {
 }
 
 func TestIndexSinkFails(t *testing.T) {
+	t.Parallel()
 	full := errors.New("disk full")
 	_, err := build.Index(t.Context(), &memory{refuse: full}, reference(t, "localhost:5000/a"), threePlatforms(t), build.Options{})
 	if !errors.Is(err, full) {
@@ -185,6 +192,7 @@ func TestIndexSinkFails(t *testing.T) {
 
 // TestVariants: what file names say about platforms.
 func TestVariants(t *testing.T) {
+	t.Parallel()
 	little := "386 amd64 arm arm64 loong64 mips64le mipsle ppc64le riscv64"
 	for _, tc := range []struct {
 		name, files, platforms string
@@ -271,6 +279,7 @@ func each(archs, file string) (lines []string) {
 // TestGoldenIndex pins every byte of an index and, by their digests, of its
 // images, as [TestGolden] does of images.
 func TestGoldenIndex(t *testing.T) {
+	t.Parallel()
 	sink, _ := mustIndex(t, build.Options{File: schemas.BuildFile{Name: "thing", Version: "v1"}}, threePlatforms(t)...)
 	var out bytes.Buffer
 	if err := json.Indent(&out, sink.manifest.Bytes, "", "  "); err != nil {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestGzipStored(t *testing.T) {
+	t.Parallel()
 	random := rand.NewChaCha8([32]byte{})
 	for _, size := range []int{0, 1, maxStored - 1, maxStored, maxStored + 1, 2 * maxStored, 200_000} {
 		data := make([]byte, size)

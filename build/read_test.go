@@ -53,6 +53,7 @@ func (l layer) Compressed() (io.ReadCloser, error)  { return io.NopCloser(bytes.
 // TestReadByOthers reads an image with go-containerregistry: all digests, sizes
 // and diff ids agree, and the layer holds the objects in their order.
 func TestReadByOthers(t *testing.T) {
+	t.Parallel()
 	inputs := []build.Input{object(t, unlinkObject), object(t, counterObject), object(t, bytesObject)}
 	sink, _ := mustBuild(t, build.Options{}, inputs...)
 	img, err := partial.CompressedToImage(raw{sink})
@@ -93,6 +94,7 @@ func TestReadByOthers(t *testing.T) {
 
 // TestStore builds into the real store and reads everything back.
 func TestStore(t *testing.T) {
+	t.Parallel()
 	store, err := image.OpenStore(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 // These are about objects no compiler here makes.
 
 func TestUnknownSection(t *testing.T) {
+	t.Parallel()
 	err := checkTogether([]schemas.Object{{File: "a.o", Programs: []schemas.Program{{Name: "f", Type: "unspec", Section: "weird"}}}})
 	for _, part := range []string{`"f"`, `"a.o"`, `"weird"`} {
 		if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), part) {
@@ -24,6 +25,7 @@ func TestUnknownSection(t *testing.T) {
 }
 
 func TestMapTypes(t *testing.T) {
+	t.Parallel()
 	hash := schemas.Object{File: "a.o", Maps: []schemas.Map{{Name: "m", Type: "hash"}, {Name: ".rodata", Type: "array"}, {Name: ".kconfig", Type: "array"}}}
 	array := schemas.Object{File: "b.o", Maps: []schemas.Map{{Name: "m", Type: "array"}}}
 	got, err := mapTypes([]schemas.Object{hash, hash})
@@ -36,6 +38,7 @@ func TestMapTypes(t *testing.T) {
 }
 
 func TestArchitectures(t *testing.T) {
+	t.Parallel()
 	amd := schemas.Object{File: "a.o", Arch: "amd64", Endianness: "little"}
 	arm := schemas.Object{File: "b.o", Arch: "arm64", Endianness: "little"}
 	any := schemas.Object{File: "c.o", Endianness: "little"}

@@ -41,6 +41,7 @@ func richDigest(t *testing.T, created time.Time) string {
 }
 
 func TestSameDigest(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2024, 2, 29, 23, 30, 0, 0, time.UTC)
 	want := richDigest(t, at)
 	for range 20 { // as many orders of the maps
@@ -58,6 +59,7 @@ func TestSameDigest(t *testing.T) {
 
 // TestSameDigestElsewhere builds in other processes, with other surroundings.
 func TestSameDigestElsewhere(t *testing.T) {
+	t.Parallel()
 	const question = "BPFIMG_TEST_PRINT_DIGEST"
 	at := time.Unix(1700000000, 0)
 	_, index := mustIndex(t, rich(at), threePlatforms(t)...)
@@ -81,6 +83,7 @@ func TestSameDigestElsewhere(t *testing.T) {
 
 // TestNameIsNoInput: one build under two names is one image.
 func TestNameIsNoInput(t *testing.T) {
+	t.Parallel()
 	var digests []string
 	for _, name := range []string{"localhost:5000/net/a:v1", "registry.example/b@sha256:" + strings.Repeat("0", 64)} {
 		result, err := build.Build(t.Context(), &memory{}, reference(t, name), []build.Input{object(t, counterObject)}, build.Options{})

@@ -46,6 +46,7 @@ func (p part) layer(desc ocispec.Descriptor) ocispec.Descriptor {
 }
 
 func TestArtifact(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	root := k.artifact(someDescription, object("b.o"), object("a.o"))
 	img := k.mustFetch(Options{})
@@ -66,6 +67,7 @@ func TestArtifact(t *testing.T) {
 // TestArtifactMarks: the config alone makes it an artifact; the artifact type is
 // that of images too.
 func TestArtifactMarks(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	layer := object("a.o").layer(k.blob(schemas.MediaTypeObject, []byte("x")))
 	k.manifest("v1", ocispec.Manifest{Config: k.blob(schemas.MediaTypeDescription, []byte(someDescription)), Layers: []ocispec.Descriptor{layer}})
@@ -81,6 +83,7 @@ func TestArtifactMarks(t *testing.T) {
 }
 
 func TestHostileArtifacts(t *testing.T) {
+	t.Parallel()
 	many := make([]part, maxArtifactLayers+1)
 	for i := range many {
 		many[i] = object(fmt.Sprint(i, ".o"))

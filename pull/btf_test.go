@@ -44,6 +44,7 @@ func kernelTypes(t testing.TB, at btf.Bits) []byte {
 // TestReadsBTFThatBuildWrites builds with an archive of three kernels, two of
 // which are alike, in every form and compression.
 func TestReadsBTFThatBuildWrites(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for release, at := range map[string]btf.Bits{"5.4.0-1": 64, "5.4.0-2": 64, "4.19.0": 96} {
 		if err := os.WriteFile(filepath.Join(dir, release+".btf"), kernelTypes(t, at), 0o600); err != nil {
@@ -111,6 +112,7 @@ func addLayer(t testing.TB, c *contents, kernels []string, files ...file) {
 }
 
 func TestSplitBTF(t *testing.T) {
+	t.Parallel()
 	btf, rest, err := splitBTF(withBTF(t, []string{"5.4"}, []string{"5.5", "5.6"}), FormatBpfimg)
 	if err != nil || len(btf) != 2 || string(btf[1].Bytes) != "types" || btf[1].Digest != digest.FromString("types").String() {
 		t.Fatalf("%+v: %v", btf, err)
@@ -127,6 +129,7 @@ func TestSplitBTF(t *testing.T) {
 }
 
 func TestRefusedBTF(t *testing.T) {
+	t.Parallel()
 	annotated := func(key, value string) func(*contents) {
 		return func(c *contents) { c.manifest.Layers[1].Annotations[key] = value }
 	}
@@ -186,6 +189,7 @@ func TestRefusedBTF(t *testing.T) {
 
 // TestBTFLayersAreCounted: many of BTF, few of objects.
 func TestBTFLayersAreCounted(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		objects, btf int
 		text         string

@@ -16,6 +16,7 @@ import (
 // What package build writes is read here, in every form and with every
 // compression, up to as many objects as it takes.
 func TestReadsWhatBuildWrites(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		objects int
 		opts    build.Options

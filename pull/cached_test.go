@@ -37,6 +37,7 @@ func stored(t *testing.T) (k *kit, store *image.Store, dir string, recorder *tes
 }
 
 func TestCachedAsksTheRegistryForNamesOnly(t *testing.T) {
+	t.Parallel()
 	k, store, _, recorder := stored(t)
 	img, err := Fetch(t.Context(), &Cached{Local: store, Remote: k.src}, k.ref, Options{})
 	if err != nil {
@@ -55,6 +56,7 @@ func TestCachedAsksTheRegistryForNamesOnly(t *testing.T) {
 }
 
 func TestCachedOffline(t *testing.T) {
+	t.Parallel()
 	_, store, _, _ := stored(t)
 	k := newKit(t, testregistry.Options{})
 	offline := &Cached{Local: store, Remote: unreachable{}, Offline: true}
@@ -87,6 +89,7 @@ func (unreachable) Referrers(context.Context, image.Reference) ([]ocispec.Descri
 // Whatever is altered in or missing from the store is fetched again; offline,
 // that is an error.
 func TestCachedFetchesAgain(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]func(string) error{
 		"altered": func(path string) error {
 			data, err := os.ReadFile(path)
@@ -132,6 +135,7 @@ func TestCachedFetchesAgain(t *testing.T) {
 
 // A limit of the caller is no reason to ask elsewhere.
 func TestCachedKeepsLimits(t *testing.T) {
+	t.Parallel()
 	k, store, _, recorder := stored(t)
 	c := &Cached{Local: store, Remote: k.src}
 	big := ocispec.Descriptor{MediaType: "x", Digest: digest.FromString("x"), Size: 11}
@@ -141,6 +145,7 @@ func TestCachedKeepsLimits(t *testing.T) {
 }
 
 func TestMemo(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	bundle := k.refer(m, schemas.MediaTypeBundle, "signature")
 	recorder := &testregistry.Recorder{}

@@ -61,6 +61,7 @@ func failures(candidates []Candidate) (all []Candidate) {
 }
 
 func TestBundles(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	first := k.refer(m, schemas.MediaTypeBundle, "one")
 	k.refer(m, "application/vnd.dev.sigstore.bundle+json;version=0.3", "two")
@@ -80,6 +81,7 @@ func TestBundles(t *testing.T) {
 }
 
 func TestBundlesThroughTheFallbackTag(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{NoReferrers: true})
 	m := k.image(ours(t, file{name: "a.o", content: "x"}))
 	k.index("sha256-"+m.Digest.Encoded(), k.refer(m, schemas.MediaTypeBundle, "one"))
@@ -90,6 +92,7 @@ func TestBundlesThroughTheFallbackTag(t *testing.T) {
 
 // A registry's word for what kind a referrer is counts for nothing.
 func TestBundlesWhateverTheirArtifactType(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	k.manifest("", ocispec.Manifest{
 		Config:  k.blob(ocispec.MediaTypeImageConfig, []byte("{}")),
@@ -103,6 +106,7 @@ func TestBundlesWhateverTheirArtifactType(t *testing.T) {
 
 // One bad referrer must not hide a good one.
 func TestBadReferrers(t *testing.T) {
+	t.Parallel()
 	big := strings.Repeat("x", maxBundle+1)
 	for name, row := range map[string]struct {
 		bad  func(*kit, ocispec.Descriptor) ocispec.Descriptor
@@ -148,6 +152,7 @@ func lists(k *kit, entries ...ocispec.Descriptor) http.Handler {
 }
 
 func TestLyingReferrersLists(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	one := k.refer(m, schemas.MediaTypeBundle, "good")
 	foreign := k.refer(descriptor("x", []byte("another image")), schemas.MediaTypeBundle, "foreign")
@@ -179,6 +184,7 @@ func TestLyingReferrersLists(t *testing.T) {
 }
 
 func TestReferrersListFails(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	h := testregistry.Fault{Path: "/referrers/", Do: testregistry.Status(500, "no")}.Wrap(k.registry)
 	img, err := Fetch(t.Context(), source(t, h), k.ref, Options{})
@@ -191,6 +197,7 @@ func TestReferrersListFails(t *testing.T) {
 }
 
 func TestManyReferrers(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	k.refer(m, schemas.MediaTypeBundle, "good")
 	for name, do := range map[string]testregistry.Action{
@@ -215,6 +222,7 @@ func TestManyReferrers(t *testing.T) {
 }
 
 func TestLikelyFirst(t *testing.T) {
+	t.Parallel()
 	var list []ocispec.Descriptor
 	for i := range 100 {
 		d := descriptor(ocispec.MediaTypeImageManifest, []byte(fmt.Sprint(i)))
@@ -231,6 +239,7 @@ func TestLikelyFirst(t *testing.T) {
 
 // Large bundles share a budget that small ones, such as signatures, do not need.
 func TestLargeBundlesDoNotCrowdOutSmallOnes(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	const size = maxBundle - 10
 	for i := range maxLargeBundles/maxBundle + 2 {
@@ -258,6 +267,7 @@ func TestLargeBundlesDoNotCrowdOutSmallOnes(t *testing.T) {
 func cosignTag(d digest.Digest) string { return strings.Replace(d.String(), ":", "-", 1) + ".sig" }
 
 func TestLegacy(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	layer := func(content, mediaType string, annotation int) ocispec.Descriptor {
 		l := k.blob(mediaType, []byte(content))
@@ -298,6 +308,7 @@ func TestLegacy(t *testing.T) {
 
 // Signatures of the index count for the image as well.
 func TestCandidatesOfIndexAndImage(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	p := ours(t, file{name: "a.o", content: "x"})
 	p.tag = ""
@@ -319,6 +330,7 @@ func TestCandidatesOfIndexAndImage(t *testing.T) {
 // A referrer that never comes must not hold up the image for ever, nor hide
 // another one.
 func TestCandidatesHaveADeadline(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k, m := signed(t)
 		hangs := k.refer(m, schemas.MediaTypeBundle, "never")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestChoose(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	p := ours(t, file{name: "a.o", content: "a"})
 	p.tag = ""

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -19,6 +20,7 @@ import (
 
 // Each format as its own tool writes it, by what is published about it.
 func TestFormats(t *testing.T) {
+	t.Parallel()
 	object := realObject(t)
 	one := func(name string) [][]byte { return [][]byte{archive(t, file{name: name, content: object})} }
 	paxTimes := map[string]string{"mtime": "1700000000.123456789"}
@@ -99,6 +101,7 @@ func TestFormats(t *testing.T) {
 }
 
 func TestDescribed(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	k.image(ours(t, file{name: "counter.o", content: "x"}))
 	img := k.mustFetch(Options{})
@@ -135,6 +138,7 @@ func TestDescribed(t *testing.T) {
 
 // Whatever goes wrong on the way has the error a caller decides on.
 func TestFetchFails(t *testing.T) {
+	t.Parallel()
 	good := func(k *kit) { k.image(ours(k.t, file{name: "a.o", content: "x"})) }
 	status := func(path string, status int) []testregistry.Fault {
 		return []testregistry.Fault{{Method: "GET", Path: path, Do: testregistry.Status(status, "no\x1b[31m")}}
@@ -196,6 +200,7 @@ func TestFetchFails(t *testing.T) {
 }
 
 func TestCheckLayers(t *testing.T) {
+	t.Parallel()
 	const most, endless = image.MaxLayer, 1<<63 - 1
 	for _, row := range []struct {
 		sizes []int64
@@ -220,6 +225,7 @@ func TestCheckLayers(t *testing.T) {
 }
 
 func TestFetchOneDigestOnly(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	other := ours(t, file{name: "evil.o", content: "evil"})
 	other.tag = "evil"
@@ -259,6 +265,7 @@ func (c careless) Manifest(ctx context.Context, _ image.Reference) (image.Manife
 }
 
 func TestFetchEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	k.image(ours(t, file{name: "a.o", content: "x"}))
 	for _, path := range []string{"/manifests/v1", "/blobs/", "/referrers/", ".sig", ".att"} {
@@ -271,5 +278,37 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 			t.Errorf("%s: got %v", path, err)
 		}
 		cancel()
+	}
+}
+
+// endsLate is a source that ends the context of a fetch when there is nothing left
+// to fetch but signatures.
+type endsLate struct {
+	image.Source
+	blobs *sync.WaitGroup // the config and the layer
+	end   context.CancelFunc
+}
+
+func (s endsLate) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	defer s.blobs.Done()
+	return s.Source.Blob(ctx, ref, desc, limit)
+}
+
+func (s endsLate) Referrers(ctx context.Context, _ image.Reference) ([]ocispec.Descriptor, error) {
+	s.blobs.Wait()
+	s.end()
+	return nil, ctx.Err()
+}
+
+// TestFetchEndsLate: an image without the signatures that there was no time for
+// would look like one that nobody signed.
+func TestFetchEndsLate(t *testing.T) {
+	t.Parallel()
+	k, _ := signed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := endsLate{k.src, new(sync.WaitGroup), cancel}
+	s.blobs.Add(2)
+	if img, err := Fetch(ctx, s, k.ref, Options{}); img != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %+v (%v)", img, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 // Every format, as its tool writes it, out of a registry and out of a layout,
 // for each platform there is.
 func TestForeignFormats(t *testing.T) {
+	t.Parallel()
 	object := []byte(realObject(t))
 	for _, f := range pulltest.Fixtures {
 		t.Run(f.Name, func(t *testing.T) {
@@ -71,6 +72,7 @@ func checkForeign(t *testing.T, f pulltest.Fixture, made *pulltest.Image, img *I
 
 // What is refused in images whose parts are layers of their own types, and how.
 func TestForeignRefused(t *testing.T) {
+	t.Parallel()
 	elf := elfMagic + strings.Repeat("x", 60)
 	layer := func(mediaType, title, data string) func(*kit) ocispec.Descriptor {
 		return func(k *kit) ocispec.Descriptor {
@@ -144,6 +146,7 @@ func TestForeignRefused(t *testing.T) {
 // Marks of a format that are not its own tool's: any one of them is enough, and
 // what is not known is said, without the means to write to a terminal.
 func TestForeignMarks(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	k.manifest("v1", ocispec.Manifest{
 		Config: k.blob(emptyConfig, []byte("{}")),
@@ -157,6 +160,7 @@ func TestForeignMarks(t *testing.T) {
 
 // Any one of the older labels tells an image of bpfman.
 func TestOldLabels(t *testing.T) {
+	t.Parallel()
 	for _, label := range []string{
 		schemas.LabelOldProgramType, schemas.LabelOldProgramName, schemas.LabelOldFilename,
 		schemas.LabelOldSectionName, schemas.LabelOldFunctionName,
@@ -172,6 +176,7 @@ func TestOldLabels(t *testing.T) {
 // What an ordinary container image can look like that is not taken for an
 // image of objects.
 func TestPlainImageRefused(t *testing.T) {
+	t.Parallel()
 	object := realObject(t)
 	userspace := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 11) + "\x3e\x00" + strings.Repeat("\x00", 44) // EM_X86_64
 	for name, p := range map[string]pushed{

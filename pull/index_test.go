@@ -18,6 +18,7 @@ import (
 // TestPlatforms: attestations, nested indexes and entries without a platform are
 // not listed, and an image that is there for two platforms is called as asked.
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for platform := range strings.FieldsSeq("linux/x86_64 unknown/unknown linux/arm/6 linux/arm64") {
 		index.Manifests = append(index.Manifests, entry(platform, ""))

@@ -35,6 +35,7 @@ var good = file{name: "good.o", content: "x"}
 // Layers that are refused, by the rules for our own images and by those for
 // others'.
 func TestHostileLayers(t *testing.T) {
+	t.Parallel()
 	many := make([]file, 2000)
 	for i := range many {
 		many[i] = file{name: fmt.Sprintf("%d.o", i)}
@@ -92,6 +93,7 @@ func TestHostileLayers(t *testing.T) {
 
 // Archives the tar writer would not write.
 func TestHostileArchives(t *testing.T) {
+	t.Parallel()
 	content := archive(t, good)
 	sparse := bytes.Clone(content)
 	sparse[156] = tar.TypeGNUSparse
@@ -148,6 +150,7 @@ func archivePAXSparse(t *testing.T) []byte {
 }
 
 func TestHostileCompression(t *testing.T) {
+	t.Parallel()
 	content := archive(t, good)
 	packed := zipped(t, content)
 	broken := bytes.Clone(packed)
@@ -177,6 +180,7 @@ func TestHostileCompression(t *testing.T) {
 }
 
 func TestDiffIDs(t *testing.T) {
+	t.Parallel()
 	content := archive(t, good)
 	c := layerOf(content, zipped(t, content), ocispec.MediaTypeImageLayerGzip)
 	if _, err := unpack(c, strictRules); err != nil {
@@ -212,6 +216,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 // A bomb is stopped at the budget: not a block more is unpacked than that, and
 // content is not held that does not count.
 func TestBombs(t *testing.T) {
+	t.Parallel()
 	header := archive(t, file{name: "bomb.o", content: ""})[:512]
 	setSize := func(size int64) []byte {
 		h := bytes.Clone(header)
@@ -295,6 +300,7 @@ func TestBombs(t *testing.T) {
 }
 
 func TestNamesFromLabels(t *testing.T) {
+	t.Parallel()
 	content := archive(t, good)
 	for _, name := range []string{"../good.o", "/good.o", "a/good.o", "\x1b.o", "missing.o", strings.Repeat("x", 256), ".wh.x"} {
 		c := layerOf(content, zipped(t, content), ocispec.MediaTypeImageLayerGzip)

@@ -42,6 +42,7 @@ func kinds(candidates []Candidate) (all []CandidateKind) {
 }
 
 func TestLegacyAttestations(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	k.layers(cosignTag(m.Digest), schemas.MediaTypeSimpleSigning, "signature")
 	pushed := k.layers(attestationTag(m.Digest), schemas.MediaTypeEnvelope,
@@ -74,6 +75,7 @@ func TestLegacyAttestations(t *testing.T) {
 // Large attestations and large bundles share what there is for both; small ones
 // need none of it.
 func TestLargeAttestationsShareTheBudget(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	k.refer(m, schemas.MediaTypeBundle, "small")
 	large := make([]string, 0, maxLargeBundles/maxBundle+2)
@@ -104,6 +106,7 @@ func TestLargeAttestationsShareTheBudget(t *testing.T) {
 // What cosign 2 keeps at tags is kept with what was read, and found again without
 // the network.
 func TestLegacyIsKept(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	k.refer(m, schemas.MediaTypeBundle, "bundle")
 	k.layers(cosignTag(m.Digest), schemas.MediaTypeSimpleSigning, "signature")
@@ -131,6 +134,7 @@ func TestLegacyIsKept(t *testing.T) {
 
 // A config that cannot be read takes no signature away.
 func TestLegacyWithoutConfig(t *testing.T) {
+	t.Parallel()
 	k, m := signed(t)
 	k.layers(cosignTag(m.Digest), schemas.MediaTypeSimpleSigning, "signature")
 	config := descriptor("", []byte(`{"rootfs":{}}`)).Digest

@@ -18,6 +18,7 @@ func manifestOf(mediaType, text string) image.Manifest {
 }
 
 func TestParseManifest(t *testing.T) {
+	t.Parallel()
 	const imageType = ocispec.MediaTypeImageManifest
 	blob := `{"mediaType":"x","digest":"` + digest.FromString("x").String() + `","size":1}`
 	with := func(members string) string { return `{"schemaVersion":2,` + members + `}` }
@@ -63,6 +64,7 @@ func TestParseManifest(t *testing.T) {
 }
 
 func TestParseIndex(t *testing.T) {
+	t.Parallel()
 	blob := `{"mediaType":"x","digest":"` + digest.FromString("x").String() + `","size":1}`
 	for name, row := range map[string]struct {
 		text string

@@ -26,6 +26,7 @@ func entry(platform, mediaType string) ocispec.Descriptor {
 }
 
 func TestPick(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		index, want string // platforms, spaced; "-" names none, ! a nested index
 		chosen      int    // -1: a PlatformError, -2: ErrBadImage
@@ -81,6 +82,7 @@ func TestPick(t *testing.T) {
 }
 
 func TestPlatformError(t *testing.T) {
+	t.Parallel()
 	for want, err := range map[string]*PlatformError{
 		`there is no image for linux/arm64, only for "linux/amd64", "\x1b": choose one with --platform`: {Want: "linux/arm64", Have: []string{"linux/amd64", "\x1b"}},
 		"there is no image for linux/arm64, and none for any other platform":                            {Want: "linux/arm64"},
@@ -96,6 +98,7 @@ func TestPlatformError(t *testing.T) {
 }
 
 func TestParsePlatform(t *testing.T) {
+	t.Parallel()
 	for _, s := range []string{"linux", "linux/", "/amd64", "a/b/c/d", "/", "//"} {
 		if p, err := parsePlatform(s); err == nil {
 			t.Errorf("%q: got %v", s, p)
@@ -107,6 +110,7 @@ func TestParsePlatform(t *testing.T) {
 }
 
 func TestFetchFromIndex(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	push := func(object string) ocispec.Descriptor {
 		p := ours(t, file{name: object, content: object})
@@ -141,6 +145,7 @@ func TestFetchFromIndex(t *testing.T) {
 
 // A single image is taken whatever platform it names.
 func TestFetchWithoutIndexIgnoresThePlatform(t *testing.T) {
+	t.Parallel()
 	k := newKit(t, testregistry.Options{})
 	k.image(ours(t, file{name: "a.o", content: "x"}))
 	k.mustFetch(Options{Platform: "linux/riscv64"})

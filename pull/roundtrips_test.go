@@ -17,6 +17,7 @@ import (
 // project: six round trips for a single image, the ping included, one more
 // through an index.
 func TestRoundTrips(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		index, noReferrers bool
 		most               int

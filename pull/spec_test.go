@@ -16,6 +16,7 @@ import (
 
 // TestLimitsInTheSpecification: docs/spec.md says what the code does.
 func TestLimitsInTheSpecification(t *testing.T) {
+	t.Parallel()
 	spec, err := os.ReadFile("../docs/spec.md")
 	if err != nil {
 		t.Fatal(err)

@@ -80,6 +80,7 @@ func block(last bool, kind, size int, data ...byte) []byte {
 }
 
 func TestZstdLayers(t *testing.T) {
+	t.Parallel()
 	object := realObject(t)
 	content := archive(t, file{name: "counter.o", content: object})
 	window := []byte{0, 13 << 3} // no flags, 8 MiB
@@ -105,6 +106,7 @@ func TestZstdLayers(t *testing.T) {
 }
 
 func TestHostileZstd(t *testing.T) {
+	t.Parallel()
 	content := archive(t, good)
 	packed := frame(t, content)
 	with := func(change func([]byte)) []byte {
@@ -207,6 +209,7 @@ func TestZstdBombs(t *testing.T) {
 // TestZstdLeavesNothingRunning: whether a layer is read to its end or refused
 // half-way, no goroutine stays: the bubble would not end.
 func TestZstdLeavesNothingRunning(t *testing.T) {
+	t.Parallel()
 	content := archive(t, file{name: "x.o", content: strings.Repeat("text", 1<<20)})
 	packed, bomb := frame(t, content), zstdBomb(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -259,6 +262,7 @@ func FuzzZstd(f *testing.F) {
 // TestUnpackedDigest: the budget and the digest are those of the archive,
 // whatever it is packed with.
 func TestUnpackedDigest(t *testing.T) {
+	t.Parallel()
 	content := archive(t, good)
 	c := layerOf(content, frame(t, content), ocispec.MediaTypeImageLayerZstd)
 	if _, err := unpackWithin(c, strictRules, &budget{int64(len(content)), 1}); err != nil {

@@ -33,6 +33,7 @@ func statementOf(t *testing.T, repo *memory, r sign.Result) (ocispec.Manifest, s
 }
 
 func TestAttest(t *testing.T) {
+	t.Parallel()
 	repo := newMemory()
 	subject := repo.add("v1", `{}`)
 	p, err := sign.NewPredicate("slsaprovenance1", []byte(" {\"n\": 12345678901234567890123, \"s\": \"<&>\"}\n"))
@@ -58,6 +59,7 @@ func TestAttest(t *testing.T) {
 }
 
 func TestNewPredicate(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat(`{"a":`, 61) + `1` + strings.Repeat(`}`, 61)
 	tests := []struct{ name, kind, body, want string }{
 		{"cosign's name", "cyclonedx", `{}`, ""},
@@ -127,6 +129,7 @@ func (h *hooked) SignMessage(message io.Reader, opts ...signature.SignOption) ([
 }
 
 func TestMovedTag(t *testing.T) {
+	t.Parallel()
 	p, err := sign.NewPredicate("custom", []byte(`{}`))
 	if err != nil {
 		t.Fatal(err)

@@ -15,19 +15,16 @@ import (
 
 // TestKeysAreCosigns lets cosign's own library read our key files, and ours its.
 func TestKeysAreCosigns(t *testing.T) {
-	password := []byte("correct horse")
-	ours, err := sign.GenerateKeyPair(password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return password, nil })
+	t.Parallel()
+	ours := keyPair(t)
+	theirs, err := cosign.GenerateKeyPair(func(bool) ([]byte, error) { return []byte(password), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	loadTheirs := func(pem []byte) (signature.SignerVerifier, error) {
-		return cosign.LoadPrivateKey(pem, password, nil)
+		return cosign.LoadPrivateKey(pem, []byte(password), nil)
 	}
-	loadOurs := func(pem []byte) (signature.SignerVerifier, error) { return sign.LoadKey(pem, password) }
+	loadOurs := func(pem []byte) (signature.SignerVerifier, error) { return sign.LoadKey(pem, []byte(password)) }
 	for _, test := range []struct {
 		name            string
 		private, public []byte

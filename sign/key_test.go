@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -17,6 +16,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/sign"
@@ -27,6 +27,7 @@ import (
 )
 
 func TestKeyPairRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, password := range []string{"", "correct horse", "pässwörd\x00\n"} {
 		pair, err := sign.GenerateKeyPair([]byte(password))
 		if err != nil {
@@ -68,52 +69,53 @@ func checkPair(t *testing.T, signer signature.SignerVerifier, public any) {
 }
 
 func TestLoadKeyOlderHeader(t *testing.T) {
-	pair, err := sign.GenerateKeyPair([]byte("p"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
+	pair := keyPair(t)
 	old := bytes.ReplaceAll(pair.PrivatePEM, []byte("SIGSTORE"), []byte("COSIGN"))
-	if _, err := sign.LoadKey(old, []byte("p")); err != nil {
+	if _, err := sign.LoadKey(old, []byte(password)); err != nil {
 		t.Error(err)
 	}
 }
 
-// encrypted is private in the form `cosign import-key-pair` writes, with the
-// password "p".
-func encrypted(t *testing.T, private any) []byte {
+// password is that of the keys below.
+const password = "p"
+
+// aPair is a fresh key pair for tests that only read it: making one, and reading
+// its private key, takes scrypt a quarter of a second and 64 MiB each.
+var aPair = sync.OnceValues(func() (sign.KeyPair, error) { return sign.GenerateKeyPair([]byte(password)) })
+
+// keyPair is [aPair].
+func keyPair(t *testing.T) sign.KeyPair {
 	t.Helper()
+	pair, err := aPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// encrypted is private in the form `cosign import-key-pair` writes, with our
+// password.
+func encrypted(private any) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	body, err := sslib.EncryptWithCustomKDFParameters(der, []byte("p"), sslib.Legacy)
+	body, err := sslib.EncryptWithCustomKDFParameters(der, []byte(password), sslib.Legacy)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: body})
+	return pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: body}), nil
 }
 
 // TestSignatureForms: each kind of key signs in the form `cosign verify --key`
 // reads: SHA-256 whatever the curve, and plain Ed25519.
 func TestSignatureForms(t *testing.T) {
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, private := range map[string]crypto.Signer{"P-384": p384, "Ed25519": ed, "RSA": rsaKey} {
+	t.Parallel()
+	for _, name := range []string{"P-384", "Ed25519", "RSA"} {
 		t.Run(name, func(t *testing.T) {
-			signer, err := sign.LoadKey(encrypted(t, private), []byte("p"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			t.Parallel()
+			signer, public := loaded(t, name)
 			repo := newMemory()
 			repo.add("v1", `{}`)
 			for range 2 { // the second time finds its own
@@ -129,7 +131,7 @@ func TestSignatureForms(t *testing.T) {
 				}
 				for _, layer := range m.Layers {
 					payloads++
-					checkSHA256(t, private.Public(), repo.blobs[layer.Digest], layer.Annotations["dev.cosignproject.cosign/signature"])
+					checkSHA256(t, public, repo.blobs[layer.Digest], layer.Annotations["dev.cosignproject.cosign/signature"])
 				}
 			}
 			if payloads != 1 {
@@ -155,15 +157,17 @@ func checkSHA256(t *testing.T, public crypto.PublicKey, message []byte, encoded 
 }
 
 func TestLoadKeyRefusals(t *testing.T) {
-	pair, err := sign.GenerateKeyPair([]byte("p"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
+	pair := keyPair(t)
 	block, _ := pem.Decode(pair.PrivatePEM)
 	sealed := func(body []byte) []byte {
 		return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: body})
 	}
-	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	weakKey, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak, err := encrypted(weakKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,14 +182,14 @@ func TestLoadKeyRefusals(t *testing.T) {
 		{"public key", pair.PublicPEM, "this is a public key"},
 		{"unencrypted", pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("secret")}), "import-key-pair"},
 		{"certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "not a private key"},
-		{"RSA of 1024 bits", encrypted(t, weak), "not supported"},
+		{"RSA of 1024 bits", weak, "not supported"},
 		{"not JSON inside", sealed([]byte("secret")), "damaged"},
 		{"scrypt of another cost", sealed(bytes.Replace(block.Bytes, []byte("65536"), []byte("99999"), 1)), "damaged"},
 		{"nonce of another size", sealed(bytes.Replace(block.Bytes, []byte(`"nonce":"`), []byte(`"nonce":"AAAA`), 1)), "damaged"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := sign.LoadKey(tt.data, []byte("p"))
+			_, err := sign.LoadKey(tt.data, []byte(password))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}

@@ -37,6 +37,7 @@ func (m *memory) addIndex(t *testing.T, tag string, of ...digest.Digest) digest.
 }
 
 func TestRecursive(t *testing.T) {
+	t.Parallel()
 	for _, legacy := range []bool{false, true} {
 		repo := newMemory()
 		a, b, c := repo.add("a", `{"a":1}`), repo.add("b", `{"b":1}`), repo.add("c", `{"c":1}`)
@@ -62,6 +63,7 @@ func TestRecursive(t *testing.T) {
 }
 
 func TestRecursiveRefusals(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		make  func(*testing.T, *memory)

@@ -30,6 +30,7 @@ const config = `{
 }`
 
 func TestReadSigningConfig(t *testing.T) {
+	t.Parallel()
 	at := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC) }
 	got, err := sign.ReadSigningConfig([]byte(config), at(2026))
 	if err != nil {
@@ -69,6 +70,7 @@ func FuzzReadSigningConfig(f *testing.F) {
 
 // TestServiceFailures: whatever goes wrong at the services, nothing is written.
 func TestServiceFailures(t *testing.T) {
+	t.Parallel()
 	var authorization string
 	answer := func(status int, body string) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -51,6 +51,7 @@ func decode(t *testing.T, data []byte) map[string]any {
 // TestBundleShape compares with the manifest, bundle and statement cosign 3.1.3
 // wrote for the same subject and annotation.
 func TestBundleShape(t *testing.T) {
+	t.Parallel()
 	repo := newMemory()
 	subject := repo.add("v1", `{"schemaVersion":2}`)
 	result, err := sign.Sign(t.Context(), repo, reference(t, "reg.example/a/b:v1"), newSigner(t), sign.Options{
@@ -109,6 +110,7 @@ func TestBundleShape(t *testing.T) {
 }
 
 func TestBundleTwice(t *testing.T) {
+	t.Parallel()
 	repo, signer := newMemory(), newSigner(t)
 	repo.add("v1", `{}`)
 	for range 2 {
@@ -122,6 +124,7 @@ func TestBundleTwice(t *testing.T) {
 }
 
 func TestLegacy(t *testing.T) {
+	t.Parallel()
 	repo, first, second := newMemory(), newSigner(t), newSigner(t)
 	subject := repo.add("v1", `{}`)
 	ref := reference(t, "reg.example:5000/a/b:v1")
@@ -169,6 +172,7 @@ func TestLegacy(t *testing.T) {
 }
 
 func TestSignFailures(t *testing.T) {
+	t.Parallel()
 	broken, signer := errors.New("disk full"), newSigner(t)
 	sigTag := "sha256-" + digest.FromString(`{}`).Encoded() + ".sig"
 	full := `{"layers":[` + strings.TrimSuffix(strings.Repeat(`{"digest":"sha256:x"},`, image.MaxReferrers), ",") + `]}`

@@ -30,6 +30,7 @@ func environment(m map[string]string) func(string) (string, bool) {
 const me = `{"iss":"https://issuer.example","sub":"me"}`
 
 func TestIdentityToken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -104,6 +105,7 @@ func TestIdentityToken(t *testing.T) {
 }
 
 func TestLooksLikeToken(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]bool{
 		token(me): true, "eyJhbGciOi": true, "token": false, "/run/a.b.c": false, "": false,
 	} {

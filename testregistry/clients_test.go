@@ -45,6 +45,7 @@ func serve(t *testing.T, opts testregistry.Options) (address string, stop func()
 }
 
 func TestServe(t *testing.T) {
+	t.Parallel()
 	address, stop := serve(t, testregistry.Options{})
 	resp, err := http.Get("http://" + address + "/v2/")
 	if err != nil {
@@ -100,6 +101,7 @@ func layoutImage(t *testing.T, crane func(...string) string) string {
 }
 
 func TestCrane(t *testing.T) {
+	t.Parallel()
 	crane := tool(t, "crane")
 	dir := t.TempDir()
 	address, stop := serve(t, testregistry.Options{Dir: dir})
@@ -126,6 +128,7 @@ func TestCrane(t *testing.T) {
 }
 
 func TestSkopeo(t *testing.T) {
+	t.Parallel()
 	skopeo, crane := tool(t, "skopeo"), tool(t, "crane")
 	address, _ := serve(t, testregistry.Options{Dir: t.TempDir()})
 	from := "docker-archive:" + layoutImage(t, crane)

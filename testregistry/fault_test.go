@@ -30,6 +30,7 @@ func faulty(t *testing.T, f testregistry.Fault) (client, string) {
 }
 
 func TestFaultsChooseRequests(t *testing.T) {
+	t.Parallel()
 	fail := testregistry.Status(http.StatusInternalServerError, "no")
 	for name, row := range map[string]struct {
 		fault testregistry.Fault
@@ -60,6 +61,7 @@ func TestFaultsChooseRequests(t *testing.T) {
 }
 
 func TestFaultsInOptionsTryInOrder(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{Faults: []testregistry.Fault{
 		{Times: 1, Do: testregistry.Status(http.StatusUnauthorized, "first")},
 		{Times: 1, Do: testregistry.Status(http.StatusForbidden, "second")},
@@ -70,6 +72,7 @@ func TestFaultsInOptionsTryInOrder(t *testing.T) {
 }
 
 func TestActions(t *testing.T) {
+	t.Parallel()
 	real, _ := faulty(t, testregistry.Fault{Path: "never", Do: testregistry.Hang()})
 	v1 := real.do("GET", "/v2/a/manifests/v1", "")
 	v2 := real.do("GET", "/v2/a/manifests/v2", "")
@@ -113,6 +116,7 @@ func TestActions(t *testing.T) {
 func clip(s string) string { return s[:min(len(s), 200)] }
 
 func TestRedirect(t *testing.T) {
+	t.Parallel()
 	c, _ := faulty(t, testregistry.Fault{Path: "/manifests/v1", Do: testregistry.Redirect("/v2/a/manifests/v2")})
 	if a := c.do("GET", "/v2/a/manifests/v1", "").want(t, http.StatusOK); !strings.Contains(a.body, digest.FromString("another layer").String()) {
 		t.Errorf("got %s", a.body)
@@ -120,6 +124,7 @@ func TestRedirect(t *testing.T) {
 }
 
 func TestTagThatMoves(t *testing.T) {
+	t.Parallel()
 	c, v1 := faulty(t, testregistry.Fault{Path: "/manifests/v1", Skip: 1, Do: testregistry.MoveTo("v2")})
 	first := c.do("GET", "/v2/a/manifests/v1", "").header.Get("Docker-Content-Digest")
 	second := c.do("GET", "/v2/a/manifests/v1", "").header.Get("Docker-Content-Digest")
@@ -129,6 +134,7 @@ func TestTagThatMoves(t *testing.T) {
 }
 
 func TestJunkReferrers(t *testing.T) {
+	t.Parallel()
 	r := newRegistry(t, testregistry.Options{})
 	plain := newClient(t, r)
 	m := plain.putImage("a", "v1", "layer", nil)
@@ -159,6 +165,7 @@ func TestJunkReferrers(t *testing.T) {
 }
 
 func TestLatencyAndRoundTrips(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		recorder := &testregistry.Recorder{}
 		c := newClient(t, newRegistry(t, testregistry.Options{Latency: time.Second, Recorder: recorder}))
@@ -188,6 +195,7 @@ func TestLatencyAndRoundTrips(t *testing.T) {
 }
 
 func TestDripAndHangEndWithTheClient(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := faulty(t, testregistry.Fault{Path: "/manifests/v1", Do: testregistry.Drip(10, time.Second)})
 		begin := time.Now()
@@ -208,6 +216,7 @@ func TestDripAndHangEndWithTheClient(t *testing.T) {
 
 // TestTransfersCutInTheMiddle: what a client finds that asks again.
 func TestTransfersCutInTheMiddle(t *testing.T) {
+	t.Parallel()
 	r := newRegistry(t, testregistry.Options{})
 	plain := newClient(t, r)
 	d := plain.putBlob("a", "0123456789").Digest.String()
@@ -240,6 +249,7 @@ func TestTransfersCutInTheMiddle(t *testing.T) {
 }
 
 func TestChunkRules(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{MinChunk: 4}))
 	a := c.do("POST", "/v2/a/blobs/uploads/", "").want(t, http.StatusAccepted)
 	if got := a.header.Get("OCI-Chunk-Min-Length"); got != "4" {
@@ -258,6 +268,7 @@ func TestChunkRules(t *testing.T) {
 }
 
 func TestFlood(t *testing.T) {
+	t.Parallel()
 	c, _ := faulty(t, testregistry.Fault{Path: "/manifests/v1", Do: testregistry.Flood("text/x", 200_001)})
 	a := c.do("GET", "/v2/a/manifests/v1", "").want(t, http.StatusOK)
 	if len(a.body) != 200_001 || strings.Trim(a.body, " ") != "" || a.header.Get("Content-Length") != "200001" || a.header.Get("Content-Type") != "text/x" {

@@ -21,6 +21,7 @@ import (
 const indexType = ocispec.MediaTypeImageIndex
 
 func TestUploadProtocol(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{MaxBlob: 64}))
 	const content = "hello, blob"
 	d := digest.FromString(content).String()
@@ -73,6 +74,7 @@ func TestUploadProtocol(t *testing.T) {
 }
 
 func TestAbandonedUploadsAreForgotten(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{MaxBlob: 10}))
 	var at []string
 	for range 3 {
@@ -84,6 +86,7 @@ func TestAbandonedUploadsAreForgotten(t *testing.T) {
 }
 
 func TestBlobsBelongToRepositories(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{}))
 	d := c.putBlob("from/here", "content").Digest.String()
 	c.do("HEAD", "/v2/to/there/blobs/"+d, "").want(t, http.StatusNotFound)
@@ -102,6 +105,7 @@ func TestBlobsBelongToRepositories(t *testing.T) {
 }
 
 func TestRanges(t *testing.T) {
+	t.Parallel()
 	for _, dir := range []string{"", t.TempDir()} {
 		c := newClient(t, newRegistry(t, testregistry.Options{Dir: dir}))
 		d := c.putBlob("a", "0123456789").Digest.String()
@@ -118,6 +122,7 @@ func TestRanges(t *testing.T) {
 }
 
 func TestManifests(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{MaxManifest: 1000}))
 	m := c.putImage("a/b", "v1", "layer", nil)
 	for _, target := range []string{"v1", m.Digest.String()} {
@@ -154,6 +159,7 @@ func TestManifests(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{Dir: t.TempDir()}))
 	m := c.putImage("a", "v1", "layer", nil)
 	c.putImage("a", "v2", "layer", nil)
@@ -166,6 +172,7 @@ func TestDelete(t *testing.T) {
 }
 
 func TestReferrers(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{PageSize: 2}))
 	subject := c.putImage("a", "v1", "layer", nil)
 	path := "/v2/a/referrers/" + subject.Digest.String()
@@ -202,12 +209,14 @@ func TestReferrers(t *testing.T) {
 }
 
 func TestNoReferrers(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{NoReferrers: true}))
 	subject := c.putImage("a", "v1", "layer", nil)
 	c.do("GET", "/v2/a/referrers/"+subject.Digest.String(), "").want(t, http.StatusNotFound)
 }
 
 func TestLists(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, newRegistry(t, testregistry.Options{}))
 	for _, tag := range []string{"c", "a", "b"} {
 		c.putImage("x/y", tag, "layer", nil)
@@ -235,6 +244,7 @@ func TestLists(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := newClient(t, newRegistry(t, testregistry.Options{Dir: dir}))
 	m := c.putImage("net/a", "v1", "layer", nil)
@@ -259,6 +269,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestDamagedFilesAreLeftOut(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := newClient(t, newRegistry(t, testregistry.Options{Dir: dir}))
 	bad := c.putImage("a", "bad", "layer one", nil)
@@ -293,6 +304,7 @@ func TestDamagedFilesAreLeftOut(t *testing.T) {
 
 // Names from the network must not become paths: every file is named by a digest.
 func TestFileNames(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := newClient(t, newRegistry(t, testregistry.Options{Dir: dir, AcceptIncomplete: true}))
 	for _, path := range []string{

@@ -11,6 +11,7 @@ import (
 
 // TestBTFForOneKernel: nothing but the exact release and architecture will do.
 func TestBTFForOneKernel(t *testing.T) {
+	t.Parallel()
 	v := &Verified{img: &pull.Image{BTF: []pull.BTF{
 		{Arch: "arm64", Kernels: []string{"5.5"}, Bytes: []byte("arm")},
 		{Arch: "amd64", Kernels: []string{"5.3", "5.4"}, Bytes: []byte("amd")},

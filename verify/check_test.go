@@ -27,6 +27,7 @@ var someOther = digest.FromString("another image").String()
 // TestAttacks makes each image with the trusted key at hand and says whether it
 // is trusted and, if not, what the error must hold.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	good, other := newKey(t), newKey(t)
 	tests := []struct {
 		name string
@@ -78,6 +79,11 @@ func TestAttacks(t *testing.T) {
 				`"subject":[{"digest":{"sha256":"`+digest.Digest(digestOf(img)).Encoded()+`"}}],"predicateType"`, 1)
 			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
 		}, "no in-toto statement"},
+		{"subjects again, with a letter that encoding/json takes for an s", func(t *testing.T, img *pull.Image) {
+			s := strings.Replace(statementOf(digestOf(img), schemas.PredicateCosignSign), `"predicateType"`,
+				`"ſubject":`+subjectsOf(digestOf(img), someOther)+`,"predicateType"`, 1)
+			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
+		}, "two readings"},
 		{"statement rewritten after signing", func(t *testing.T, img *pull.Image) {
 			img.Candidates = []pull.Candidate{good.bundle(t, someOther, func(b *protobundle.Bundle) {
 				b.GetDsseEnvelope().Payload = []byte(statementOf(digestOf(img), schemas.PredicateCosignSign))
@@ -282,6 +288,7 @@ func checkOutcome(t *testing.T, img *pull.Image, v *Verified, err error, want st
 }
 
 func TestSeveralSignatures(t *testing.T) {
+	t.Parallel()
 	one, two, stranger := newKey(t), newKey(t), newKey(t)
 	img := newImage(t)
 	img.Candidates = []pull.Candidate{
@@ -306,7 +313,29 @@ func TestSeveralSignatures(t *testing.T) {
 	}
 }
 
+// TestIndexDigest: which index the image was chosen from is said of those that
+// were.
+func TestIndexDigest(t *testing.T) {
+	t.Parallel()
+	key := newKey(t)
+	alone, chosen := newImage(t), newImage(t)
+	underIndex(t, chosen, chosen.Manifest.Descriptor.Digest)
+	index := chosen.Root.Descriptor.Digest.String()
+	alone.Candidates = []pull.Candidate{key.bundle(t, digestOf(alone))}
+	chosen.Candidates = []pull.Candidate{key.bundle(t, index)}
+	for want, img := range map[string]*pull.Image{"": alone, index: chosen} {
+		v, err := Check(t.Context(), img, Keys{key.Key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.IndexDigest() != want || v.Digest() != digestOf(img) {
+			t.Errorf("image %s of index %q, want %s of %q", v.Digest(), v.IndexDigest(), digestOf(img), want)
+		}
+	}
+}
+
 func TestKeyKinds(t *testing.T) {
+	t.Parallel()
 	for name, key := range allKinds(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, candidate := range []pull.Candidate{
@@ -323,6 +352,7 @@ func TestKeyKinds(t *testing.T) {
 }
 
 func TestErrorIsBounded(t *testing.T) {
+	t.Parallel()
 	img := newImage(t)
 	for range maxCandidates + 9 {
 		img.Candidates = append(img.Candidates, pull.Candidate{
@@ -340,6 +370,7 @@ func TestErrorIsBounded(t *testing.T) {
 }
 
 func TestCheckStops(t *testing.T) {
+	t.Parallel()
 	key, img := newKey(t), newImage(t)
 	img.Candidates = []pull.Candidate{key.bundle(t, digestOf(img))}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -356,6 +387,7 @@ func TestCheckStops(t *testing.T) {
 }
 
 func TestNotBPF(t *testing.T) {
+	t.Parallel()
 	key, img := newKey(t), newImage(t)
 	img.Objects = []pull.Object{{File: "x.o", Bytes: []byte("hello"), Digest: digest.FromString("hello").String()}}
 	img.Candidates = []pull.Candidate{key.bundle(t, digestOf(img))}
@@ -370,6 +402,7 @@ func TestNotBPF(t *testing.T) {
 }
 
 func TestSkip(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	img := newImage(t)
 	v, err := Skip(img, slog.New(slog.NewTextHandler(&log, nil)))

@@ -31,12 +31,22 @@ const ourIdentity = `  identities: [{issuer: "` + testIssuer + `", subject: "` +
 
 // TestThreshold: distinct signers are counted, not signatures.
 func TestThreshold(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	a, b, c := newKey(t), newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b, "c": c, "a2": a}}
-	patterns := `  identities: [{issuer: "` + testIssuer + `", subjectPattern: "^https://git\\.example/.*$"}, {issuer: "` + testIssuer + `", subjectPattern: "^https://git\\.example/acme/.*$"}]` + "\n"
+	pattern := func(text string) string { return `{issuer: "` + testIssuer + `", subjectPattern: "` + text + `"}` }
+	anyOfThem, acme := pattern(`^https://git\\.example/.*$`), pattern(`^https://git\\.example/acme/.*$`)
+	patterns := "  identities: [" + anyOfThem + ", " + acme + "]\n"
+	reversed := "  identities: [" + acme + ", " + anyOfThem + "]\n"
 	d := digestOf(newImage(t))
+	by := func(subject string) pull.Candidate {
+		return s.keyless(t, d, func(how *signing) { how.Template = verifytest.Certificate(t, subject, testIssuer) })
+	}
 	another := func(how *signing) { how.Template = verifytest.Certificate(t, "https://git.example/acme/y", testIssuer) }
+	// Of both patterns, and of the first alone: who takes the first entry that
+	// fits leaves none to the other.
+	x, y := by("https://git.example/acme/x"), by("https://git.example/other/y")
 	for _, tt := range []struct {
 		name, clauses string
 		candidates    []pull.Candidate
@@ -51,6 +61,11 @@ func TestThreshold(t *testing.T) {
 		{"identity twice", "  keys: [a]\n" + ourIdentity + "  threshold: 2\n", []pull.Candidate{s.keyless(t, d), s.keyless(t, d)}, "signed by 1 of the 2"},
 		{"one identity that is two entries", patterns + "  threshold: 2\n", []pull.Candidate{s.keyless(t, d), s.keyless(t, d)}, "signed by 1 of the 2"},
 		{"two identities that are two entries", patterns + "  threshold: 2\n", []pull.Candidate{s.keyless(t, d), s.keyless(t, d, another)}, ""},
+		{"two identities, one of them two entries", patterns + "  threshold: 2\n", []pull.Candidate{x, y}, ""},
+		{"two identities, the second two entries", patterns + "  threshold: 2\n", []pull.Candidate{y, x}, ""},
+		{"two identities, one of them two entries, reversed", reversed + "  threshold: 2\n", []pull.Candidate{x, y}, ""},
+		{"two identities, the second two entries, reversed", reversed + "  threshold: 2\n", []pull.Candidate{y, x}, ""},
+		{"two identities, neither of the second entry", patterns + "  threshold: 2\n", []pull.Candidate{y, by("https://git.example/other/z")}, "signed by 1 of the 2"},
 		{"two identities that are one entry", "  keys: [a]\n" + strings.Replace(patterns, "]\n", "]\n  threshold: 2\n", 1), []pull.Candidate{s.keyless(t, d), s.keyless(t, d, another)}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,6 +97,7 @@ func checkDecision(t *testing.T, img *pull.Image, v *Verified, err error, want s
 
 // TestKeyTimes: when a key may sign, judged by what proves when it did.
 func TestKeyTimes(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	key := newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"k": key}}
@@ -139,6 +155,7 @@ func TestKeyTimes(t *testing.T) {
 
 // TestDeny: what is revoked is refused whatever else is right.
 func TestDeny(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	a, b := newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b}}
@@ -192,6 +209,7 @@ func attested(d, kind, predicate string) string {
 // TestAttestations: what must be said about an image, by whom, and that it is
 // never a signature.
 func TestAttestations(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	key, builder := newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"k": key, "builder": builder}}
@@ -253,6 +271,7 @@ func TestAttestations(t *testing.T) {
 // TestPinnedRepository: a key trusted elsewhere is not trusted here, and names
 // that look alike are not alike.
 func TestPinnedRepository(t *testing.T) {
+	t.Parallel()
 	a, b := newKey(t), newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"a": a, "b": b}}
 	for name, repository := range map[string]string{

@@ -14,6 +14,7 @@ import (
 
 // TestDefaultPolicy: it trusts nobody, and what its comments show is right.
 func TestDefaultPolicy(t *testing.T) {
+	t.Parallel()
 	key, s := newKey(t), newGoodSigstore(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"net-team.pub": key}}
 	p, err := parsePolicy([]byte(DefaultPolicy()), "policy.yaml", files)

@@ -19,6 +19,7 @@ import (
 
 // TestDefaults: what labels claim is taken over where the object bears it out.
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name    string
 		claim   func(*schemas.Description)
@@ -68,6 +69,7 @@ func TestDefaults(t *testing.T) {
 // TestDefaultOfAnotherHook: what the section says of its own hook is nothing that
 // the hook of the attach default knows.
 func TestDefaultOfAnotherHook(t *testing.T) {
+	t.Parallel()
 	data, err := os.ReadFile("../examples/tc-bytes/bytes.bpf.o")
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +96,7 @@ func TestDefaultOfAnotherHook(t *testing.T) {
 }
 
 func TestWarningsAreBounded(t *testing.T) {
+	t.Parallel()
 	img := newImage(t)
 	img.Described = &schemas.Description{}
 	for i := range 1000 {

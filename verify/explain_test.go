@@ -17,6 +17,7 @@ import (
 // TestExplain: it says clause by clause what is missing, and in the end what Check
 // says.
 func TestExplain(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	a, b, other := newKey(t), newKey(t), newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"a": a, "b": b, "c": other}}
@@ -72,6 +73,7 @@ func TestExplain(t *testing.T) {
 
 // TestExplainNoRule and what is denied.
 func TestExplainNoRule(t *testing.T) {
+	t.Parallel()
 	img := newImage(t)
 	policy := must[*Policy](t)(parsePolicy([]byte("version: 1\ndeny: {digests: ["+digestOf(img)+"]}\nrules: []\n"), "p.yaml", fakeFiles{}))
 	e, err := Explain(t.Context(), img, policy, Options{})
@@ -85,6 +87,7 @@ func TestExplainNoRule(t *testing.T) {
 
 // TestRecorded: what can be said of an instance whose image is gone.
 func TestRecorded(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	sigstore := newGoodSigstore(t)
 	past, future := now.Add(-time.Hour), now.Add(time.Hour).UTC().Format(time.RFC3339)
@@ -166,6 +169,7 @@ func TestRecorded(t *testing.T) {
 
 // TestLint: what is valid and may not be meant.
 func TestLint(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	for _, tt := range []struct{ rule, want string }{
 		{"keys: [a]", ""},

@@ -68,7 +68,12 @@ func compileAnchored(pattern string) (*regexp.Regexp, error) {
 	if !anchored {
 		return nil, errors.New("is not anchored: want ^…$ around all of it, as in ^(a|b)$, or other names that contain it would match")
 	}
-	// Once more from outside, so that no flag within can open it.
+	return compileWhole(pattern)
+}
+
+// compileWhole compiles a pattern that matches a whole text or not at all, whatever
+// flags and alternatives are in it. It does not rely on what was checked before.
+func compileWhole(pattern string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + pattern + `)\z`)
 }
 

@@ -196,6 +196,7 @@ func refused(err error) bool {
 // TestMutationsOnTheWay: any byte changed on the way is noticed where it arrives,
 // be it of the manifest, of the config, of the layer or of a signature.
 func TestMutationsOnTheWay(t *testing.T) {
+	t.Parallel()
 	s := newSignedImage(t)
 	at := s.ref.WithDigest(digest.FromBytes(s.manifest).String())
 	eachByte(s.manifest, 1, func(i int, mutant []byte) {
@@ -219,6 +220,7 @@ func TestMutationsOnTheWay(t *testing.T) {
 // signed, and every digest above made to fit, is refused, whatever signatures
 // are said to be its own. Bytes are sampled: each takes a whole pull.
 func TestMutationsMadeToFit(t *testing.T) {
+	t.Parallel()
 	s := newSignedImage(t)
 	if whole, err := s.check(nil); err != nil || len(whole.Signers()) != 3 {
 		t.Fatalf("unchanged: %v, %v", whole, err)
@@ -242,6 +244,7 @@ func TestMutationsMadeToFit(t *testing.T) {
 // TestMutationsAfterFetch: every byte that is used is hashed once more where it
 // is used.
 func TestMutationsAfterFetch(t *testing.T) {
+	t.Parallel()
 	s := newSignedImage(t)
 	s.answers = nil
 	img := verifytest.Must[*pull.Image](t)(pull.Fetch(t.Context(), s.src, s.ref, pull.Options{Platform: "linux/amd64"}))

@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	bpfbuild "github.com/bpfimg/bpfimg/build"
@@ -29,6 +30,7 @@ import (
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/bpfimg/bpfimg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
 )
 
 const password = "interop"
@@ -215,18 +217,35 @@ func (s *site) fresh(t *testing.T) image.Reference {
 	return ref.WithDigest(result.Manifest.Descriptor.Digest.String())
 }
 
+// signersByFile has the private keys that were read, a function by path: reading
+// one takes scrypt a quarter of a second and 64 MiB.
+var signersByFile sync.Map
+
+// signerOf reads a private key file, once.
+func signerOf(t *testing.T, file string) signature.SignerVerifier {
+	t.Helper()
+	read, _ := signersByFile.LoadOrStore(file, sync.OnceValues(func() (signature.SignerVerifier, error) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		return sign.LoadKey(data, []byte(password))
+	}))
+	load, ok := read.(func() (signature.SignerVerifier, error))
+	if !ok {
+		t.Fatalf("a %T among the keys", read)
+	}
+	signer, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
 // sign signs ref with our code.
 func (s *site) sign(t *testing.T, keys keyFiles, ref image.Reference, opts sign.Options) {
 	t.Helper()
-	data, err := os.ReadFile(keys.private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := sign.LoadKey(data, []byte(password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := sign.Sign(t.Context(), s.client, ref, signer, opts); err != nil {
+	if _, err := sign.Sign(t.Context(), s.client, ref, signerOf(t, keys.private), opts); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -268,6 +287,7 @@ var forms = []struct {
 // TestInterop: both cosigns verify what we sign, and we what they sign, in both
 // forms, with every kind of key, with and without the referrers API.
 func TestInterop(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("cosign%d", major), func(t *testing.T) {
 			c := findCosign(t, major)
@@ -327,6 +347,7 @@ func theirsVerifiedByUs(t *testing.T, c cosign, s *site, keys, stranger keyFiles
 // TestAttestationIsNoSignature: cosign's attestation by the very key that is
 // trusted does not make the image trusted.
 func TestAttestationIsNoSignature(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{2, 3} {
 		for _, form := range forms {
 			t.Run(fmt.Sprintf("cosign%d %s", major, form.name), func(t *testing.T) {
@@ -348,9 +369,11 @@ func TestAttestationIsNoSignature(t *testing.T) {
 // TestRoundTrip needs no other program: build, sign, fetch, verify, in both
 // forms at once, and once more after the tag moved on.
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	keys := ourKeys(t)
 	for _, noReferrers := range []bool{false, true} {
 		t.Run(fmt.Sprintf("noReferrers=%v", noReferrers), func(t *testing.T) {
-			s, keys := newSite(t, testregistry.Options{NoReferrers: noReferrers}), ourKeys(t)
+			s := newSite(t, testregistry.Options{NoReferrers: noReferrers})
 			ref := s.fresh(t)
 			if _, err := s.check(t.Context(), keys.public, ref); !errors.Is(err, verify.ErrNotTrusted) {
 				t.Fatalf("unsigned: %v, want ErrNotTrusted", err)

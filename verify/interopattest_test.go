@@ -20,6 +20,7 @@ import (
 // TestInteropAttestations: what both cosigns attest satisfies a policy, in both
 // forms and with every kind of key; bundles are made like those of signatures.
 func TestInteropAttestations(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{2, 3} {
 		t.Run(fmt.Sprintf("cosign%d", major), func(t *testing.T) {
 			c := findCosign(t, major)

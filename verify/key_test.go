@@ -35,6 +35,7 @@ func pkixOf(t testing.TB, public crypto.PublicKey) []byte {
 }
 
 func TestParseKey(t *testing.T) {
+	t.Parallel()
 	good := newKey(t)
 	block, _ := pem.Decode(good.PEM)
 	sum := sha256.Sum256(block.Bytes)
@@ -88,6 +89,7 @@ func TestParseKey(t *testing.T) {
 }
 
 func TestLoadKeys(t *testing.T) {
+	t.Parallel()
 	good, dir := newKey(t), t.TempDir()
 	path := filepath.Join(dir, "a.pub")
 	if err := os.WriteFile(path, good.PEM, 0o600); err != nil {

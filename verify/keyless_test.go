@@ -21,6 +21,7 @@ import (
 )
 
 func TestKeyless(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	for name, candidate := range map[string]pull.Candidate{
 		"bundle": s.keyless(t, digestOf(newImage(t))),
@@ -84,6 +85,7 @@ func changes(all ...func(*signing)) []func(*signing) { return all }
 // TestKeylessAttacks: signatures with certificates of an authority that is
 // trusted, each wrong in one way; and what is right.
 func TestKeylessAttacks(t *testing.T) {
+	t.Parallel()
 	s, other := newGoodSigstore(t), newGoodSigstore(t)
 	expired := newSigstore(t, -50*time.Minute, -40*time.Minute)
 	strange := func(*testing.T) []byte { // a signature of another image, to take parts of
@@ -183,6 +185,7 @@ func materialOf(t *testing.T, bundle []byte) *protobundle.VerificationMaterial {
 
 // TestKeylessLegacyAttacks: the same of what cosign 2 stored.
 func TestKeylessLegacyAttacks(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	strange := s.keylessLegacy(t, payloadOf(someOther))
 	take := func(name string) func(pull.Candidate) {
@@ -227,6 +230,7 @@ func TestKeylessLegacyAttacks(t *testing.T) {
 
 // TestKeylessOthers: what a certificate does not change.
 func TestKeylessOthers(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	for name, tt := range map[string]struct {
 		statement func(img *pull.Image) string
@@ -269,6 +273,7 @@ func TestKeylessOthers(t *testing.T) {
 // TestCertificateLogs: a trusted root that names logs of certificates wants
 // certificates to be in one.
 func TestCertificateLogs(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	s.trusted = s.trust(t, verifytest.Trust{CertificateLogs: true})
 	img := newImage(t)
@@ -279,6 +284,7 @@ func TestCertificateLogs(t *testing.T) {
 
 // TestDeniedCertificateKey: a denied key is denied in a certificate, too.
 func TestDeniedCertificateKey(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	img := newImage(t)
 	img.Candidates = []pull.Candidate{s.keyless(t, digestOf(img))}
@@ -292,6 +298,7 @@ func TestDeniedCertificateKey(t *testing.T) {
 
 // TestIdentityPattern: a pattern is about the whole subject.
 func TestIdentityPattern(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	for pattern, want := range map[string]string{
 		`^https://git\.example/acme/.*$`: "",

@@ -31,6 +31,7 @@ func newIdentityChecker(t testing.TB, s *sigstore, d string) *checker {
 // one bit of any byte is changed is refused, or means the same: who signed what,
 // when, by which proof.
 func TestKeylessMutations(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	for name, changes := range map[string][]func(*signing){"log": {unstamped}, "timestamp": {unlogged}} {
 		t.Run(name, func(t *testing.T) {

@@ -46,6 +46,7 @@ func envelopeWith(t *testing.T, c, payloadOf pull.Candidate) pull.Candidate {
 // TestLegacyAttestations: what stands at cosign 2's tag for attestations, by a
 // key, right and wrong.
 func TestLegacyAttestations(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	key := newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"k": key}}
@@ -120,6 +121,7 @@ const intotoBody = "eyJraW5kIjoiaW50b3RvIiwiYXBpVmVyc2lvbiI6IjAuMC4xIn0="
 // TestLegacyAttestationKinds: with every kind of key, and none of them under
 // another's name.
 func TestLegacyAttestationKinds(t *testing.T) {
+	t.Parallel()
 	d := digestOf(newImage(t))
 	for name, key := range allKinds(t) {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +140,7 @@ func TestLegacyAttestationKinds(t *testing.T) {
 // TestLegacyAttestationsOfIndex: the subject may be the image or the index it was
 // chosen from.
 func TestLegacyAttestationsOfIndex(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
 	img := newImage(t)
@@ -152,6 +155,7 @@ func TestLegacyAttestationsOfIndex(t *testing.T) {
 
 // TestKeylessLegacyAttestations: the same with certificates.
 func TestKeylessLegacyAttestations(t *testing.T) {
+	t.Parallel()
 	s, other := newGoodSigstore(t), newGoodSigstore(t)
 	key := newKey(t)
 	files := fakeFiles{trustedRoot: s.trusted, keys: map[string]*testKey{"k": key}}

@@ -43,6 +43,7 @@ func legacySays(t testing.TB, c *checker, candidate pull.Candidate) (schemas.Sig
 // any byte of the envelope or of what stands beside it is changed is refused, or
 // says the same: what, by whom, when, by which proof.
 func TestLegacyAttestationMutations(t *testing.T) {
+	t.Parallel()
 	s, key := newGoodSigstore(t), newKey(t)
 	text := oldStatement(someOther, `{"n":3}`)
 	for name, original := range map[string]pull.Candidate{

@@ -16,6 +16,7 @@ import (
 // certificate, in which one bit of any byte is changed, is refused or says the
 // same: who signed, when, and that it is in the log.
 func TestKeylessLegacyMutations(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	for name, changes := range map[string][]func(*signing){"log": {unstamped}, "timestamp": {unlogged}} {
 		t.Run(name, func(t *testing.T) {

@@ -42,6 +42,7 @@ const (
 // TestLimits: what a rule allows and forbids, and real objects that keep to it or
 // not.
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
 	for _, tt := range []struct {
@@ -83,6 +84,7 @@ func TestLimits(t *testing.T) {
 
 // TestLimitsOfDescriptions: what no object at hand does.
 func TestLimitsOfDescriptions(t *testing.T) {
+	t.Parallel()
 	programs := func(p ...schemas.Program) schemas.Description {
 		return schemas.Description{Objects: []schemas.Object{{Programs: p}}}
 	}
@@ -128,6 +130,8 @@ func TestLimitsOfDescriptions(t *testing.T) {
 		{"of no bound", memory("1Gi"), maps(schemas.Map{Name: "m", Type: "task_storage"}), `map "m" (task_storage) takes memory that its definition does not bound`},
 		{"beyond counting", memory("1Gi"), maps(schemas.Map{Memory: math.MaxUint64}, schemas.Map{Memory: 2}), "more memory than can be counted"},
 		{"beyond counting for each CPU", memory("1Gi"), maps(schemas.Map{MemoryPerCPU: math.MaxUint64 / 2}, schemas.Map{MemoryPerCPU: math.MaxUint64/2 + 1}), "take"},
+		{"struct_ops", memory("64Ki"), maps(schemas.Map{Type: "struct_ops", ValueSize: 8}), "take up to 64.0Ki"},
+		{"struct_ops, enough", memory("65Ki"), maps(schemas.Map{Type: "struct_ops", ValueSize: 8}), ""},
 		{"no maps", memory("0"), maps(), ""},
 		{"version", version("1.4.0"), schemas.Description{Version: "1.4.0"}, ""},
 		{"with a v", version("v1.4.0"), schemas.Description{Version: "1.10.0"}, ""},
@@ -170,6 +174,7 @@ func version(v string) schemas.PolicyRule { return schemas.PolicyRule{MinimumVer
 
 // TestLimitsRefused: a limit that says nothing, or what was not meant.
 func TestLimitsRefused(t *testing.T) {
+	t.Parallel()
 	for want, rule := range map[string]schemas.PolicyRule{
 		"allow.types: \"xpd\" is no program type":                allow([]string{"xpd"}),
 		"allow.types: \"unspec\" is no program type":             allow([]string{"unspec"}),
@@ -200,6 +205,7 @@ func TestLimitsRefused(t *testing.T) {
 
 // TestPlaces: what a pattern of a hook allows.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		pattern, hook, target string
 		want                  bool
@@ -251,6 +257,7 @@ func TestPlaces(t *testing.T) {
 
 // TestAllowed: what is judged when a run is planned.
 func TestAllowed(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
 	policy := policyFor(t, files, "  keys: [k]\n  allow: {types: [xdp], hooks: [xdp], sleepable: false, mapMemory: 2Mi, licenses: gpl}\n")
@@ -290,6 +297,7 @@ func TestAllowed(t *testing.T) {
 
 // TestLabelsDoNotDecide: a label that says another hook or type changes nothing.
 func TestLabelsDoNotDecide(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
 	for _, tt := range []struct{ clauses, want string }{
@@ -310,6 +318,7 @@ func TestLabelsDoNotDecide(t *testing.T) {
 // TestVersionOfImage: a label counts where there is no description, for the lowest
 // version and for conditions.
 func TestVersionOfImage(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	files := fakeFiles{keys: map[string]*testKey{"k": key}}
 	policy := policyFor(t, files, `  keys: [k]
@@ -328,6 +337,7 @@ func TestVersionOfImage(t *testing.T) {
 
 // TestNoRollback: which version may follow which.
 func TestNoRollback(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		last, next string
 		want       bool

@@ -59,6 +59,7 @@ func meaning(data []byte) (*protobundle.Bundle, error) {
 // TestBundleMutations: a bundle with any bit changed is refused, or means the
 // same.
 func TestBundleMutations(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	c := newTestChecker(t, someOther, key)
 	original := key.bundle(t, someOther).Bundle
@@ -85,6 +86,7 @@ func TestBundleMutations(t *testing.T) {
 // TestLegacyMutations: the same of a payload, where every byte is signed, and
 // of its signature.
 func TestLegacyMutations(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	c := newTestChecker(t, someOther, key)
 	original := key.legacy(t, payloadOf(someOther))

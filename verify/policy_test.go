@@ -40,6 +40,7 @@ func (f fakeFiles) key(file string) (Key, error) {
 }
 
 func TestPolicyMatch(t *testing.T) {
+	t.Parallel()
 	p, err := parsePolicy([]byte(`
 version: 1
 rules:
@@ -90,6 +91,7 @@ rules:
 }
 
 func TestPolicyRefusals(t *testing.T) {
+	t.Parallel()
 	rule := func(repository string) string {
 		return "version: 1\nrules:\n  - repository: \"" + repository + "\"\n    keys: [a]\n"
 	}
@@ -146,6 +148,7 @@ func TestPolicyRefusals(t *testing.T) {
 
 // TestPolicyKeys: the error for an unknown key lists those that there are.
 func TestPolicyKeys(t *testing.T) {
+	t.Parallel()
 	for _, of := range []any{
 		schemas.Policy{},
 		schemas.PolicyDeny{},
@@ -171,6 +174,7 @@ func TestPolicyKeys(t *testing.T) {
 // TestClauseRefusals: clauses of a rule that mean nothing, or not what somebody
 // thought.
 func TestClauseRefusals(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	files := fakeFiles{trustedRoot: s.trusted}
 	identity := func(text string) string { return "  identities: [{" + text + "}]\n" }
@@ -239,6 +243,7 @@ func TestClauseRefusals(t *testing.T) {
 
 // TestTrustedRootMustDo: a rule that nothing could ever satisfy is a mistake.
 func TestTrustedRootMustDo(t *testing.T) {
+	t.Parallel()
 	s := newGoodSigstore(t)
 	identity := ourIdentity
 	for _, tt := range []struct {
@@ -271,6 +276,7 @@ func TestTrustedRootMustDo(t *testing.T) {
 }
 
 func TestDenyRefusals(t *testing.T) {
+	t.Parallel()
 	for deny, want := range map[string]string{
 		"digests: [sha256:x]": "want sha256:",
 		"digests: [x]":        "want sha256:",
@@ -289,6 +295,7 @@ func TestDenyRefusals(t *testing.T) {
 }
 
 func TestLoadPolicy(t *testing.T) {
+	t.Parallel()
 	key, dir := newKey(t), t.TempDir()
 	write := func(name, data string) string {
 		t.Helper()

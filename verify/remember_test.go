@@ -18,6 +18,7 @@ import (
 
 // TestRemember: a verdict counts for what it was about and for nothing else.
 func TestRemember(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("SKIP-REASON: verdicts are believed where files have Unix owners")
 	}
@@ -151,6 +152,7 @@ func check(t *testing.T, err error) {
 
 // TestRememberedStillJudged: bytes, deny list and limits are looked at each time.
 func TestRememberedStillJudged(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	e := newRemembered(t, key, time.Now())
 	policy := must[*Policy](t)(LoadPolicy(filepath.Join(e.dir, "policy.yaml")))
@@ -166,6 +168,7 @@ func TestRememberedStillJudged(t *testing.T) {
 
 // TestPruneVerdicts: what is of no use any more goes.
 func TestPruneVerdicts(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("SKIP-REASON: verdicts are believed where files have Unix owners")
 	}

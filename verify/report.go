@@ -85,7 +85,7 @@ func (e *NotTrustedError) Error() string {
 	switch {
 	case e.Err != nil:
 		return fmt.Sprintf("%s is not trusted: %s", name, clip(e.Err.Error()))
-	case len(e.Attempts) == 0:
+	case len(e.Attempts) == 0 && len(e.Signers) == 0: // there are signers and no attempts when they were remembered
 		return fmt.Sprintf("%s is not trusted: it has no signature: sign it with `bpfimg sign`", name)
 	}
 	missing := strings.Join(e.Missing[:min(len(e.Missing), maxListed)], "; ")

@@ -101,6 +101,7 @@ func packed(t testing.TB, entries ...entry) []byte {
 }
 
 func TestLayouts(t *testing.T) {
+	t.Parallel()
 	hub := packed(t, entry{"./5.4.0-26-generic.btf", tar.TypeReg, []byte("hub")})
 	dir := tree(t, map[string][]byte{
 		"ubuntu/20.04/x86_64/5.4.0-26-generic.btf.tar.xz": hub,
@@ -136,6 +137,7 @@ func TestLayouts(t *testing.T) {
 }
 
 func TestRefusedFolders(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name, file, text string
 	}{
@@ -168,6 +170,7 @@ func TestRefusedFolders(t *testing.T) {
 // TestLinks: neither links to files nor to folders are followed, and a file that
 // becomes a link after it was listed does not lead out either.
 func TestLinks(t *testing.T) {
+	t.Parallel()
 	outside := tree(t, map[string][]byte{"9.9.btf": []byte("secret")})
 	dir := tree(t, map[string][]byte{"5.4.btf": []byte("in")})
 	for link, target := range map[string]string{
@@ -192,6 +195,7 @@ func TestLinks(t *testing.T) {
 }
 
 func TestUnpack(t *testing.T) {
+	t.Parallel()
 	content := []byte("the types of a kernel")
 	one := entry{"5.4.btf", tar.TypeReg, content}
 	archive := tarOf(t, one)
@@ -250,6 +254,7 @@ func resum(data []byte) {
 
 // TestRealXZ unpacks what the xz program writes.
 func TestRealXZ(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("xz"); err != nil {
 		t.Skip("SKIP-REASON: runs where xz is installed (apt-get install xz-utils)")
 	}

@@ -65,6 +65,7 @@ func danglingTypedef(t testing.TB) []byte {
 }
 
 func TestRefusedKernels(t *testing.T) {
+	t.Parallel()
 	g := newGenerator(t, coreObject)
 	good := encoded(t, &btf.Struct{Name: "task_struct", Size: 4})
 	for _, tc := range []struct {
@@ -108,6 +109,7 @@ func TestRefusedKernels(t *testing.T) {
 }
 
 func TestRefusedObjects(t *testing.T) {
+	t.Parallel()
 	little, big := read(t, coreObject), read(t, "../../bpf/testdata/counter_eb.bpf.o")
 	for _, tc := range []struct {
 		name    string
@@ -125,6 +127,7 @@ func TestRefusedObjects(t *testing.T) {
 
 // TestNothingNeeded: objects without relocations need no kernel's types.
 func TestNothingNeeded(t *testing.T) {
+	t.Parallel()
 	if newGenerator(t, "../../examples/xdp-counter/counter.bpf.o").Needed() {
 		t.Error("an object without relocations needs BTF")
 	}
@@ -136,6 +139,7 @@ func TestNothingNeeded(t *testing.T) {
 // TestSameBytes: what differs elsewhere in two kernels makes no difference, what
 // differs in a type the object reads does.
 func TestSameBytes(t *testing.T) {
+	t.Parallel()
 	g := newGenerator(t, coreObject)
 	integer := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	task := func(at btf.Bits) btf.Type {
@@ -160,6 +164,7 @@ func TestSameBytes(t *testing.T) {
 
 // TestCompareNotices: the comparison at the end of Generate is no decoration.
 func TestCompareNotices(t *testing.T) {
+	t.Parallel()
 	g := newGenerator(t, coreObject)
 	integer := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	task := func(at btf.Bits) []byte {
@@ -209,6 +214,7 @@ func FuzzRelocations(f *testing.F) {
 // TestMatchingCounts: type_matches counts members before it compares them, and of
 // those without name several can share one of the kernel's.
 func TestMatchingCounts(t *testing.T) {
+	t.Parallel()
 	integer := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
 	inner := func(name string) btf.Type {
 		return &btf.Struct{Size: 4, Members: []btf.Member{{Name: name, Type: integer}}}

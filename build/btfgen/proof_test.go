@@ -61,6 +61,7 @@ func outcome(g *Generator, p program, kernel *btf.Spec) string {
 // TestSameFixups is the proof: every program of every object is relocated
 // alike with the whole BTF and the minimised one, and with bpftool's.
 func TestSameFixups(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("bpftool")
 	haveBpftool := err == nil
 	objects := corpus(t)
@@ -124,6 +125,7 @@ func compareBpftool(t *testing.T, g *Generator, kernel []byte, object string, si
 
 // TestEveryKind: the object that is made for it asks everything there is.
 func TestEveryKind(t *testing.T) {
+	t.Parallel()
 	asked := map[kind]bool{}
 	dir := ciliumDir(t)
 	g := newGenerator(t, coreObject, filepath.Join(dir, "btf/testdata/relocs-el.elf"))
@@ -142,6 +144,7 @@ func TestEveryKind(t *testing.T) {
 // TestAgainstObjects uses the types of objects as those of a kernel: they are
 // made to differ.
 func TestAgainstObjects(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(ciliumDir(t), "btf/testdata")
 	for _, tc := range [][2]string{
 		{"relocs_read-el.elf", "relocs_read_tgt-el.elf"},

@@ -272,6 +272,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	for _, p := range []string{"", "linux", "darwin/arm64", "linux/sparc", "linux/arm/v7/x", "linux/amd64 -o x", "linux/../x"} {
 		if _, err := parseTargets([]string{p}); !errors.Is(err, build.ErrOptions) {
 			t.Errorf("%q: %v", p, err)

@@ -37,6 +37,7 @@ func makeQuote(name string) string {
 }
 
 func TestDepfile(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		text string
 		want []string
@@ -79,6 +80,7 @@ func FuzzDepfile(f *testing.F) {
 }
 
 func TestQuote(t *testing.T) {
+	t.Parallel()
 	for word, want := range map[string]string{
 		"": "''", "a/b.c": "a/b.c", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "a\nb": "'a\nb'", "~": "'~'", "é": "'é'", "-DX=1": "-DX=1",
 	} {

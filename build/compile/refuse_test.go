@@ -20,6 +20,7 @@ import (
 // TestFlags: what reaches clang, and what must not. The JSON Schema says the
 // same.
 func TestFlags(t *testing.T) {
+	t.Parallel()
 	schema := buildFileSchema(t)
 	for _, flag := range []string{"-Wextra", "-Wno-unused-parameter", "-Werror=shadow", "-Wframe-larger-than=512", "-Uunix", "-O0", "-O3", "-Os", "-std=gnu11", "-W3"} {
 		_, err := specFlags(t.TempDir(), schemas.Compile{Flags: []string{flag}})
@@ -50,6 +51,7 @@ func TestFlags(t *testing.T) {
 }
 
 func TestDefinesAndCPU(t *testing.T) {
+	t.Parallel()
 	schema := buildFileSchema(t)
 	for _, test := range []struct {
 		spec schemas.Compile
@@ -111,6 +113,7 @@ func buildFileSchema(t *testing.T) func(schemas.Compile) error {
 }
 
 func TestIncludes(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	write(t, folder, map[string]string{"-o/x.h": "", "sub dir/x.h": "", "file": ""})
 	got, err := specFlags(folder, schemas.Compile{Include: []string{"-o", "sub dir", "."}})
@@ -125,6 +128,7 @@ func TestIncludes(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	write(t, folder, map[string]string{
 		"b.bpf.c": "", "a.bpf.c": "", "a.c": "", ".hidden.bpf.c": "", "a.bpf.o": "", "dir.bpf.c/x": "", "sub/a.bpf.c": "", "c.S": "",

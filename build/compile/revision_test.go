@@ -142,6 +142,7 @@ func TestRevisionOfSubmodule(t *testing.T) {
 }
 
 func TestPublicURL(t *testing.T) {
+	t.Parallel()
 	for remote, want := range map[string]string{
 		"https://git.example/a/b.git":               "https://git.example/a/b.git",
 		"https://token@git.example/a":               "https://git.example/a",
@@ -164,6 +165,7 @@ func TestPublicURL(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	got := strings.Join(changes(" M a b\x00R  new\x00old\x00?? dir/\x00C  x\x00y\x00MM z\x00"), "|")
 	if got != "a b|new|dir|x|z" {
 		t.Error(got)
@@ -171,6 +173,7 @@ func TestChanges(t *testing.T) {
 }
 
 func TestVersionText(t *testing.T) {
+	t.Parallel()
 	if got := firstLine([]byte("\n Debian clang\x1b[2J version 1é\nTarget: x\n")); !regexp.MustCompile(`^Debian clang\?\[2J version 1\?$`).MatchString(got) {
 		t.Errorf("%q", got)
 	}

@@ -98,6 +98,7 @@ func TestWhichClang(t *testing.T) {
 }
 
 func TestPackages(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ release, want string }{
 		{"ID=debian\n", "apt-get install clang llvm libbpf-dev linux-libc-dev"},
 		{"NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\n", "apt-get install clang llvm libbpf-dev linux-libc-dev"},
@@ -241,6 +242,7 @@ func TestCancelKillsEverything(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
+	t.Parallel()
 	c := command{words: []string{script(t, "slow", "sleep 600")}, timeout: time.Millisecond, stdout: io.Discard, stderr: io.Discard}
 	err := c.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "slow took longer than 1ms and was ended") || errors.Is(err, context.DeadlineExceeded) {
@@ -249,6 +251,7 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestFoldersThatAreNone(t *testing.T) {
+	t.Parallel()
 	for _, folder := range []string{"/nowhere/at/all", "/etc/passwd"} {
 		if _, _, err := Compile(t.Context(), Options{Folder: folder, Lookup: emptyPath}); err == nil || errors.Is(err, build.ErrOptions) {
 			t.Errorf("%q: %v", folder, err)

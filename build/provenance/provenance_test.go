@@ -56,6 +56,7 @@ func compiled1() Input {
 }
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	for name, in := range map[string]Input{"given": given1(), "compiled": compiled1()} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Predicate(in)
@@ -91,6 +92,7 @@ func TestGolden(t *testing.T) {
 // TestRequired: what a verifier of SLSA provenance must find
 // (slsa.dev/spec/v1.0/provenance, "Schema").
 func TestRequired(t *testing.T) {
+	t.Parallel()
 	got, err := Predicate(given1())
 	if err != nil {
 		t.Fatal(err)
@@ -126,6 +128,7 @@ func TestRequired(t *testing.T) {
 }
 
 func TestBuilder(t *testing.T) {
+	t.Parallel()
 	for _, id := range []string{"", "me", "://x"} {
 		in := given1()
 		in.Builder = id

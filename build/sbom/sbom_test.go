@@ -59,6 +59,7 @@ func inputs() map[string]Input {
 }
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	for name, in := range inputs() {
 		t.Run(name, func(t *testing.T) {
 			got, err := Document(in)
@@ -92,6 +93,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestReferences(t *testing.T) {
+	t.Parallel()
 	for name, in := range inputs() {
 		t.Run(name, func(t *testing.T) {
 			data, err := Document(in)
@@ -167,6 +169,7 @@ func checkReferences(t *testing.T, doc map[string]any) {
 }
 
 func TestIncomplete(t *testing.T) {
+	t.Parallel()
 	for _, in := range []Input{{Name: "x"}, {Digest: sumA}, {Name: "x", Digest: "aaaa"}} {
 		if _, err := Document(in); err == nil {
 			t.Errorf("%+v made a document", in)

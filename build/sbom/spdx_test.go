@@ -19,6 +19,7 @@ import (
 // TestSchema holds documents to what SPDX 2.3 says of names, values and what must
 // be there; see the comment in the schema.
 func TestSchema(t *testing.T) {
+	t.Parallel()
 	schema, err := jsonschema.NewCompiler().Compile("testdata/spdx-2.3.schema.json")
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +60,7 @@ func TestSchema(t *testing.T) {
 // TestReadBySPDX: SPDX's own library for Go reads the document, and writes what it
 // read as tag-value, in which everything comes up again.
 func TestReadBySPDX(t *testing.T) {
+	t.Parallel()
 	const name = "spdx-jsontotv"
 	tool, err := exec.LookPath(name)
 	if err != nil {

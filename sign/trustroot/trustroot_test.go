@@ -118,6 +118,7 @@ func (r *repository) target() string {
 }
 
 func TestFetch(t *testing.T) {
+	t.Parallel()
 	tomorrow := time.Now().AddDate(0, 0, 1)
 	repo := newRepository(t)
 	repo.publish(2, trusted, tomorrow)
@@ -142,6 +143,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchRefusals(t *testing.T) {
+	t.Parallel()
 	tomorrow, yesterday := time.Now().AddDate(0, 0, 1), time.Now().AddDate(0, 0, -1)
 	tests := []struct {
 		name  string
@@ -185,6 +187,7 @@ func TestFetchRefusals(t *testing.T) {
 
 // TestSilentMirror: the caller's deadline ends the waiting.
 func TestSilentMirror(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer server.Close()
@@ -199,6 +202,7 @@ func TestSilentMirror(t *testing.T) {
 
 // TestCacheIsUsed: what was seen is on disk, where the next run finds it.
 func TestCacheIsUsed(t *testing.T) {
+	t.Parallel()
 	repo := newRepository(t)
 	repo.publish(1, trusted, time.Now().AddDate(0, 0, 1))
 	server := httptest.NewServer(repo)

@@ -47,6 +47,7 @@ func request(t *testing.T, ctx context.Context, url string) *http.Request {
 }
 
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	url, _ := server(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	resp, err := RoundTrip(ctx, request(t, context.Background(), url+"/whole"))
@@ -66,6 +67,7 @@ func TestRoundTrip(t *testing.T) {
 // TestRoundTripEnds: either context ends a request that waits for an answer, and
 // one whose answer is being read.
 func TestRoundTripEnds(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(ours, own context.CancelCauseFunc){
 		"given context": func(ours, _ context.CancelCauseFunc) { ours(errStop) },
 		"its own":       func(_, own context.CancelCauseFunc) { own(errStop) },
