@@ -106,6 +106,7 @@ func openTestArchive(t testing.TB, data []byte) Archive {
 
 // TestForeignLayouts: referrers are found however the layout lists them.
 func TestForeignLayouts(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "subject", nil)
 	sig := referrerOf(t, im.manifest, "signature")
 	subject := mustParse(t, "localhost/x@"+im.manifest.Descriptor.Digest.String())
@@ -130,6 +131,7 @@ func TestForeignLayouts(t *testing.T) {
 }
 
 func TestArchiveNames(t *testing.T) {
+	t.Parallel()
 	one, two := newImage(t, "one", nil), newImage(t, "two", nil)
 	lie := "localhost/lie@" + one.manifest.Descriptor.Digest.String()
 	a := openTestArchive(t, tarOf(t, layoutEntries(t, map[string]testImage{"busybox:1": one, "some thing": two, lie: two})...))
@@ -158,6 +160,7 @@ func TestArchiveNames(t *testing.T) {
 
 // TestHostileArchives: each is refused, and each for its own reason.
 func TestHostileArchives(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "image", nil)
 	good := layoutEntries(t, map[string]testImage{"localhost/a:v1": im})
 	with := func(more ...tarEntry) []byte { return tarOf(t, append(good[:len(good):len(good)], more...)...) }
@@ -252,6 +255,7 @@ func gzipOf(t testing.TB, data []byte) []byte {
 
 // TestManyEntries counts them before anything else is believed.
 func TestManyEntries(t *testing.T) {
+	t.Parallel()
 	one := tarOf(t, tarEntry{name: "d", kind: tar.TypeDir})[:512]
 	data := bytes.Repeat(one, maxArchiveEntries+1)
 	if _, err := newTarFiles(t.Context(), bytes.NewReader(data), int64(len(data))); !errors.Is(err, ErrTooLarge) {
@@ -269,6 +273,7 @@ func TestManyEntries(t *testing.T) {
 
 // TestLayoutDir: a folder from a stranger leads nowhere else.
 func TestLayoutDir(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	outside := filepath.Join(dir, "outside")
 	if err := os.WriteFile(outside, []byte(`{"imageLayoutVersion":"1.0.0"}`), 0o600); err != nil {

@@ -16,6 +16,7 @@ import (
 // TestContainerdNames: docker save and others write an image's tag in one
 // annotation and its whole name in another.
 func TestContainerdNames(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "image", nil)
 	entry := im.manifest.Descriptor
 	entry.Annotations = map[string]string{ocispec.AnnotationRefName: "v1", "io.containerd.image.name": "docker.io/net/counter:v1"}
@@ -35,6 +36,7 @@ func TestContainerdNames(t *testing.T) {
 }
 
 func TestDockerArchive(t *testing.T) {
+	t.Parallel()
 	config, layer := []byte(`{"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`), []byte("a layer")
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

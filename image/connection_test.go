@@ -114,6 +114,7 @@ func (p *pki) settings(t *testing.T, text string, certDirs ...string) *hosts.Hos
 
 // TestCertificates: whom the client trusts and what it shows, by the settings.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "tls", nil)
 	p := newPKI(t, answer(func(w http.ResponseWriter, _ *http.Request) { sendManifest(w, im.manifest) }), true)
 	certs := t.TempDir()
@@ -144,7 +145,7 @@ func TestCertificates(t *testing.T) {
 		{"no certificate", "registries: [{prefix: HOST, ca: key.pem}]", nil, "key.pem holds no certificate"},
 		{"no key", "registries: [{prefix: HOST, ca: ca.pem, cert: cert.pem, key: ca.pem}]", nil, "client certificate"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) { // one after the other: they share a settings file
 			h := p.settings(t, strings.ReplaceAll(test.settings, "HOST", p.host()), test.dirs...)
 			name := p.host()
 			if strings.Contains(test.settings, "mirrors") {
@@ -161,6 +162,7 @@ func TestCertificates(t *testing.T) {
 // TestClientCertificateStaysHome: what a registry leads to is trusted by the same
 // authority, but is not shown the client's certificate.
 func TestClientCertificateStaysHome(t *testing.T) {
+	t.Parallel()
 	data := []byte("blob")
 	storage := newPKI(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }), false)
 	p := newPKI(t, answer(func(w http.ResponseWriter, req *http.Request) {
@@ -212,6 +214,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // TestProxy: the settings' counts, with its password, and "" is none.
 func TestProxy(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "proxy", nil)
 	p := newPKI(t, answer(func(w http.ResponseWriter, _ *http.Request) { sendManifest(w, im.manifest) }), false)
 	through := &proxy{to: p.host()}

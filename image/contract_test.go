@@ -14,6 +14,7 @@ import (
 
 // TestContract holds every transport to what Source and Sink promise.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	places := []struct {
 		name string
 		open func(t *testing.T) (side, string)
@@ -33,6 +34,7 @@ func TestContract(t *testing.T) {
 	}
 	for _, place := range places {
 		t.Run(place.name, func(t *testing.T) {
+			t.Parallel()
 			s, host := place.open(t)
 			t.Run("image", func(t *testing.T) { contractImage(t, s, mustParse(t, host+"/a/image:v1")) })
 			t.Run("missing", func(t *testing.T) { contractMissing(t, s, mustParse(t, host+"/a/none:v1")) })

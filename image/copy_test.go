@@ -46,6 +46,7 @@ func putIndex(t *testing.T, s side, ref Reference) (index Manifest, children, at
 func (r Reference) withSuffix(suffix string) Reference { return r.WithTag(r.tag + suffix) }
 
 func TestCopyBetweenAllPlaces(t *testing.T) {
+	t.Parallel()
 	places := map[string]func(t *testing.T) (side, string){
 		"registry": func(t *testing.T) (side, string) {
 			host, _ := newRegistryServer(t, true)
@@ -61,6 +62,7 @@ func TestCopyBetweenAllPlaces(t *testing.T) {
 	for from, openSrc := range places {
 		for to, openDst := range places {
 			t.Run(from+" to "+to, func(t *testing.T) {
+				t.Parallel()
 				src, srcHost := openSrc(t)
 				dst, dstHost := openDst(t)
 				checkCopy(t, src, mustParse(t, srcHost+"/src:v1"), dst, mustParse(t, dstHost+"/dst:v2"))
@@ -100,6 +102,7 @@ func checkCopy(t *testing.T, src side, srcRef Reference, dst side, dstRef Refere
 // TestCopyMounts uses a registry that, unlike the in-process one, keeps the blobs
 // of its repositories apart.
 func TestCopyMounts(t *testing.T) {
+	t.Parallel()
 	behind := dockerRegistryServer(t)
 	host, rec := serve(t, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: behind})
@@ -171,6 +174,7 @@ func (h *holding) PutBlob(_ context.Context, _ Reference, desc ocispec.Descripto
 // TestCopyHoldsLittle: large layers are not all in memory at a time, and one as
 // large as may be still passes.
 func TestCopyHoldsLittle(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		im := newImage(t, "large", func(m *ocispec.Manifest) {
 			for i := range 20 {
@@ -189,6 +193,7 @@ func TestCopyHoldsLittle(t *testing.T) {
 
 // TestCopyTransfersOnce: what is there is neither downloaded nor uploaded.
 func TestCopyTransfersOnce(t *testing.T) {
+	t.Parallel()
 	host, rec := newRegistryServer(t, true)
 	r := testClient(t, RegistryOptions{})
 	s := newStore(t)
@@ -214,6 +219,7 @@ func TestCopyTransfersOnce(t *testing.T) {
 }
 
 func TestCopyHave(t *testing.T) {
+	t.Parallel()
 	src, dst := newStore(t), newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	index, children, attached := putIndex(t, src, ref)
@@ -239,6 +245,7 @@ func TestCopyHave(t *testing.T) {
 }
 
 func TestCopyRefuses(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "base", nil)
 	edited := func(edit func(*ocispec.Manifest)) Manifest { return newImage(t, "base", edit).manifest }
 	nested := im.manifest
@@ -279,8 +286,9 @@ func TestCopyRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			src := fakeSource{im.manifest.Descriptor.Digest: im.manifest}
-			for _, m := range append(crowd, tt.root) {
+			for _, m := range slices.Concat(crowd, []Manifest{tt.root}) {
 				src[m.Descriptor.Digest] = m
 			}
 			dst := newStore(t)
@@ -299,6 +307,7 @@ func TestCopyRefuses(t *testing.T) {
 // TestCopyAfterConcurrentRemove: blobs that vanish before their manifest arrives
 // are copied again.
 func TestCopyAfterConcurrentRemove(t *testing.T) {
+	t.Parallel()
 	src, dst := newStore(t), newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)
@@ -313,6 +322,7 @@ func TestCopyAfterConcurrentRemove(t *testing.T) {
 // TestIndexAfterConcurrentRemove: nor is an index stored without the children that
 // were copied for it, and their blobs.
 func TestIndexAfterConcurrentRemove(t *testing.T) {
+	t.Parallel()
 	ref, other := mustParse(t, "localhost/a:v2"), mustParse(t, "localhost/a:v1")
 	images := []testImage{newImage(t, "one", nil), newImage(t, "two", nil)}
 	index := newIndex(t, images[0].manifest, images[1].manifest)
@@ -326,6 +336,7 @@ func TestIndexAfterConcurrentRemove(t *testing.T) {
 	}
 	for name, steal := range thefts {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			src, dst := newStore(t), newStore(t)
 			for _, im := range images {
 				im.put(t, src, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
@@ -350,6 +361,7 @@ func TestIndexAfterConcurrentRemove(t *testing.T) {
 // TestCopyAfterRemoveBeforeSync: a blob can go in the moment between looking for it
 // and making it durable.
 func TestCopyAfterRemoveBeforeSync(t *testing.T) {
+	t.Parallel()
 	src, dst := newStore(t), newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)
@@ -374,6 +386,7 @@ func TestCopyAfterRemoveBeforeSync(t *testing.T) {
 
 // TestCopyEndlessRemove: who loses every time says why.
 func TestCopyEndlessRemove(t *testing.T) {
+	t.Parallel()
 	src, dst := newStore(t), newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)

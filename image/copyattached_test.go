@@ -19,6 +19,7 @@ import (
 // TestCopySkipsBadReferrers: junk anyone can attach does not stop a copy, and a
 // signature behind it arrives.
 func TestCopySkipsBadReferrers(t *testing.T) {
+	t.Parallel()
 	src := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)
@@ -89,6 +90,7 @@ func (l listing) Referrers(context.Context, Reference) ([]ocispec.Descriptor, er
 
 // TestCopyLeavesStrangers: a list of referrers cannot bring in other images.
 func TestCopyLeavesStrangers(t *testing.T) {
+	t.Parallel()
 	src, dst := newStore(t), newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im, stranger, other := newImage(t, "image", nil), newImage(t, "stranger", nil), newImage(t, "other", nil)
@@ -119,6 +121,7 @@ func TestCopyLeavesStrangers(t *testing.T) {
 // TestCopyManyReferrers: more than are looked at keep nothing from being copied, and
 // do not hide what cosign 2 attached.
 func TestCopyManyReferrers(t *testing.T) {
+	t.Parallel()
 	from, _ := newRegistryServer(t, true)
 	to, _ := newRegistryServer(t, true)
 	src := testClient(t, RegistryOptions{})
@@ -156,6 +159,7 @@ func TestCopyManyReferrers(t *testing.T) {
 // TestCopyKeepsLegacySignatures: a push with older signatures than the
 // destination has does not take the newer ones away.
 func TestCopyKeepsLegacySignatures(t *testing.T) {
+	t.Parallel()
 	src, dst := newStore(t), newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "image", nil)

@@ -47,6 +47,7 @@ func (r *recorder) carriesSecret() bool {
 }
 
 func TestBasicCredentials(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "basic", nil)
 	host, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") != basicHeader() {
@@ -68,6 +69,7 @@ func TestBasicCredentials(t *testing.T) {
 
 // TestTokenServer: a bearer challenge is answered at the realm, once.
 func TestTokenServer(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "token", nil)
 	var host string
 	host, rec := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -100,6 +102,7 @@ func TestTokenServer(t *testing.T) {
 
 // TestHostileRealm: a challenge that points elsewhere gets no credentials.
 func TestHostileRealm(t *testing.T) {
+	t.Parallel()
 	thief, stolen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"t"}`) }))
 	realms := map[string]string{
 		"another loopback port":   "http://" + thief + "/token",
@@ -126,6 +129,7 @@ func TestHostileRealm(t *testing.T) {
 
 // TestTokenAnswerStaysSecret: what a token server says never gets into errors.
 func TestTokenAnswerStaysSecret(t *testing.T) {
+	t.Parallel()
 	host, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/token" {
 			fmt.Fprintf(w, `{"refresh_token":%q}`, secret)
@@ -142,6 +146,7 @@ func TestTokenAnswerStaysSecret(t *testing.T) {
 
 // TestRedirectCarriesNoCredentials: storage elsewhere gets the request only.
 func TestRedirectCarriesNoCredentials(t *testing.T) {
+	t.Parallel()
 	data := []byte("blob")
 	storage, seen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }))
 	host, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -163,6 +168,7 @@ func TestRedirectCarriesNoCredentials(t *testing.T) {
 
 // TestRedirectErrorsHideURL: signed URLs are secrets too.
 func TestRedirectErrorsHideURL(t *testing.T) {
+	t.Parallel()
 	host, _ := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, "http://127.0.0.1:1/x?signature="+secret, http.StatusTemporaryRedirect)
 	}))
@@ -173,6 +179,7 @@ func TestRedirectErrorsHideURL(t *testing.T) {
 }
 
 func TestRedirectPolicy(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		from, to string
 		ok       bool
@@ -201,6 +208,7 @@ func TestRedirectPolicy(t *testing.T) {
 }
 
 func TestRedirectLoopEnds(t *testing.T) {
+	t.Parallel()
 	host, rec := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, req.URL.Path+"x", http.StatusTemporaryRedirect)
 	}))

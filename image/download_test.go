@@ -54,6 +54,7 @@ func ranges(rec *testregistry.Recorder, method, part string) (list []string) {
 // TestDownloadResumes: where a download goes on after it was cut, by what the
 // registry makes of it.
 func TestDownloadResumes(t *testing.T) {
+	t.Parallel()
 	const size, cut = 300_000, 100_000
 	data, desc := bigBlob(size)
 	get := func(times int, do testregistry.Action) testregistry.Fault {
@@ -86,6 +87,7 @@ func TestDownloadResumes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			// The first fault is outermost; the first request only meets the first.
 			slices.SortStableFunc(tt.faults, func(a, b testregistry.Fault) int { return b.Skip - a.Skip })
 			ref, rec := withRegistry(t, testregistry.Options{Faults: tt.faults})
@@ -122,6 +124,7 @@ func partFrom(first int) testregistry.Action {
 // TestProgressResetsAttempts: a line that breaks after every megabyte and a bit
 // suffices; one on which the same megabyte comes again and again does not.
 func TestProgressResetsAttempts(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(7 << 20)
 	cut := testregistry.Fault{Method: http.MethodGet, Path: "/blobs/", Do: testregistry.Truncate(steadyProgress + 1000)}
 	for name, row := range map[string]struct {
@@ -134,6 +137,7 @@ func TestProgressResetsAttempts(t *testing.T) {
 		"on the spot": {[]testregistry.Fault{cut, {Do: testregistry.IgnoreRange()}}, false, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ref, rec := withRegistry(t, testregistry.Options{Faults: row.faults})
 			r := testClient(t, RegistryOptions{})
 			if err := r.PutBlob(t.Context(), ref, desc, data, ""); err != nil {
@@ -152,6 +156,7 @@ func TestProgressResetsAttempts(t *testing.T) {
 
 // TestRedirectIsAskedAnew: a download goes on where the registry sends it then.
 func TestRedirectIsAskedAnew(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(100_000)
 	var asked atomic.Int32
 	cdn, seen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -182,6 +187,7 @@ func TestRedirectIsAskedAnew(t *testing.T) {
 // TestStalledDownload: a connection that went silent is left, and the download
 // goes on through another one.
 func TestStalledDownload(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(1000)
 	var n atomic.Int32
 	host, _ := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
@@ -206,6 +212,7 @@ func TestStalledDownload(t *testing.T) {
 // TestByteASecond: a registry that answers a byte a second is never silent; the
 // caller's deadline ends it.
 func TestByteASecond(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(1000)
 	ref, _ := withRegistry(t, testregistry.Options{Faults: []testregistry.Fault{
 		{Method: http.MethodGet, Path: "/blobs/", Do: testregistry.Drip(1, time.Second)},

@@ -22,9 +22,9 @@ import (
 	"github.com/bpfimg/bpfimg/testregistry"
 )
 
-// shortIdle is a silence that tests wait for. Where much else shares the processor, a
-// connection that is well may be silent for a tenth of that.
-const shortIdle = time.Second
+// shortIdle is a silence that tests wait for, while others run. Where much else shares
+// the processor, a connection that is well may be silent for a tenth of that.
+const shortIdle = 3 * time.Second
 
 // once makes h behave badly once at requests whose path contains part.
 func once(part string, bad, h http.HandlerFunc) http.HandlerFunc {
@@ -41,6 +41,7 @@ func once(part string, bad, h http.HandlerFunc) http.HandlerFunc {
 // TestSilentAnswer: a connection that dies while a document or a token arrives is
 // noticed, and the request made again.
 func TestSilentAnswer(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "silent", nil)
 	registry := func(w http.ResponseWriter, req *http.Request) {
 		switch {
@@ -62,6 +63,7 @@ func TestSilentAnswer(t *testing.T) {
 	}
 	for _, part := range []string{"/manifests/", "/token"} {
 		t.Run(part, func(t *testing.T) {
+			t.Parallel()
 			host, _ := serve(t, once(part, silent, registry))
 			r := testClient(t, RegistryOptions{IdleTimeout: shortIdle})
 			if _, err := r.Manifest(t.Context(), mustParse(t, host+"/a:v1")); err != nil {
@@ -73,6 +75,7 @@ func TestSilentAnswer(t *testing.T) {
 
 // TestHTTP2Cut: most registries speak HTTP/2, where a cut is a reset stream.
 func TestHTTP2Cut(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(3 << 20)
 	cutAt := func(n int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -86,6 +89,7 @@ func TestHTTP2Cut(t *testing.T) {
 	}
 	for _, n := range []int{0, 10, 2 << 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
 			blobs := func(w http.ResponseWriter, req *http.Request) {
 				http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
 			}
@@ -97,6 +101,7 @@ func TestHTTP2Cut(t *testing.T) {
 		})
 	}
 	t.Run("upload", func(t *testing.T) {
+		t.Parallel()
 		handler, err := testregistry.New(testregistry.Options{Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
@@ -146,6 +151,7 @@ func (c *deadConn) Close() error {
 // TestDeadHTTP2: all requests of HTTP/2 share a connection. One that is dead must
 // not take every attempt with it.
 func TestDeadHTTP2(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(3 << 20)
 	r, ref := overHTTP2(t, answer(func(w http.ResponseWriter, req *http.Request) {
 		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))

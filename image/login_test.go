@@ -17,6 +17,7 @@ import (
 
 // TestCheckLogin: right, wrong and pointless credentials, over basic and bearer.
 func TestCheckLogin(t *testing.T) {
+	t.Parallel()
 	basic, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") != basicHeader() {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
@@ -64,6 +65,7 @@ func TestCheckLogin(t *testing.T) {
 }
 
 func TestParseRegistry(t *testing.T) {
+	t.Parallel()
 	for s, want := range map[string]string{
 		"docker.io": "docker.io", "index.docker.io": "docker.io", "localhost:5000": "localhost:5000", "[::1]:5000": "[::1]:5000",
 		"https://a.example": "", "a.example/b": "", "": "", "a.example:0": "", "a b": "",
@@ -80,6 +82,7 @@ const sesame = "$2y$05$abcdefghijklmnopqrstuutXu9KzOt.1yBoZUeFWoT/914/JfszCO"
 
 // TestCheckLoginAtDebian: the registry people run, with its accounts.
 func TestCheckLoginAtDebian(t *testing.T) {
+	t.Parallel()
 	htpasswd := filepath.Join(t.TempDir(), "htpasswd")
 	if err := os.WriteFile(htpasswd, []byte("user:"+sesame+"\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -60,6 +60,7 @@ func status(code int) http.Handler {
 // TestMirrorHelps: what the mirror has is not asked of the registry, by another
 // path there.
 func TestMirrorHelps(t *testing.T) {
+	t.Parallel()
 	origin, asked := newRegistryServer(t, true)
 	mirror, _ := newRegistryServer(t, true)
 	im := newImage(t, "mirror", nil)
@@ -83,6 +84,7 @@ func TestMirrorHelps(t *testing.T) {
 // TestMirrorFails: whatever is wrong with a mirror, the next place helps; without
 // one the error names all of them.
 func TestMirrorFails(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "fallback", nil)
 	good, goodSeen := newRegistryServer(t, true)
 	im.put(t, testClient(t, RegistryOptions{}), mustParse(t, good+"/a:v1"))
@@ -129,6 +131,7 @@ func TestMirrorFails(t *testing.T) {
 // TestMirrorOrder: they are asked in their order, and one that does not answer is
 // not asked again for each part of an image.
 func TestMirrorOrder(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "order", nil)
 	broken, brokenSeen := serve(t, status(http.StatusServiceUnavailable))
 	first, _ := newRegistryServer(t, true)
@@ -150,6 +153,7 @@ func TestMirrorOrder(t *testing.T) {
 // TestReferrersBehindMirror: a mirror without referrers does not hide those of
 // the registry, in either form.
 func TestReferrersBehindMirror(t *testing.T) {
+	t.Parallel()
 	for _, api := range []bool{true, false} {
 		mirror, _ := newRegistryServer(t, api)
 		origin, _ := newRegistryServer(t, api)
@@ -177,6 +181,7 @@ func TestReferrersBehindMirror(t *testing.T) {
 // TestMirrorAlone: a mirror that has no signatures is enough while the registry is
 // down, and says so; any other question stays open.
 func TestMirrorAlone(t *testing.T) {
+	t.Parallel()
 	mirror, _ := newRegistryServer(t, true)
 	origin := nobody(t)
 	im := newImage(t, "alone", nil)
@@ -209,6 +214,7 @@ func TestMirrorAlone(t *testing.T) {
 
 // TestDigestsOnly: such a mirror decides nothing.
 func TestDigestsOnly(t *testing.T) {
+	t.Parallel()
 	mirror, seen := newRegistryServer(t, true)
 	origin, _ := newRegistryServer(t, true)
 	old, im := newImage(t, "old", nil), newImage(t, "new", nil)
@@ -234,6 +240,7 @@ func TestDigestsOnly(t *testing.T) {
 
 // TestWritesPassMirrorsBy: a push goes to the registry, wherever it really is.
 func TestWritesPassMirrorsBy(t *testing.T) {
+	t.Parallel()
 	mirror, seen := newRegistryServer(t, true)
 	origin, _ := newRegistryServer(t, false)
 	r := withSettings(t, mirrored("registry.example/net", mirror)+"  location: "+origin+"/moved\n", RegistryOptions{})
@@ -272,6 +279,7 @@ func TestWritesPassMirrorsBy(t *testing.T) {
 
 // TestBlocked: no connection is made.
 func TestBlocked(t *testing.T) {
+	t.Parallel()
 	host, seen := newRegistryServer(t, true)
 	r := withSettings(t, "registries:\n- {prefix: "+host+"/bad, blocked: true}\n", RegistryOptions{})
 	im := newImage(t, "blocked", nil)
@@ -291,6 +299,7 @@ func TestBlocked(t *testing.T) {
 // TestMirrorGetsNoForeignCredentials: the registry's go to the registry, the
 // mirror's to the mirror, also when a mirror asks for them at a realm.
 func TestMirrorGetsNoForeignCredentials(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "isolation", nil)
 	var origin string
 	origin, asked := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -330,6 +339,7 @@ func TestMirrorGetsNoForeignCredentials(t *testing.T) {
 
 // TestMirrorEndsWithContext: who gives up is not sent on.
 func TestMirrorEndsWithContext(t *testing.T) {
+	t.Parallel()
 	origin, asked := newRegistryServer(t, true)
 	ctx, cancel := context.WithCancel(t.Context())
 	mirror, _ := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))

@@ -106,6 +106,7 @@ func run(t *testing.T, name string, args ...string) string {
 
 // TestPeersReadStore: the store is an image layout like any other.
 func TestPeersReadStore(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	im := newImage(t, "peers", nil)
 	ref := mustParse(t, "localhost:5000/net/xdp-counter:v1")

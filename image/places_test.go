@@ -26,6 +26,7 @@ func mustLocate(t testing.TB, s string) Location {
 }
 
 func TestParseLocation(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ in, transport, path, name, text string }{
 		{"docker://localhost:5000/a:v1", TransportRegistry, "", "", "localhost:5000/a:v1"},
 		{"localhost:5000/a", TransportRegistry, "", "", "localhost:5000/a:latest"},
@@ -56,6 +57,7 @@ func TestParseLocation(t *testing.T) {
 // TestCopyThroughEveryPlace sends an index with all that is attached to it
 // through each place that can hold it, and back into a registry.
 func TestCopyThroughEveryPlace(t *testing.T) {
+	t.Parallel()
 	host, _ := newRegistryServer(t, true)
 	old, _ := newRegistryServer(t, false)
 	p := Places{Registry: testClient(t, RegistryOptions{}), Store: newStore(t)}
@@ -133,6 +135,7 @@ func checkArrived(t *testing.T, src Source, ref Reference, index Manifest, child
 // TestArchiveIsReproducible: the bytes depend on the content alone, and what is
 // gathered on the way is gone afterwards.
 func TestArchiveIsReproducible(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	putIndex(t, s, ref)
@@ -167,6 +170,7 @@ func TestArchiveIsReproducible(t *testing.T) {
 // TestLayoutOfOthers: an image that is added to a layout of another tool takes away
 // nothing but its own name.
 func TestLayoutOfOthers(t *testing.T) {
+	t.Parallel()
 	dir, store := t.TempDir(), newStore(t)
 	foreign := func(name string) ocispec.Descriptor {
 		return ocispec.Descriptor{
@@ -207,6 +211,7 @@ func TestLayoutOfOthers(t *testing.T) {
 }
 
 func TestTargetRefuses(t *testing.T) {
+	t.Parallel()
 	p := Places{Registry: testClient(t, RegistryOptions{}), Store: newStore(t)}
 	dir := t.TempDir()
 	for _, tt := range []struct {

@@ -13,6 +13,7 @@ import (
 const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 func TestParseReference(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ in, want string }{
 		{"busybox", "docker.io/library/busybox:latest"},
 		{"busybox:1.36", "docker.io/library/busybox:1.36"},
@@ -44,6 +45,7 @@ func TestParseReference(t *testing.T) {
 }
 
 func TestParseReferenceErrors(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ in, want string }{
 		{"", "empty"},
 		{"https://ghcr.io/a", `drop the leading "https://"`},
@@ -87,6 +89,7 @@ func TestParseReferenceErrors(t *testing.T) {
 }
 
 func TestReferenceParts(t *testing.T) {
+	t.Parallel()
 	ref := mustParse(t, "localhost:5000/a/b:v1@"+someDigest)
 	got := []string{ref.Registry(), ref.Repository(), ref.Name(), ref.Tag(), ref.Digest(), ref.WithTag("v2").String(), ref.WithDigest(someDigest).String()}
 	want := []string{"localhost:5000", "a/b", "localhost:5000/a/b", "v1", someDigest, "localhost:5000/a/b:v2", "localhost:5000/a/b@" + someDigest}

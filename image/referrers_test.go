@@ -37,6 +37,7 @@ func sendIndex(w http.ResponseWriter, list []ocispec.Descriptor) {
 }
 
 func TestReferrersLimits(t *testing.T) {
+	t.Parallel()
 	endless := func(perPage int) http.HandlerFunc {
 		return func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Link", fmt.Sprintf(`<%s?page=x%s>; rel="next"`, req.URL.Path, req.URL.RawQuery))
@@ -87,6 +88,7 @@ func TestReferrersLimits(t *testing.T) {
 // TestFallbackTagKeepsEntries: entries of others, and all that is said of ours,
 // survive updates; concurrent writers lose none.
 func TestFallbackTagKeepsEntries(t *testing.T) {
+	t.Parallel()
 	host, _ := newRegistryServer(t, false)
 	ref := mustParse(t, host+"/a:v1")
 	r := testClient(t, RegistryOptions{})
@@ -124,6 +126,7 @@ func TestFallbackTagKeepsEntries(t *testing.T) {
 // TestFallbackTagOverwritten: another process that read the tag before we wrote it,
 // and writes it after, takes nothing away.
 func TestFallbackTagOverwritten(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "subject", nil)
 	theirs, ours := referrerOf(t, im.manifest, "theirs"), referrerOf(t, im.manifest, "ours")
 	synctest.Test(t, func(t *testing.T) {
@@ -166,6 +169,7 @@ func TestFallbackTagOverwritten(t *testing.T) {
 
 // TestFallbackTagOfAnotherKind is refused rather than overwritten.
 func TestFallbackTagOfAnotherKind(t *testing.T) {
+	t.Parallel()
 	host, _ := newRegistryServer(t, false)
 	ref := mustParse(t, host+"/a:v1")
 	r := testClient(t, RegistryOptions{})

@@ -50,6 +50,7 @@ func registryError(status int, code, message string) http.HandlerFunc {
 }
 
 func TestStatusErrors(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		status   int
 		code     string
@@ -67,6 +68,7 @@ func TestStatusErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.status, tt.code), func(t *testing.T) {
+			t.Parallel()
 			host, rec := serve(t, answer(registryError(tt.status, tt.code, "some \x1b[31m message"+strings.Repeat("x", 5000))))
 			ref := mustParse(t, host+"/a:v1")
 			_, err := testClient(t, RegistryOptions{}).Manifest(t.Context(), ref)
@@ -91,6 +93,7 @@ func TestStatusErrors(t *testing.T) {
 }
 
 func TestLongErrorPageKeepsStatus(t *testing.T) {
+	t.Parallel()
 	host, _ := serve(t, answer(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = w.Write([]byte(strings.Repeat("<html>", 100_000))) // the client stops reading
@@ -101,6 +104,7 @@ func TestLongErrorPageKeepsStatus(t *testing.T) {
 }
 
 func TestHandshakeErrors(t *testing.T) {
+	t.Parallel()
 	noRegistry, _ := serve(t, http.NotFoundHandler())
 	broken, _ := serve(t, registryError(500, "UNKNOWN", "broken"))
 	tests := []struct{ name, host, want string }{
@@ -117,6 +121,7 @@ func TestHandshakeErrors(t *testing.T) {
 }
 
 func TestRetryThenSuccess(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "retry", nil)
 	var n atomic.Int32
 	host, _ := serve(t, answer(func(w http.ResponseWriter, _ *http.Request) {
@@ -137,6 +142,7 @@ func TestRetryThenSuccess(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	retry := Retry{Delay: time.Second, MaxDelay: 10 * time.Second}.withDefaults()
 	tests := []struct {
 		n        int
@@ -162,6 +168,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestDeadlineDuringBackoffKeepsAnswer(t *testing.T) {
+	t.Parallel()
 	host, _ := serve(t, answer(registryError(503, "UNAVAILABLE", "later")))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -174,6 +181,7 @@ func TestDeadlineDuringBackoffKeepsAnswer(t *testing.T) {
 }
 
 func TestHostileManifests(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "hostile", nil)
 	big := encode(t, ocispec.MediaTypeImageManifest, map[string]any{"config": im.descs[0], "x": strings.Repeat("x", MaxManifest)})
 	tests := []struct {
@@ -216,6 +224,7 @@ func TestHostileManifests(t *testing.T) {
 }
 
 func TestHostileBlobs(t *testing.T) {
+	t.Parallel()
 	data := []byte(strings.Repeat("0123456789", 100_000))
 	desc := describe("application/octet-stream", data)
 	chunked := func(body []byte) http.HandlerFunc {
@@ -272,6 +281,7 @@ func TestHostileBlobs(t *testing.T) {
 
 // TestSlowBody: a body that never ends is left when the context does.
 func TestSlowBody(t *testing.T) {
+	t.Parallel()
 	started := make(chan struct{})
 	host, _ := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Length", "100")
@@ -293,6 +303,7 @@ func TestSlowBody(t *testing.T) {
 
 // TestOneHandshake: a whole pull pings once and never tries https on loopback.
 func TestOneHandshake(t *testing.T) {
+	t.Parallel()
 	host, rec := newRegistryServer(t, true)
 	im := newImage(t, "handshake", nil)
 	ref := mustParse(t, host+"/a:v1")
@@ -321,6 +332,7 @@ func TestOneHandshake(t *testing.T) {
 }
 
 func TestLoopbackTLS(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "tls", nil)
 	server := httptest.NewTLSServer(answer(func(w http.ResponseWriter, _ *http.Request) { sendManifest(w, im.manifest) }))
 	t.Cleanup(server.Close)
@@ -343,6 +355,7 @@ func dialTo(host string) *http.Transport {
 }
 
 func TestPlainHTTPNeedsPermission(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "plain", nil)
 	for _, name := range []string{"registry.example:5000", "10.0.0.1:5000", "x.localhost:5000", "registry.local:5000"} {
 		host, rec := serve(t, answer(func(w http.ResponseWriter, _ *http.Request) { sendManifest(w, im.manifest) }))

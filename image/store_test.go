@@ -45,6 +45,7 @@ func blobFiles(t testing.TB, s *Store) map[digest.Digest]bool {
 }
 
 func TestOpenStoreWritesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	if list, err := s.List(t.Context()); err != nil || len(list) != 0 {
@@ -59,6 +60,7 @@ func TestOpenStoreWritesNothing(t *testing.T) {
 }
 
 func TestOpenStoreRefuses(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	other := t.TempDir()
 	for path, text := range map[string]string{file: "", filepath.Join(other, "oci-layout"): `{"imageLayoutVersion":"9"}`} {
@@ -76,6 +78,7 @@ func TestOpenStoreRefuses(t *testing.T) {
 // TestDamagedContent: what was altered on disk is never returned, and writing it
 // again heals it.
 func TestDamagedContent(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "damage", nil)
 	ref := mustParse(t, "localhost/a:v1")
 	damages := map[string]func(path string, data []byte) error{
@@ -112,6 +115,7 @@ func TestDamagedContent(t *testing.T) {
 }
 
 func TestDamagedIndex(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	im := newImage(t, "index", nil)
 	ref := mustParse(t, "localhost/a:v1")
@@ -130,6 +134,7 @@ func TestDamagedIndex(t *testing.T) {
 
 // TestReferrerCannotTakeAName: a stranger's annotations never name an image.
 func TestReferrerCannotTakeAName(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	im := newImage(t, "victim", nil)
 	ref := mustParse(t, "localhost/a:v1")
@@ -150,6 +155,7 @@ func TestReferrerCannotTakeAName(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	one, two := newImage(t, "one", nil), newImage(t, "two", nil)
 	index := newIndex(t, one.manifest, two.manifest)
@@ -182,6 +188,7 @@ func TestList(t *testing.T) {
 }
 
 func TestTagErrors(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	if err := s.Tag(t.Context(), ref, mustParse(t, "localhost/b:v1")); !errors.Is(err, ErrNotFound) {
@@ -194,6 +201,7 @@ func TestTagErrors(t *testing.T) {
 }
 
 func TestManifestNeedsItsBlobs(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	im := newImage(t, "a", nil)
 	if err := s.PutManifest(t.Context(), mustParse(t, "localhost/a:v1"), im.manifest); !errors.Is(err, ErrNotFound) {
@@ -202,6 +210,7 @@ func TestManifestNeedsItsBlobs(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	a, b := mustParse(t, "localhost/a:v1"), mustParse(t, "localhost/b:v1")
 	shared := newImage(t, "shared", nil)
@@ -253,6 +262,7 @@ func TestRemove(t *testing.T) {
 }
 
 func TestLeftoversAreRemoved(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	im := newImage(t, "a", nil)
 	im.put(t, s, mustParse(t, "localhost/a:v1"))
@@ -276,6 +286,7 @@ func TestLeftoversAreRemoved(t *testing.T) {
 }
 
 func TestLockWaitEndsWithContext(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	if err := s.prepare(); err != nil {
 		t.Fatal(err)
@@ -298,6 +309,7 @@ func TestLockWaitEndsWithContext(t *testing.T) {
 }
 
 func TestStoreNotWritable(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	if err := os.WriteFile(s.dir, nil, 0o600); err != nil { // taken since it was opened
 		t.Fatal(err)

@@ -37,6 +37,7 @@ func remove(t *testing.T, s *Store, d digest.Digest) {
 // TestRepair breaks everything that an image and what is attached to it consist
 // of, in each way, and has it fetched again.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	host, _ := newRegistryServer(t, true)
 	r := testClient(t, RegistryOptions{})
 	ref := mustParse(t, host+"/a:v1")
@@ -94,6 +95,7 @@ func mapKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
 
 // TestRepairFails: what nobody has stays a problem, and what nobody needs goes.
 func TestRepairFails(t *testing.T) {
+	t.Parallel()
 	host, _ := newRegistryServer(t, true)
 	r := testClient(t, RegistryOptions{})
 	s := newStore(t)
@@ -124,6 +126,7 @@ func TestRepairFails(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	if pruned, err := s.Prune(t.Context(), PruneOptions{}); err != nil || pruned != (Pruned{}) {
 		t.Errorf("no store: got %+v, %v", pruned, err)

@@ -89,6 +89,7 @@ func killAfter(number int) func(string) error {
 
 // TestManyProcesses: names written at the same time are all kept.
 func TestManyProcesses(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	const processes = 4
 	var wg sync.WaitGroup
@@ -116,8 +117,12 @@ func TestManyProcesses(t *testing.T) {
 // TestKilledAtEveryStep: whenever a writer dies, the store works, has the old or
 // the new image, and takes the new one afterwards.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for _, writer := range []string{"kill", "killshare"} {
-		t.Run(writer, func(t *testing.T) { killAtEveryStep(t, writer) })
+		t.Run(writer, func(t *testing.T) {
+			t.Parallel()
+			killAtEveryStep(t, writer)
+		})
 	}
 }
 
@@ -158,6 +163,7 @@ func killAtEveryStep(t *testing.T, writer string) {
 // TestKilledWhileDownloading: the lock dies with its holder, and who waited for it
 // downloads instead.
 func TestKilledWhileDownloading(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	holder := helper(t, "hold", s.dir, 0)
 	out, err := holder.StdoutPipe()
@@ -185,6 +191,7 @@ func TestKilledWhileDownloading(t *testing.T) {
 
 // TestFailureAtEveryStep: an error leaves no file behind and the store works.
 func TestFailureAtEveryStep(t *testing.T) {
+	t.Parallel()
 	ref := mustParse(t, "localhost/a:v1")
 	broken := errors.New("broken disk")
 	before, after := newImage(t, "old", nil), newImage(t, "new", nil)
@@ -217,6 +224,7 @@ func TestFailureAtEveryStep(t *testing.T) {
 
 // TestDiskFull writes to a file system that really is full.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Skipf("SKIP-REASON: needs the right to mount a tmpfs (root): %v", err)

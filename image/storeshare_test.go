@@ -68,6 +68,7 @@ func leftovers(t *testing.T, s *Store) (names []string) {
 // TestShareFetchesOnce: many readers, through several values as processes have
 // them, one fetch; and nothing is left in tmp/ once the image is kept.
 func TestShareFetchesOnce(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	im := newImage(t, "shared", nil)
@@ -98,6 +99,7 @@ func TestShareFetchesOnce(t *testing.T) {
 
 // TestShareTagsAreNotShared: what can change is asked of the registry each time.
 func TestShareTagsAreNotShared(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	src := &oneImage{im: newImage(t, "tag", nil)}
 	for range 2 {
@@ -113,6 +115,7 @@ func TestShareTagsAreNotShared(t *testing.T) {
 // TestShareFailure: a failed download is the next one's to try, whose error is
 // its own; a store that cannot be written shares nothing and fails nothing.
 func TestShareFailure(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	src := &oneImage{im: newImage(t, "failure", nil)}
@@ -141,6 +144,7 @@ func TestShareFailure(t *testing.T) {
 
 // TestShareWaitEnds: who waits hears why, and gives up with its context.
 func TestShareWaitEnds(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	src := &oneImage{im: newImage(t, "wait", nil)}
@@ -175,6 +179,7 @@ func TestShareWaitEnds(t *testing.T) {
 
 // TestShareDamagedFile: what waits in tmp/ is hashed like everything else.
 func TestShareDamagedFile(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	src := &oneImage{im: newImage(t, "damaged", nil)}
@@ -196,6 +201,7 @@ func TestShareDamagedFile(t *testing.T) {
 
 // TestShareRefusedImagesGo: what is downloaded and never kept is removed.
 func TestShareRefusedImagesGo(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	src := &oneImage{im: newImage(t, "refused", nil)}

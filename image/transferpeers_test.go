@@ -112,9 +112,11 @@ func (p *cuttingProxy) cut(way, n int) bool {
 // TestRealRegistriesCutOff: the registries people run, behind a line that breaks
 // in the middle of uploads and downloads.
 func TestRealRegistriesCutOff(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(5 << 20)
 	for _, program := range []string{"docker-registry", "registry"} {
 		t.Run(program, func(t *testing.T) {
+			t.Parallel()
 			behind := distributionServer(t, program)
 			retry := Retry{Attempts: 4, Delay: time.Millisecond, MaxDelay: time.Second}
 			for name, row := range map[string]struct {

@@ -30,6 +30,7 @@ func (r *schemeRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // TestLoopbackSkipsTLS: a connection is not wasted on https that nobody speaks.
 func TestLoopbackSkipsTLS(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "scheme", nil)
 	host, _ := serve(t, answer(func(w http.ResponseWriter, _ *http.Request) { sendManifest(w, im.manifest) }))
 	rec := &schemeRecorder{inner: newTransport(), used: map[string]int{}}
@@ -44,6 +45,7 @@ func TestLoopbackSkipsTLS(t *testing.T) {
 // TestRedirectIntoThisMachine: a registry elsewhere cannot make us ask services
 // of this machine.
 func TestRedirectIntoThisMachine(t *testing.T) {
+	t.Parallel()
 	im := newImage(t, "ssrf", nil)
 	_, victim := serve(t, http.NotFoundHandler())
 	server := httptest.NewTLSServer(answer(func(w http.ResponseWriter, req *http.Request) {
@@ -82,6 +84,7 @@ func (m *meant) RoundTrip(req *http.Request) (*http.Response, error) {
 // TestHandshakeStaysOutside: what holds for redirects of an image holds for those
 // of the first request and for token servers too.
 func TestHandshakeStaysOutside(t *testing.T) {
+	t.Parallel()
 	challenge := func(realm string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`",service="s"`)
@@ -107,6 +110,7 @@ func TestHandshakeStaysOutside(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 				if req.Host == "token.example" {
 					tt.token(w, req)
@@ -127,6 +131,7 @@ func TestHandshakeStaysOutside(t *testing.T) {
 // TestIdentityTokenStaysHome: an identity token is in a request's body, which a
 // redirect would take along.
 func TestIdentityTokenStaysHome(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch req.Host {
 		case "token.example":

@@ -16,6 +16,7 @@ import (
 )
 
 func TestTree(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	ref := mustParse(t, "localhost/a:v1")
 	index, children, attached := putIndex(t, s, ref)
@@ -49,6 +50,7 @@ func TestTree(t *testing.T) {
 }
 
 func TestKindOfNode(t *testing.T) {
+	t.Parallel()
 	bundle := "application/vnd.dev.sigstore.bundle.v0.3+json"
 	tests := []struct {
 		artifactType, layer string
@@ -87,6 +89,7 @@ func allTags(string) bool { return true }
 
 // TestTags asks a registry that sends n tags, two a page.
 func TestTags(t *testing.T) {
+	t.Parallel()
 	pages := func(n int) http.HandlerFunc {
 		return func(w http.ResponseWriter, req *http.Request) {
 			var from int
@@ -153,6 +156,7 @@ func TestTags(t *testing.T) {
 }
 
 func TestStoreTags(t *testing.T) {
+	t.Parallel()
 	s := newStore(t)
 	im := newImage(t, "image", nil)
 	for _, name := range []string{"a:v3", "a:v1", "a:v2", "b:v9", "a@" + im.manifest.Descriptor.Digest.String()} {
@@ -168,6 +172,7 @@ func TestStoreTags(t *testing.T) {
 }
 
 func TestParseRepository(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{"localhost:5000/a/b": "localhost:5000/a/b", "busybox": "docker.io/library/busybox"} {
 		if ref, err := ParseRepository(in); err != nil || ref.Name() != want {
 			t.Errorf("%s: got %s, %v", in, ref, err)

@@ -101,10 +101,12 @@ func uploadRows() []uploadRow {
 
 // TestUpload: which requests bring a blob into a registry, whatever goes wrong.
 func TestUpload(t *testing.T) {
+	t.Parallel()
 	const chunk = 40
 	data, desc := bigBlob(100)
 	for _, tt := range uploadRows() {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			ref, rec := withRegistry(t, tt.opts)
 			data, desc := data[:tt.size], describe(desc.MediaType, data[:tt.size])
 			var done int64
@@ -129,6 +131,7 @@ func TestUpload(t *testing.T) {
 
 // TestMountIsOnlyTried: a registry that cannot mount gets the bytes.
 func TestMountIsOnlyTried(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(100)
 	post := func(do testregistry.Action) testregistry.Options {
 		return testregistry.Options{Faults: []testregistry.Fault{{Method: http.MethodPost, Times: 1, Do: do}}}
@@ -145,6 +148,7 @@ func TestMountIsOnlyTried(t *testing.T) {
 		"broken":              {post(testregistry.Status(500, "no")), "net/b", "HEAD|POST|HEAD|POST|PUT"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			rec := &testregistry.Recorder{}
 			faults := row.opts.Faults
 			registry, err := testregistry.New(testregistry.Options{})
@@ -174,6 +178,7 @@ func TestMountIsOnlyTried(t *testing.T) {
 // TestMountAsksForBothScopes: a token that is good for one repository only is
 // exchanged for one that may read the other too.
 func TestMountAsksForBothScopes(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(10)
 	const wanted = "repository:net/b:pull"
 	host, rec := serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -200,6 +205,7 @@ func TestMountAsksForBothScopes(t *testing.T) {
 
 // TestUploadAfterNewToken: the body is sent again with the new token, whole.
 func TestUploadAfterNewToken(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(100)
 	registry, err := testregistry.New(testregistry.Options{})
 	if err != nil {
@@ -229,6 +235,7 @@ func TestUploadAfterNewToken(t *testing.T) {
 // TestUploadElsewhere: where a registry may send an upload to, and that its
 // credentials do not go there.
 func TestUploadElsewhere(t *testing.T) {
+	t.Parallel()
 	data, desc := bigBlob(10)
 	store, seen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) }))
 	start := func(location string) http.Handler {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestCertDirs(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		files, want string // want begins an error, or lists what is found
 	}{
@@ -60,6 +61,7 @@ func TestCertDirs(t *testing.T) {
 
 // TestPrivateKeys: a key everybody can read is refused; a group may.
 func TestPrivateKeys(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.pem")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)

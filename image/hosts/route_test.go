@@ -20,6 +20,7 @@ func parse(t testing.TB, text string) *Hosts {
 
 // TestRoute: which entry counts, and what becomes of the reference.
 func TestRoute(t *testing.T) {
+	t.Parallel()
 	h := parse(t, `
 registries:
 - {prefix: example.com, location: e.internal}
@@ -102,6 +103,7 @@ func describe(route Route, err error) string {
 
 // TestLogin: a host is talked to as the entry says that leads to it.
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	h := parse(t, `
 registries:
 - {prefix: moved.example, location: new.example, plain-http: true}
@@ -125,6 +127,7 @@ registries:
 
 // TestParseRefuses: mistakes, and where they are.
 func TestParseRefuses(t *testing.T) {
+	t.Parallel()
 	entry := func(s string) string { return "registries:\n- {" + s + "}\n" }
 	for _, test := range []struct{ text, want string }{
 		{"registries:\n- prefix: a.example\n  bloked: true\n", `line 3: unknown key "bloked"; known here: prefix, location, blocked`},

@@ -101,6 +101,7 @@ func auths(pairs ...string) string {
 
 // TestPlaces: which place counts.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t)
 	p.file(".config/containers/auth.json", auths("a.example", "podman", "only.example", "podman"))
 	if got := p.user("a.example/x"); got != "podman" {
@@ -142,6 +143,7 @@ func TestPlaces(t *testing.T) {
 
 // TestRootsPodman: where podman keeps what root logs in to.
 func TestRootsPodman(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("SKIP-REASON: podman has this file on Linux only: runs there")
 	}
@@ -153,6 +155,7 @@ func TestRootsPodman(t *testing.T) {
 
 // TestNames: which entry of a file counts.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t)
 	p.file(".docker/config.json", auths(
 		"a.example", "host", "a.example/net", "net", "a.example/net/tool", "tool",
@@ -172,6 +175,7 @@ func TestNames(t *testing.T) {
 
 // TestEntries: the forms of an entry, and files that are broken.
 func TestEntries(t *testing.T) {
+	t.Parallel()
 	for content, want := range map[string]string{
 		`{"auths":{"a.example":{"username":"u","password":"` + secret + `"}}}`: "u",
 		`{"auths":{"a.example":{"auth":"` + auth("u") + `"}}}`:                 "u",
@@ -203,6 +207,7 @@ func TestEntries(t *testing.T) {
 
 // TestTokens: what is no password reaches the keychain's user as what it is.
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t)
 	p.file(".docker/config.json", `{"auths":{"a.example":{"identitytoken":"id"},"b.example":{"registrytoken":"reg"}}}`)
 	for host, want := range map[string]authn.AuthConfig{"a.example": {IdentityToken: "id"}, "b.example": {RegistryToken: "reg"}, "c.example": {}} {

@@ -47,6 +47,7 @@ func (p *person) read(path string) map[string]any {
 
 // TestSaveAndErase: into docker's file, with everything else in it kept.
 func TestSaveAndErase(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t)
 	kept := p.save("a.example", "first")
 	path := filepath.Join(p.home, ".docker", "config.json")
@@ -96,6 +97,7 @@ func TestSaveAndErase(t *testing.T) {
 
 // TestSaveFollowsLinks: people keep config.json elsewhere.
 func TestSaveFollowsLinks(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t)
 	real := p.file("dotfiles/docker.json", "{}")
 	if err := os.MkdirAll(filepath.Join(p.home, ".docker"), 0o700); err != nil {
@@ -142,6 +144,7 @@ func TestHelpers(t *testing.T) {
 
 // TestSaveRefuses: what cannot be kept, and a file that would be lost.
 func TestSaveRefuses(t *testing.T) {
+	t.Parallel()
 	p := newPerson(t)
 	path := p.file(".docker/config.json", "{ not json")
 	if _, err := p.logins().Save(t.Context(), "a.example", "u", secret); err == nil || strings.Contains(err.Error(), secret) {
@@ -159,6 +162,7 @@ func TestSaveRefuses(t *testing.T) {
 
 // TestPeersOfDocker: they also read what we keep for docker.
 func TestPeersOfDocker(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("skopeo"); err != nil {
 		t.Skip("SKIP-REASON: skopeo is not installed: runs where it is")
 	}
@@ -175,6 +179,7 @@ func TestPeersOfDocker(t *testing.T) {
 
 // TestPeers: podman and skopeo read what we keep, and their logout is ours.
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	for _, peer := range []string{"podman", "skopeo"} {
 		t.Run(peer, func(t *testing.T) {
 			if _, err := exec.LookPath(peer); err != nil {
