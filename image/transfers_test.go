@@ -174,7 +174,7 @@ func TestHugeTagList(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(registry)})
-	m := newImage(t, "many", nil).manifest
+	m := newIndex(t) // small: it is parsed each time
 	ref := mustParse(t, "localhost:1/a:v1")
 	for i := range count { // without a client, which is not what this is about
 		req := httptest.NewRequest(http.MethodPut, fmt.Sprintf("/v2/a/manifests/v%05d", i), bytes.NewReader(m.Bytes))
