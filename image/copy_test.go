@@ -288,7 +288,7 @@ func TestCopyRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			src := fakeSource{im.manifest.Descriptor.Digest: im.manifest}
-			for _, m := range append(crowd, tt.root) {
+			for _, m := range slices.Concat(crowd, []Manifest{tt.root}) {
 				src[m.Descriptor.Digest] = m
 			}
 			dst := newStore(t)
