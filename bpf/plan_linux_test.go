@@ -77,6 +77,7 @@ func TestPlanRefuses(t *testing.T) {
 		"wrong value":          {files: []string{objCounter}, at: []string{"xdp_count=xdp:eth0,mode=fast"}, usage: true, words: []string{`"fast"`, "native, generic"}},
 		"twice":                {files: []string{objCounter}, at: []string{"xdp_count=xdp:eth0", "xdp_count=xdp:eth1"}, usage: true, words: []string{"two places"}},
 		"none with target":     {files: []string{objCounter}, at: []string{"xdp_count=none:eth0"}, usage: true, words: []string{"none takes no target"}},
+		"none with options":    {files: []string{objCounter}, at: []string{"xdp_count=none,mode=native"}, usage: true, words: []string{"none takes no target"}},
 		"type of another hook": {files: []string{objCounter}, at: []string{"xdp_count=tc:eth0,direction=ingress"}, usage: true, words: []string{"of type xdp", "sched_cls"}},
 		"iface for two":        {files: []string{objTC}, opts: RunOptions{Iface: "eth0"}, usage: true, words: []string{`"tc_egress", "tc_ingress"`, "--attach for each"}},
 		"iface for nobody":     {files: []string{objExec}, opts: RunOptions{Iface: "eth0"}, usage: true, words: []string{"no program here"}},

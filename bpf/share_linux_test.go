@@ -4,11 +4,14 @@
 package bpf
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
 // TestMapDifferences: a map of somebody else must be like the object's own.
@@ -57,4 +60,42 @@ func TestMapGivenTwice(t *testing.T) {
 	if second.FD() >= 0 {
 		t.Error("the second map is left open")
 	}
+}
+
+// TestLeaveShared: a stop does not wait for maps that another instance has, and does
+// for one whose number another instance had before the machine was started anew.
+func TestLeaveShared(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		other schemas.Instance
+		want  []uint32
+	}{
+		{"shared", schemas.Instance{Name: "other", BootID: "now", Maps: []schemas.InstanceMap{{Name: "m", ID: 7}}}, []uint32{8}},
+		{"of another boot", schemas.Instance{Name: "other", BootID: "before", Maps: []schemas.InstanceMap{{Name: "m", ID: 7}}}, []uint32{7, 8}},
+		{"other maps", schemas.Instance{Name: "other", BootID: "now", Maps: []schemas.InstanceMap{{Name: "m", ID: 9}}}, []uint32{7, 8}},
+		{"its own record", schemas.Instance{Name: "x", BootID: "now", Maps: []schemas.InstanceMap{{Name: "m", ID: 7}}}, []uint32{7, 8}},
+	} {
+		r := &removal{m: stateOnly(t, tt.other), rec: &schemas.Instance{Name: "x", BootID: "now"}, ids: kernelIDs{maps: []uint32{7, 8}}}
+		if err := r.leaveShared("x"); err != nil || !slices.Equal(r.ids.maps, tt.want) {
+			t.Errorf("%s: waits for %v (%v), want %v", tt.name, r.ids.maps, err, tt.want)
+		}
+	}
+}
+
+// TestUpdateKeepsShared: a borrowed map that an update keeps stays somebody else's.
+func TestUpdateKeepsShared(t *testing.T) {
+	b := newBench(t)
+	first := b.start(verified(t, "x", objMaps), mapsImage(t, "first"))
+	more := verified(t, "x", "testdata/moremaps.bpf.o")
+	b.start(more, RunOptions{
+		Name: "second", Attach: attachments(t, "more=none"), ShareMaps: []string{"first"}, MaxEntries: map[string]uint32{"flows": 1024},
+	})
+	u := b.update("second", more, UpdateOptions{})
+	if m := mapOf(t, u.Instance, "flows"); m.Shared != "first" || m.ID != mapOf(t, first, "flows").ID {
+		t.Errorf("recorded as %+v", m)
+	}
+	if err := b.Stop(t.Context(), "second"); err != nil {
+		t.Fatal(err)
+	}
+	b.stop(first)
 }

@@ -123,7 +123,7 @@ func TestUpdateCandidate(t *testing.T) {
 		{"same", []schemas.InstanceLink{one}, true},
 		{"none", nil, false},
 		{"of another program", with(func(l *schemas.InstanceLink) { l.Program = "q" }), false},
-		{"at another hook", with(func(l *schemas.InstanceLink) { l.Hook = "tcx" }), false},
+		{"at another hook", with(func(l *schemas.InstanceLink) { l.Hook, l.Options = "tcx", map[string]string{"direction": "ingress"} }), false},
 		{"of another target", with(func(l *schemas.InstanceLink) { l.Target = "eth1" }), false},
 		{"other options", with(func(l *schemas.InstanceLink) { l.Options = map[string]string{"direction": "egress"} }), false},
 		{"proceed-on is of the program", with(func(l *schemas.InstanceLink) { l.Options = map[string]string{"direction": "ingress"} }), true},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -61,6 +63,57 @@ func (b *bench) checkSettings(rec schemas.Instance, rate string, flows uint32) {
 		}
 		if info.Mode().Perm() != 0o660 {
 			b.t.Errorf("the pin of map %q has mode %v", m.Name, info.Mode())
+		}
+	}
+}
+
+// TestUpdateSettingsOfObjects: what was asked for by FILE/NAME counts on as well,
+// unless it is asked for anew or the new image has nothing of that name.
+func TestUpdateSettingsOfObjects(t *testing.T) {
+	desc := schemas.Description{Objects: []schemas.Object{{
+		File: "a.bpf.o", Variables: []schemas.Variable{{Name: "rate"}, {Name: "bias"}}, Maps: []schemas.Map{{Name: "flows"}},
+	}}}
+	old := &schemas.Instance{
+		Variables:  []schemas.VariableSetting{{Name: "a/rate", Value: "1"}, {Name: "bias", Value: "2"}, {Name: "a/gone", Value: "3"}},
+		MaxEntries: map[string]uint32{"a/flows": 5, "a/gone": 6},
+	}
+	got := updateVariables(desc, old, []schemas.VariableSetting{{Name: "bias", Value: "4"}})
+	if want := []schemas.VariableSetting{{Name: "bias", Value: "4"}, {Name: "a/rate", Value: "1"}}; !slices.Equal(got, want) {
+		t.Errorf("variables %v, want %v", got, want)
+	}
+	if got := updateSizes(desc, old, nil); len(got) != 1 || got["a/flows"] != 5 {
+		t.Errorf("sizes %v", got)
+	}
+}
+
+// TestResize is about maps whose size cannot be chosen, or not that one.
+func TestResize(t *testing.T) {
+	inner := []ebpf.MapKV{{Key: uint32(0), Value: "m"}}
+	for _, tt := range []struct {
+		name string
+		spec ebpf.MapSpec
+		in   []ebpf.MapKV // what the map of maps holds
+		want string
+	}{
+		{"hash", ebpf.MapSpec{Type: ebpf.Hash}, nil, ""},
+		{"storage of sockets", ebpf.MapSpec{Type: ebpf.SkStorage}, nil, "no size of their own"},
+		{"storage of cgroups", ebpf.MapSpec{Type: ebpf.CgroupStorage}, nil, "no size of their own"},
+		{"struct_ops", ebpf.MapSpec{Type: ebpf.StructOpsMap}, nil, "no size of their own"},
+		{"filled up to the size", ebpf.MapSpec{Type: ebpf.Array, Contents: []ebpf.MapKV{{Key: uint32(3)}}}, nil, ""},
+		{"filled behind it", ebpf.MapSpec{Type: ebpf.Array, Contents: []ebpf.MapKV{{Key: uint32(4)}}}, nil, "the object fills entry 4"},
+		{"inner array", ebpf.MapSpec{Type: ebpf.Array}, inner, `it is an inner map of "outer"`},
+		{"inner array of any size", ebpf.MapSpec{Type: ebpf.Array, Flags: flagInnerMap}, inner, ""},
+		{"inner hash", ebpf.MapSpec{Type: ebpf.Hash}, inner, ""},
+	} {
+		o := &object{spec: &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{
+			"m": &tt.spec, "outer": {Type: ebpf.ArrayOfMaps, InnerMap: &ebpf.MapSpec{}, Contents: tt.in},
+		}}}
+		err := o.resize("m", 4)
+		if tt.want != "" {
+			t.Log(tt.name)
+			wantError(t, err, ErrSetting, tt.want)
+		} else if err != nil || tt.spec.MaxEntries != 4 {
+			t.Errorf("%s: %d entries, %v", tt.name, tt.spec.MaxEntries, err)
 		}
 	}
 }
