@@ -51,6 +51,7 @@ func TestKernels(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkRows(t, results[i])
+				checkShipped(t, results[i])
 			})
 		}
 	})
@@ -170,6 +171,32 @@ func checkRows(t *testing.T, rows []vmtest.RowResult) {
 	for _, r := range rows {
 		if r.Outcome == vmtest.Failed {
 			t.Errorf("%s %s: %s", r.Hook, r.Variant, r.Detail)
+		}
+	}
+}
+
+// shippedRows is how many rows call the binary that ships on every kernel.
+const shippedRows = 10
+
+// checkShipped makes sure that so many rows called the binary that ships, one of them
+// in the foreground and, on a kernel that lacks something, one that was refused; with
+// -full, all did.
+func checkShipped(t *testing.T, rows []vmtest.RowResult) {
+	t.Helper()
+	count, of := map[bool]int{}, map[bool]map[vmtest.Outcome]int{true: {}, false: {}}
+	for _, r := range rows {
+		count[r.Shipped]++
+		of[r.Shipped][r.Outcome]++
+	}
+	switch {
+	case *full && count[false] > 0:
+		t.Errorf("%d rows did not call the binary that ships", count[false])
+	case !*full && count[true] != shippedRows:
+		t.Errorf("%d rows called the binary that ships, want %d", count[true], shippedRows)
+	}
+	for _, outcome := range []vmtest.Outcome{vmtest.WorksForeground, vmtest.Lacks} {
+		if of[true][outcome] == 0 && of[false][outcome] > 0 {
+			t.Errorf("no row that called the binary that ships has the outcome %q, others have", outcome)
 		}
 	}
 }

@@ -24,6 +24,9 @@ import (
 // onlyScripts chooses scripts while one works on them.
 var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
 
+// full is for when time matters less, as in `make test-kernels`.
+var full = flag.Bool("full", false, "call the binary that ships for every row of the hook suite, and repeat in scripts what is repeated as often as it can matter")
+
 // guestFiles are bpfimg, the hook suite, the scripts, the examples, and what was
 // made of them.
 func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
@@ -33,6 +36,9 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
 		"/bin/racer":  {Path: goBuild(t, "./racer", stripped), Executable: true},
 		"/bin/killer": {Path: goBuild(t, "./killer", stripped), Executable: true},
+	}
+	if !*full {
+		files[vmtest.ServedPath] = vmtest.File{Path: goTestBinary(t, "../../cmd/bpfimg"), Executable: true}
 	}
 	if inScripts(t, "bpf.test") {
 		files["/bin/bpf.test"] = vmtest.File{Path: goTestBinary(t, "../../bpf"), Executable: true}
@@ -46,6 +52,7 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	}
 	if *onlyScripts != "" {
 		delete(files, "/bin/suite")
+		delete(files, vmtest.ServedPath)
 	}
 	addForeign(t, files)
 	addTree(t, files, "/src/examples", "../../examples")

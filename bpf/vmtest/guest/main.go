@@ -77,7 +77,11 @@ func runSuite(name string) error {
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	cmd := exec.Command(name, "-alone")
+	args := []string{"-alone"}
+	if _, err := os.Stat(vmtest.ServedPath); err == nil {
+		args = append(args, "-served", vmtest.ServedPath)
+	}
+	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }
