@@ -7,15 +7,19 @@ import (
 	"cmp"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bpfimg/bpfimg/bpf/vmtest"
 	"github.com/bpfimg/bpfimg/testregistry"
@@ -57,7 +61,7 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	addForeign(t, files)
 	addTree(t, files, "/src/examples", "../../examples")
 	addTree(t, files, "/src/bpf/testdata", "../testdata")
-	keys, registry := publish(t, bpfimg)
+	keys, registry := published(t, bpfimg)
 	addTree(t, files, "/keys", keys)
 	addTree(t, files, "/registry", registry)
 	return files
@@ -170,11 +174,10 @@ const updated = "chain_pass"
 // suite runs becomes testdata/NAME:v1. It returns the folders of the keys (cosign.*, other.*)
 // and of the registry's content. Nothing of this depends on the kernel, and
 // decrypting one private key takes ten seconds on an emulated processor.
-func publish(t *testing.T, bpfimg string) (keys, registry string) {
+func publish(t *testing.T, root, bpfimg string) (keys, registry string) {
 	t.Helper()
-	root := t.TempDir()
 	keys, registry = filepath.Join(root, "keys"), filepath.Join(root, "registry")
-	if err := os.Mkdir(keys, 0o700); err != nil {
+	if err := os.MkdirAll(keys, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	handler, err := testregistry.New(testregistry.Options{Dir: registry})
@@ -183,16 +186,21 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 	}
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	run := func(args ...string) {
+	call := func(args ...string) error {
 		cmd := exec.CommandContext(t.Context(), bpfimg, args...)
 		cmd.Dir = keys
 		cmd.Env = append(os.Environ(), "COSIGN_PASSWORD=test", "BPFIMG_ROOT="+filepath.Join(root, "state"))
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("bpfimg %s: %v\n%s", strings.Join(args, " "), err, out)
+			return fmt.Errorf("bpfimg %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
+		return nil
 	}
-	run("generate-key-pair")
-	run("generate-key-pair", "--output-key-prefix", "other")
+	if err := errors.Join(call("generate-key-pair"), call("generate-key-pair", "--output-key-prefix", "other")); err != nil {
+		t.Fatal(err)
+	}
+	var builds errgroup.Group
+	builds.SetLimit(runtime.NumCPU())
+	run := func(args ...string) { builds.Go(func() error { return call(args...) }) }
 	objects, err := filepath.Glob("../../examples/*/*.bpf.o")
 	if err != nil || len(objects) == 0 {
 		t.Fatalf("found %d example objects: %v", len(objects), err)
@@ -216,6 +224,9 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		if name == updated {
 			run("build", "--push", "--sign", "--key", "cosign.key", "--label", "second=yes", "-t", image+":v2", object)
 		}
+	}
+	if err := builds.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	return keys, registry
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-// Package served has many command lines run in one process. Starting bpfimg takes
-// an emulated processor a quarter of a second, and it reads the kernel's types
-// anew each time; one process does both once.
+// Package served has many command lines run in one process. To start bpfimg takes an
+// emulated processor a quarter of a second; here it is started once.
 //
 // The server is a process that [Start] starts. It reads requests from its standard
 // input and writes answers to its standard output, as JSON, one value a line:

@@ -43,7 +43,7 @@ type engine struct {
 	undo         []func() error
 	// shipped: the row calls the binary that ships, in a process for each call. Else
 	// client runs the same commands in one process, which knows from the rows before
-	// what the kernel has and which types.
+	// what the kernel supports.
 	shipped bool
 	client  *served.Client
 }
