@@ -92,17 +92,15 @@ func (p servedProcess) wait() (int, string, error) {
 }
 
 // server is the process for all rows, started when it is first used, and again when
-// it has ended: a command that did not end takes it along.
+// it has ended: a command that did not end takes it along. That it has is an error of
+// [engine.close], in case no row has noticed.
 func (g *engine) server() (*served.Client, error) {
 	if g.client != nil && !g.client.Gone() {
 		return g.client, nil
 	}
 	if g.client != nil {
-		err := g.client.Close()
+		g.ends = errors.Join(g.ends, served.ErrGone, g.client.Close())
 		g.client = nil
-		if err != nil {
-			return nil, fmt.Errorf("the process for all rows has ended: %w", err)
-		}
 	}
 	cmd := exec.Command(g.served)
 	cmd.Env, cmd.Dir, cmd.Stderr = g.environ, g.dir, os.Stderr
@@ -117,9 +115,9 @@ func (g *engine) server() (*served.Client, error) {
 // closeServer ends the process for all rows, if there is one.
 func (g *engine) closeServer() error {
 	if g.client == nil {
-		return nil
+		return g.ends
 	}
-	return g.client.Close()
+	return errors.Join(g.ends, g.client.Close())
 }
 
 // maxPrinted bounds what is read of a call that ends by itself, in bytes.

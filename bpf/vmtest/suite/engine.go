@@ -46,6 +46,8 @@ type engine struct {
 	// what the kernel supports.
 	shipped bool
 	client  *served.Client
+	// ends are those of processes before it, which ended without being told to.
+	ends error
 }
 
 // newEngine prepares the system and starts the registry.
