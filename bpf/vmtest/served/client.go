@@ -171,11 +171,11 @@ func (c *Client) read(out io.Reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = fmt.Errorf("%w: %w", ErrGone, err)
+	close(c.ended) // first: who is told of a command's end then finds the client gone
 	for _, cmd := range c.running {
 		cmd.err = c.err
 		cmd.end()
 	}
-	close(c.ended)
 }
 
 func (c *Client) take(a answer) error {
