@@ -18,7 +18,8 @@
 //
 // What a process frees by its end, a command in a server must free itself. The
 // server looks at its open files whenever no command runs: left lists those that were
-// not open before. The kernel's memory of a process, such as its limits, and what
+// not open before. It ends TCP connections itself, which an HTTP client keeps on
+// purpose. The kernel's memory of a process, such as its limits, and what
 // libraries keep in variables stay from one command to the next; only commands in
 // processes of their own show a mistake that this hides.
 //

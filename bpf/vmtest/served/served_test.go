@@ -13,6 +13,8 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
@@ -27,7 +29,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(serverVariable) == "" {
 		os.Exit(m.Run())
 	}
-	closedWithin = 0 // what is left here stays
 	if err := Serve(os.Stdin, os.Stdout, runCommand); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -65,6 +66,14 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 			return 1
 		}
 		left = append(left, conn)
+	case "get":
+		answer, err := new(http.Client).Get(args[2])
+		if err != nil {
+			return 1
+		}
+		if err := answer.Body.Close(); err != nil {
+			return 1
+		}
 	case "flood":
 		for range maxOutput/1024 + 1 {
 			if _, err := stdout.Write(make([]byte, 1024)); err != nil {
@@ -203,14 +212,11 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestLeft: files that are left open are told of once, when no command runs. A TCP
-// connection is none of them.
+// TestLeft: files that are left open are told of once, when no command runs. A
+// connection that an HTTP client keeps for the next request is ended and none of them.
 func TestLeft(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close) // after the parallel tests
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -218,9 +224,11 @@ func TestLeft(t *testing.T) {
 	}{
 		{"nothing", []string{"fail"}, ""},
 		{"file", []string{"leave", "/dev/zero"}, "/dev/zero"},
-		{"connection", []string{"connect", listener.Addr().String()}, ""},
+		{"connection", []string{"connect", server.Listener.Addr().String()}, "socket:"},
+		{"connection that an HTTP client keeps", []string{"get", server.URL}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel() // each waits whether it is closed
 			c := start(t)
 			_, exit := run(t, c, tc.args...)
 			if (tc.want != "") != (len(exit.Left) == 1) || !strings.Contains(strings.Join(exit.Left, " "), tc.want) {

@@ -114,12 +114,22 @@ func (s *server) command(ctx context.Context, r request) {
 	delete(s.interrupts, r.ID)
 	last := answer{ID: r.ID, Exit: &code}
 	if len(s.interrupts) == 0 {
-		var err error
-		if last.Left, s.open, err = s.open.left(openFiles); err != nil {
-			last.Left = append(last.Left, err.Error()) // unknown is not nothing
-		}
+		last.Left = s.lookForLeft()
 	}
 	_ = s.answer(last) // s.failed has the error
+}
+
+// lookForLeft lists what is open and was not before, when nothing runs.
+func (s *server) lookForLeft() (left []string) {
+	now, err := openFiles()
+	if err == nil {
+		shutConnections(now)
+		left, s.open, err = s.open.left(openFiles)
+	}
+	if err != nil {
+		left = append(left, err.Error()) // unknown is not nothing
+	}
+	return left
 }
 
 func (s *server) answer(a answer) error {
