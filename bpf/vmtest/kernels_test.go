@@ -39,11 +39,7 @@ func TestKernels(t *testing.T) {
 		for i, kernel := range found {
 			t.Run(kernel.Version, func(t *testing.T) {
 				t.Parallel()
-				opts := vmtest.Options{Kernel: kernel, Init: guest, Files: files}
-				if *full {
-					opts.Args = []string{"-full"}
-				}
-				status, console := boot(t, opts)
+				status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files, Args: guestArgs()})
 				if status != 0 {
 					t.Errorf("guest status %d, want 0", status)
 				}

@@ -27,7 +27,7 @@ func TestPackages(t *testing.T) {
 	for _, kernel := range found {
 		t.Run(kernel.Version, func(t *testing.T) {
 			t.Parallel()
-			status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
+			status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files, Args: guestArgs()})
 			if status != 0 {
 				t.Errorf("guest status %d, want 0", status)
 			}

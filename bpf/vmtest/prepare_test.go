@@ -31,6 +31,14 @@ var onlyScripts = flag.String("scripts", "", "run only the scripts whose names m
 // full is for when time matters less, as in `make test-kernels`.
 var full = flag.Bool("full", false, "call the binary that ships for every row of the hook suite, and repeat in scripts what is repeated as often as it can matter")
 
+// guestArgs are those of the first process.
+func guestArgs() []string {
+	if *full {
+		return []string{"-full"}
+	}
+	return nil
+}
+
 // guestFiles are bpfimg, the hook suite, the scripts, the examples, and what was
 // made of them.
 func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
