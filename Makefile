@@ -41,10 +41,10 @@ test-sigstore: ## signatures without a key, with Sigstore's own services on this
 	PATH="$$PATH:$$(go env GOPATH)/bin" go test -v -count=1 -run '^TestSigstore$$' ./cmd/bpfimg
 
 .PHONY: test-kernels
-test-kernels: ## the real binary and every hook inside other kernels (qemu)
+test-kernels: ## the real binary and every hook inside other kernels (qemu), more often than `test`
 	.ci/install packages
 	bpf/vmtest/fetch-kernels.sh 5.10 6.1 6.12 6.18 7.2
-	BPFIMG_TEST_KERNELS=5.10,6.1,6.12,6.18,7.2 go test -v -count=1 -timeout 120m ./bpf/vmtest
+	BPFIMG_TEST_KERNELS=5.10,6.1,6.12,6.18,7.2 go test -v -count=1 -timeout 180m ./bpf/vmtest -full
 
 .PHONY: generate
 generate: ## compile the BPF C sources again

@@ -20,6 +20,10 @@ import (
 // decimal number, before it powers off.
 const StatusPrefix = "bpfimg-vmtest-status: "
 
+// ServedPath is where the guest looks for the server that has the commands of the
+// binary under test; it is called for every row of the hook suite where there is none.
+const ServedPath = "/bin/bpfimg-served"
+
 // Defaults of [Options].
 const (
 	// DefaultTimeout bounds one run. It is there to end a machine that hangs: a

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +26,7 @@ var kernels = []string{"6.12"}
 // BPFIMG_TEST_KERNELS, a list such as "6.1,6.12", chooses kernels, and makes a
 // missing kernel or qemu a failure.
 func TestKernels(t *testing.T) {
+	t.Parallel()
 	versions, must := kernels, false
 	if list := os.Getenv("BPFIMG_TEST_KERNELS"); list != "" {
 		versions, must = strings.Split(list, ","), true
@@ -39,7 +39,7 @@ func TestKernels(t *testing.T) {
 		for i, kernel := range found {
 			t.Run(kernel.Version, func(t *testing.T) {
 				t.Parallel()
-				status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
+				status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files, Args: guestArgs()})
 				if status != 0 {
 					t.Errorf("guest status %d, want 0", status)
 				}
@@ -51,6 +51,7 @@ func TestKernels(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkRows(t, results[i])
+				checkShipped(t, results[i], *full)
 			})
 		}
 	})
@@ -66,6 +67,7 @@ func TestKernels(t *testing.T) {
 
 // TestBootReportsFailure makes sure that a script that fails cannot pass.
 func TestBootReportsFailure(t *testing.T) {
+	t.Parallel()
 	kernel := openKernels(t, kernels[:1], false)[0]
 	guest := goBuild(t, "./guest", stripped)
 	for _, tc := range []struct {
@@ -86,6 +88,7 @@ func TestBootReportsFailure(t *testing.T) {
 
 // TestBootCrash boots a first process that the kernel cannot run.
 func TestBootCrash(t *testing.T) {
+	t.Parallel()
 	kernel := openKernels(t, kernels[:1], false)[0]
 	init := filepath.Join(t.TempDir(), "init")
 	if err := os.WriteFile(init, []byte("not a program"), 0o755); err != nil {
@@ -141,26 +144,6 @@ func boot(t *testing.T, opts vmtest.Options) (status int, console string) {
 	return result.Status, log.String()
 }
 
-// stripped is the flag that leaves the symbol table out of a binary.
-const stripped = "-ldflags=-s -w"
-
-// goBuild builds a static binary for the machine and returns its path.
-func goBuild(t *testing.T, pkg string, flags ...string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), filepath.Base(pkg))
-	runGo(t, slices.Concat([]string{"build", "-trimpath", "-o", out}, flags, []string{pkg})...)
-	return out
-}
-
-func runGo(t *testing.T, args ...string) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, msg)
-	}
-}
-
 // checkRows fails the test for every row that failed, and when there is none.
 func checkRows(t *testing.T, rows []vmtest.RowResult) {
 	t.Helper()
@@ -170,6 +153,31 @@ func checkRows(t *testing.T, rows []vmtest.RowResult) {
 	for _, r := range rows {
 		if r.Outcome == vmtest.Failed {
 			t.Errorf("%s %s: %s", r.Hook, r.Variant, r.Detail)
+		}
+	}
+}
+
+// shippedRows is how many rows call the binary that ships on every kernel.
+const shippedRows = 10
+
+// checkShipped makes sure that all rows called the binary that ships, or so many, one of
+// them in the foreground and, on a kernel that lacks something, one that was refused.
+func checkShipped(t *testing.T, rows []vmtest.RowResult, all bool) {
+	t.Helper()
+	count, of := map[bool]int{}, map[bool]map[vmtest.Outcome]int{true: {}, false: {}}
+	for _, r := range rows {
+		count[r.Shipped]++
+		of[r.Shipped][r.Outcome]++
+	}
+	switch {
+	case all && count[false] > 0:
+		t.Errorf("%d rows did not call the binary that ships", count[false])
+	case !all && count[true] != shippedRows:
+		t.Errorf("%d rows called the binary that ships, want %d", count[true], shippedRows)
+	}
+	for _, outcome := range []vmtest.Outcome{vmtest.WorksForeground, vmtest.Lacks} {
+		if of[true][outcome] == 0 && of[false][outcome] > 0 {
+			t.Errorf("no row that called the binary that ships has the outcome %q, others have", outcome)
 		}
 	}
 }

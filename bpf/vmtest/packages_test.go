@@ -5,7 +5,6 @@ package vmtest_test
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +14,7 @@ import (
 // TestPackages runs the tests of packages that need more of a kernel than many
 // have: on each kernel of BPFIMG_TEST_KERNELS, or on one.
 func TestPackages(t *testing.T) {
+	t.Parallel()
 	versions, must := kernels, false
 	if list := os.Getenv("BPFIMG_TEST_KERNELS"); list != "" {
 		versions, must = strings.Split(list, ","), true
@@ -27,7 +27,7 @@ func TestPackages(t *testing.T) {
 	for _, kernel := range found {
 		t.Run(kernel.Version, func(t *testing.T) {
 			t.Parallel()
-			status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files})
+			status, console := boot(t, vmtest.Options{Kernel: kernel, Init: guest, Files: files, Args: guestArgs()})
 			if status != 0 {
 				t.Errorf("guest status %d, want 0", status)
 			}
@@ -39,12 +39,4 @@ func TestPackages(t *testing.T) {
 			}
 		})
 	}
-}
-
-// goTestBinary builds the tests of a package, static.
-func goTestBinary(t *testing.T, pkg string) string {
-	t.Helper()
-	out := filepath.Join(t.TempDir(), filepath.Base(pkg)+".test")
-	runGo(t, "test", "-c", "-trimpath", stripped, "-o", out, pkg)
-	return out
 }

@@ -7,15 +7,19 @@ import (
 	"cmp"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/bpfimg/bpfimg/bpf/vmtest"
 	"github.com/bpfimg/bpfimg/testregistry"
@@ -23,6 +27,17 @@ import (
 
 // onlyScripts chooses scripts while one works on them.
 var onlyScripts = flag.String("scripts", "", "run only the scripts whose names match this pattern, and not the hook suite")
+
+// full is for when time matters less, as in `make test-kernels`.
+var full = flag.Bool("full", false, "call the binary that ships for every row of the hook suite, and repeat in scripts what is repeated as often as it can matter")
+
+// guestArgs are those of the first process.
+func guestArgs() []string {
+	if *full {
+		return []string{"-full"}
+	}
+	return nil
+}
 
 // guestFiles are bpfimg, the hook suite, the scripts, the examples, and what was
 // made of them.
@@ -33,6 +48,9 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 		"/bin/suite":  {Path: goBuild(t, "./suite"), Executable: true},
 		"/bin/racer":  {Path: goBuild(t, "./racer", stripped), Executable: true},
 		"/bin/killer": {Path: goBuild(t, "./killer", stripped), Executable: true},
+	}
+	if !*full {
+		files[vmtest.ServedPath] = vmtest.File{Path: goTestBinary(t, "../../cmd/bpfimg"), Executable: true}
 	}
 	if inScripts(t, "bpf.test") {
 		files["/bin/bpf.test"] = vmtest.File{Path: goTestBinary(t, "../../bpf"), Executable: true}
@@ -46,11 +64,12 @@ func guestFiles(t *testing.T, bpfimg string) map[string]vmtest.File {
 	}
 	if *onlyScripts != "" {
 		delete(files, "/bin/suite")
+		delete(files, vmtest.ServedPath)
 	}
 	addForeign(t, files)
 	addTree(t, files, "/src/examples", "../../examples")
 	addTree(t, files, "/src/bpf/testdata", "../testdata")
-	keys, registry := publish(t, bpfimg)
+	keys, registry := published(t, bpfimg)
 	addTree(t, files, "/keys", keys)
 	addTree(t, files, "/registry", registry)
 	return files
@@ -163,11 +182,10 @@ const updated = "chain_pass"
 // suite runs becomes testdata/NAME:v1. It returns the folders of the keys (cosign.*, other.*)
 // and of the registry's content. Nothing of this depends on the kernel, and
 // decrypting one private key takes ten seconds on an emulated processor.
-func publish(t *testing.T, bpfimg string) (keys, registry string) {
+func publish(t *testing.T, root, bpfimg string) (keys, registry string) {
 	t.Helper()
-	root := t.TempDir()
 	keys, registry = filepath.Join(root, "keys"), filepath.Join(root, "registry")
-	if err := os.Mkdir(keys, 0o700); err != nil {
+	if err := os.MkdirAll(keys, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	handler, err := testregistry.New(testregistry.Options{Dir: registry})
@@ -176,16 +194,21 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 	}
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	run := func(args ...string) {
+	call := func(args ...string) error {
 		cmd := exec.CommandContext(t.Context(), bpfimg, args...)
 		cmd.Dir = keys
 		cmd.Env = append(os.Environ(), "COSIGN_PASSWORD=test", "BPFIMG_ROOT="+filepath.Join(root, "state"))
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("bpfimg %s: %v\n%s", strings.Join(args, " "), err, out)
+			return fmt.Errorf("bpfimg %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
+		return nil
 	}
-	run("generate-key-pair")
-	run("generate-key-pair", "--output-key-prefix", "other")
+	if err := errors.Join(call("generate-key-pair"), call("generate-key-pair", "--output-key-prefix", "other")); err != nil {
+		t.Fatal(err)
+	}
+	var builds errgroup.Group
+	builds.SetLimit(runtime.NumCPU())
+	run := func(args ...string) { builds.Go(func() error { return call(args...) }) }
 	objects, err := filepath.Glob("../../examples/*/*.bpf.o")
 	if err != nil || len(objects) == 0 {
 		t.Fatalf("found %d example objects: %v", len(objects), err)
@@ -209,6 +232,9 @@ func publish(t *testing.T, bpfimg string) (keys, registry string) {
 		if name == updated {
 			run("build", "--push", "--sign", "--key", "cosign.key", "--label", "second=yes", "-t", image+":v2", object)
 		}
+	}
+	if err := builds.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	return keys, registry
 }

@@ -42,6 +42,8 @@ type RowResult struct {
 	// Detail is what the kernel lacks, in a few words without the kernel's own
 	// version; what happened, when the row failed; else "".
 	Detail string `json:"detail,omitempty"`
+	// Shipped: the binary that ships was called, in a process for each call.
+	Shipped bool `json:"shipped,omitempty"`
 	// Milliseconds the row took.
 	Milliseconds int64 `json:"ms"`
 }

@@ -141,8 +141,12 @@ func poll(f func() error) error {
 	}
 }
 
-// condition knows [since:MAJOR.MINOR]: the kernel is that version or newer.
+// condition knows [since:MAJOR.MINOR]: the kernel is that version or newer; and
+// [full]: what is repeated is to be repeated often.
 func condition(cond string) (bool, error) {
+	if cond == "full" {
+		return *full, nil
+	}
 	version, ok := strings.CutPrefix(cond, "since:")
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", cond)

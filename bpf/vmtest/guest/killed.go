@@ -22,8 +22,9 @@ import (
 
 // killed FILE LEAST runs the first line of a file, a program with its arguments, once
 // to see what it does that leaves something behind: LEAST system calls at least. Then
-// it runs it again and again, and each time kills it before another one of them:
-// where several of one kind follow each other, the first and, of pins, the last. After
+// it runs it again and again, and each time kills it before another one of them: with
+// -full, where several of one kind follow each other, the first and, of pins, the last;
+// else the first of each kind of all and, of pins, the last. After
 // each time it runs the other lines, which bring back what was there: programs of the same
 // names are loaded then, and the same pins there, as before the first time. A line
 // that begins with "may" may fail.
@@ -55,13 +56,22 @@ func killed(ts *testscript.TestScript, neg bool, args []string) {
 	if len(calls) < least {
 		ts.Fatalf("only %d calls", len(calls))
 	}
-	for i, name := range calls {
-		// To kill it at the first of a row is to let it finish the row before.
-		first, last := i == 0 || name != calls[i-1], i == len(calls)-1 || name != calls[i+1]
-		if first || last && slices.Contains(partly, name) {
+	for i := range calls {
+		if worthKilling(calls, i, *full) {
 			again(strconv.Itoa(i + 1))
 		}
 	}
+}
+
+// worthKilling says whether a program that makes these calls is killed before call i.
+func worthKilling(calls []string, i int, full bool) bool {
+	name, before, after := calls[i], calls[:i], calls[i+1:]
+	if full {
+		// To kill it at the first of a row is to let it finish the row before.
+		before, after = before[max(0, len(before)-1):], after[:min(1, len(after))]
+	}
+	first, last := !slices.Contains(before, name), !slices.Contains(after, name)
+	return first || last && slices.Contains(partly, name)
 }
 
 // partly are the calls of which it matters that some of a row were made.

@@ -8,6 +8,9 @@
 // /bin/suite and the test binaries of packages under /bin/tests, says how they
 // ended and powers off. Package vmtest boots it; it is of no use elsewhere.
 //
+// With -full on the kernel's command line, behind "--", scripts repeat everything as
+// often as they can; a script asks for it with the condition [full].
+//
 // Scripts find bpfimg in their PATH, the examples under $EXAMPLES, the objects
 // of bpf/testdata under $OBJECTS, a registry's content under /registry with the keys it was signed with under /keys, a state
 // folder of their own, and beyond testscript's commands those in commands.go.
@@ -15,6 +18,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -30,11 +34,16 @@ import (
 // hanging command is named.
 const scriptsTimeout = vmtest.DefaultTimeout - 30*time.Second
 
+// full has scripts repeat everything as often as it can matter, for which `make test`
+// has no time.
+var full = flag.Bool("full", false, "repeat everything as often as it can matter")
+
 func main() {
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "guest: this is the first process of a test machine; run `go test ./bpf/vmtest` instead")
 		os.Exit(2)
 	}
+	flag.Parse()
 	status := run()
 	fmt.Printf("%s%d\n", vmtest.StatusPrefix, status)
 	unix.Sync()
@@ -77,7 +86,11 @@ func runSuite(name string) error {
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	cmd := exec.Command(name, "-alone")
+	args := []string{"-alone"}
+	if _, err := os.Stat(vmtest.ServedPath); err == nil {
+		args = append(args, "-served", vmtest.ServedPath)
+	}
+	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
 }

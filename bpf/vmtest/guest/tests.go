@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 )
 
-// runTests runs the Go test binaries of dir, one after the other.
+// runTests runs the Go test binaries of dir, one after the other; without -full, a test
+// may do with fewer rounds (see [testing.Short]).
 func runTests(dir string) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.test"))
 	if err != nil {
@@ -21,7 +22,7 @@ func runTests(dir string) error {
 	}
 	var errs []error
 	for _, name := range names {
-		cmd := exec.Command(name, "-test.v", "-test.timeout", scriptsTimeout.String())
+		cmd := exec.Command(name, "-test.v", fmt.Sprintf("-test.short=%v", !*full), "-test.timeout", scriptsTimeout.String())
 		cmd.Dir = "/tmp"
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {

@@ -12,10 +12,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bpfimg/bpfimg/bpf/vmtest/served"
 )
 
 // rowTimeout bounds one row, which takes a second or two on an emulated
@@ -25,7 +26,9 @@ const rowTimeout = 60 * time.Second
 // options of the suite; each is a flag of its command line.
 type options struct {
 	bpfimg, key, registry string
-	mount, alone          bool
+	// served is the process for all rows; "" has every row call the binary that ships.
+	served       string
+	mount, alone bool
 }
 
 // engine runs rows, one after the other.
@@ -38,6 +41,13 @@ type engine struct {
 	dir, cgroups string
 	environ      []string
 	undo         []func() error
+	// shipped: the row calls the binary that ships, in a process for each call. Else
+	// client runs the same commands in one process, which knows from the rows before
+	// what the kernel supports.
+	shipped bool
+	client  *served.Client
+	// ends are those of processes before it, which ended without being told to.
+	ends error
 }
 
 // newEngine prepares the system and starts the registry.
@@ -59,6 +69,7 @@ func newEngine(ctx context.Context, opts options) (_ *engine, err error) {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + g.dir, "TMPDIR=" + g.dir,
 		"BPFIMG_ROOT=" + filepath.Join(g.dir, "state"), "BPFIMG_BPFFS=" + pins,
 	}
+	g.undo = append(g.undo, g.closeServer)
 	return g, g.serve(ctx)
 }
 
@@ -99,36 +110,4 @@ func (g *engine) serve(ctx context.Context) error {
 	}
 	g.address = address
 	return nil
-}
-
-// command prepares a call of bpfimg, which is interrupted when ctx ends.
-func (g *engine) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, g.bpfimg, args...)
-	cmd.Env = g.environ
-	cmd.Dir = g.dir
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	return cmd
-}
-
-// callError is a call of bpfimg that failed.
-type callError struct {
-	args   []string
-	code   int
-	stderr string
-}
-
-func (e *callError) Error() string {
-	return fmt.Sprintf("bpfimg %s: exit code %d: %s", strings.Join(e.args, " "), e.code, strings.TrimSpace(e.stderr))
-}
-
-// call calls bpfimg and returns its standard output; the error is a [callError]
-// when it failed.
-func (g *engine) call(ctx context.Context, args ...string) ([]byte, error) {
-	out, err := g.command(ctx, args...).Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return nil, &callError{args: args, code: exit.ExitCode(), stderr: string(exit.Stderr)}
-	}
-	return out, err
 }

@@ -7,12 +7,15 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/bpf"
+	"github.com/bpfimg/bpfimg/schemas"
 )
 
 // TestLackOf reads what a kernel lacks out of bpfimg's own errors, and nothing
@@ -111,5 +114,20 @@ func TestExpand(t *testing.T) {
 	}
 	if _, err := e.expand([]string{"p=xdp:$NOBODY"}); err == nil || !strings.Contains(err.Error(), "$NOBODY") {
 		t.Errorf("got error %v, want one about $NOBODY", err)
+	}
+}
+
+// TestStatus reads what bpfimg writes of an instance.
+func TestStatus(t *testing.T) {
+	text, err := json.Marshal([]bpf.Status{{Instance: schemas.Instance{Name: "n", State: "running"}, Problems: []string{"p"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []status
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := []status{{Name: "n", State: "running", Problems: []string{"p"}}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v, of %s", got, want, text)
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,31 +66,17 @@ func (g *engine) start(ctx context.Context, e *env, r row, foreground bool) (*ru
 
 // hold starts a foreground run; stop interrupts it and waits for its end.
 func (g *engine) hold(ctx context.Context, args []string) (*running, error) {
-	cmd := g.command(ctx, args...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
+	p, stdout, err := g.begin(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	wait := func() error {
-		err := cmd.Wait()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return &callError{args: args, code: exit.ExitCode(), stderr: stderr.String()}
-		}
-		return err
-	}
 	in := &running{stop: func(context.Context) error {
-		return errors.Join(cmd.Process.Signal(os.Interrupt), wait())
+		return errors.Join(p.Interrupt(), ended(p, args))
 	}}
 	// The record is complete when everything is attached, and then the process
 	// goes on: only its end closes the pipe.
 	if err := json.NewDecoder(stdout).Decode(&in.record); err != nil {
-		if waitErr := wait(); waitErr != nil {
+		if waitErr := ended(p, args); waitErr != nil {
 			return nil, waitErr
 		}
 		return nil, fmt.Errorf("bpfimg %s printed no record: %w", strings.Join(args, " "), err)

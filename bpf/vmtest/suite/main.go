@@ -49,6 +49,7 @@ func main() {
 func run(ctx context.Context) (failed bool, err error) {
 	var opts options
 	flag.StringVar(&opts.bpfimg, "bpfimg", "/bin/bpfimg", "the binary under test")
+	flag.StringVar(&opts.served, "served", "", "a server of package served with the commands of the binary under test, for all rows but one of each family")
 	flag.StringVar(&opts.key, "key", "/keys/cosign.pub", "the key that signed the images")
 	flag.StringVar(&opts.registry, "registry", "/registry", "folder of a registry that has the test objects as testdata/OBJECT:v1")
 	flag.BoolVar(&opts.mount, "mount", false, "mount bpffs, tracefs and cgroup2, for this process and its children only")
@@ -81,8 +82,9 @@ func (g *engine) time(ctx context.Context, r row) vmtest.RowResult {
 	ctx, cancel := context.WithTimeout(ctx, rowTimeout)
 	defer cancel()
 	start := time.Now()
+	g.shipped = g.served == "" || r.shipped
 	outcome, detail, err := g.work(ctx, r)
-	result := vmtest.RowResult{Hook: r.hook, Variant: r.variant, Outcome: outcome, Detail: detail}
+	result := vmtest.RowResult{Hook: r.hook, Variant: r.variant, Outcome: outcome, Detail: detail, Shipped: g.shipped}
 	if err != nil {
 		result.Outcome, result.Detail = vmtest.Failed, err.Error()
 	}

@@ -26,6 +26,9 @@ type row struct {
 	flags []string
 	// foreground: only a foreground run can hold it, on every kernel.
 	foreground bool
+	// shipped: the binary that ships is called for it on every kernel, also where other
+	// rows share a process: one row of each family.
+	shipped bool
 	// once: the program has run when `bpfimg run` returns; event is not needed.
 	once bool
 	// setup makes what the hook needs; env.cleanup undoes it. nil: nothing. An
@@ -42,9 +45,34 @@ type row struct {
 	seen func(e *env) error
 }
 
+// family is what rows have in common that need the same of the machine; the binary that
+// ships is called for one row of each, on every kernel.
+type family struct {
+	name string
+	rows []row
+}
+
+func families() []family {
+	return []family{
+		{"devices", deviceRows()},
+		{"programs in a row", proceedRows()},
+		{"routes", routeRows()},
+		{"network stack", stackRows()},
+		{"tracing", tracingRows()},
+		{"probes", probeRows()},
+		{"cgroups", cgroupRows()},
+		{"newer events of cgroups", cgroupMoreRows()},
+		{"sockets", socketRows()},
+		{"others", otherRows()},
+	}
+}
+
 // rows of all families, those of a hook together.
 func rows() []row {
-	all := slices.Concat(networkRows(), tracingRows(), cgroupRows(), socketRows(), otherRows())
+	var all []row
+	for _, f := range families() {
+		all = append(all, f.rows...)
+	}
 	first := map[string]int{}
 	for i, r := range all {
 		if _, ok := first[r.hook]; !ok {

@@ -18,7 +18,7 @@ func cgroupRows() []row {
 	for _, hook := range []string{
 		"cgroup_skb", "cgroup_sock", "cgroup_sock_addr", "cgroup_sockopt", "cgroup_sysctl", "cgroup_device", "sockops",
 	} {
-		r := row{hook: hook, object: "cgroup", event: func(e *env) error { return e.child("talk", e.cgroup) }}
+		r := row{hook: hook, object: "cgroup", shipped: hook == "cgroup_sock_addr", event: func(e *env) error { return e.child("talk", e.cgroup) }}
 		var watched []int
 		for i, event := range cgroups.Events() {
 			where := "none"
@@ -39,5 +39,5 @@ func cgroupRows() []row {
 		}
 		list = append(list, r)
 	}
-	return append(list, cgroupMoreRows()...)
+	return list
 }

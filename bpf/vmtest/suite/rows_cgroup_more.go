@@ -31,6 +31,7 @@ func cgroupMoreRows() []row {
 		unixSockets.attach = append(unixSockets.attach, "on_"+event+"_unix=cgroup_sock_addr:$CGROUP")
 	}
 	order := orderRow("cgroup_skb", "cgroup_skb:$CGROUP", row{event: func(e *env) error { return e.child("talk", e.cgroup) }})
+	order.shipped = true
 	return []row{unixSockets, order}
 }
 

@@ -7,12 +7,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/bpfimg/bpfimg/bpf/vmtest/wire"
 )
-
-func networkRows() []row { return slices.Concat(deviceRows(), proceedRows(), routeRows(), stackRows()) }
 
 // deviceRows are on interfaces.
 func deviceRows() []row {
@@ -35,7 +32,7 @@ func deviceRows() []row {
 			attach: []string{"xdp_count=xdp:$DEV,via=link"}, event: sendToDev, counter: "pkts", atLeast: packets,
 		},
 		{
-			hook: "xdp", variant: "via=dispatcher", object: "counter",
+			hook: "xdp", variant: "via=dispatcher", object: "counter", shipped: true,
 			attach: []string{"xdp_count=xdp:$DEV,via=dispatcher"}, event: sendToDev, counter: "pkts", atLeast: packets,
 		},
 		{
@@ -113,7 +110,7 @@ func proceedRows() []row {
 	}
 	return []row{
 		{
-			hook: "tc", variant: "via=tcx, proceed-on", object: "proceed",
+			hook: "tc", variant: "via=tcx, proceed-on", object: "proceed", shipped: true,
 			attach: twice("calls", "plain", ",via=tcx", ",via=tcx"), event: sendToDev, counter: "seen", atLeast: 2 * packets,
 		},
 		{
@@ -147,7 +144,7 @@ func routeRows() []row {
 			attach: only("on_in", "192.0.2.2,dev=$DEV,direction=in"), event: sendToDev, counter: "packets", atLeast: packets,
 		},
 		{
-			hook: "lwt", variant: "direction=out", object: "lwt", setup: addressed,
+			hook: "lwt", variant: "direction=out", object: "lwt", setup: addressed, shipped: true,
 			attach: only("on_out", "203.0.113.0/24,dev=$DEV,direction=out"), event: saysTo("203.0.113.5"), counter: "packets", atLeast: packets,
 		},
 		{
@@ -183,7 +180,7 @@ func stackRows() []row {
 			attach: []string{"dissect=flow_dissector"}, event: sendToDev, counter: "packets", atLeast: packets,
 		},
 		{
-			hook: "netfilter", variant: "ipv4 output", object: "netfilter",
+			hook: "netfilter", variant: "ipv4 output", object: "netfilter", shipped: true,
 			attach: []string{"drop=netfilter,family=ipv4,hook=output,priority=10"}, event: refusedTo("127.0.0.1"), counter: "packets",
 		},
 		{

@@ -35,7 +35,7 @@ func otherRows() []row {
 			event: readTasks, counter: "hits",
 		},
 		{
-			hook: "iter", variant: "task, pid=", object: "iter", attach: []string{"list_tasks=iter:task,pid=$PID", "list_numbers=none"},
+			hook: "iter", variant: "task, pid=", object: "iter", shipped: true, attach: []string{"list_tasks=iter:task,pid=$PID", "list_numbers=none"},
 			setup: ownPID, event: readOwnTasks, counter: "hits",
 		},
 		{

@@ -47,7 +47,7 @@ func probeRows() []row {
 			event: callMe, counter: "hits", atLeast: probedCalls,
 		},
 		{
-			hook: "uprobe.session", object: "umulti", attach: []string{"count_both=uprobe.session:$SELF:main.probe?", calls, returns},
+			hook: "uprobe.session", object: "umulti", shipped: true, attach: []string{"count_both=uprobe.session:$SELF:main.probe?", calls, returns},
 			event: callMe, counter: "hits", atLeast: 2 * probedCalls,
 		},
 		{

@@ -26,7 +26,7 @@ func socketRows() []row {
 			attach: []string{"on_packet=socket:$PEER,netns=$NETNS,promisc=on"}, event: sendFromDev, counter: "packets", atLeast: packets,
 		},
 		{
-			hook: "sk_reuseport", object: "reuseport", foreground: true, setup: shareAddress,
+			hook: "sk_reuseport", object: "reuseport", foreground: true, shipped: true, setup: shareAddress,
 			attach: []string{"choose=sk_reuseport:pid:$PID/fd:$SOCKET"}, event: sendToShared, counter: "choices", atLeast: packets,
 		},
 		{

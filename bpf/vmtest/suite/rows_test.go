@@ -8,6 +8,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
@@ -45,6 +46,28 @@ func TestRows(t *testing.T) {
 		if is && !covered[name] {
 			t.Errorf("no row puts hook %s to work", name)
 		}
+	}
+}
+
+// TestShipped: of every family, one row calls the binary that ships on every kernel;
+// among them are one that is held in the foreground and one that names another process.
+func TestShipped(t *testing.T) {
+	foreground, pid := false, false
+	for _, f := range families() {
+		count := 0
+		for _, r := range f.rows {
+			if r.shipped {
+				count++
+				foreground = foreground || r.foreground
+				pid = pid || strings.Contains(strings.Join(r.attach, " "), "$PID")
+			}
+		}
+		if count != 1 {
+			t.Errorf("%s: %d rows call the binary that ships, want 1", f.name, count)
+		}
+	}
+	if !foreground || !pid {
+		t.Errorf("of the rows that call the binary that ships, one is in the foreground: %v; one names a process: %v", foreground, pid)
 	}
 }
 

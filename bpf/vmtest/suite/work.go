@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/bpf/vmtest"
 )
 
@@ -157,13 +156,22 @@ func (g *engine) observe(ctx context.Context, e *env, r row) error {
 	return nil
 }
 
+// status is what this reads of an instance that ps lists. It is not package bpf's own:
+// that links all of bpfimg, and every process of the suite's, of which rows start some,
+// would take as long to start.
+type status struct {
+	Name     string   `json:"name"`
+	State    string   `json:"state"`
+	Problems []string `json:"problems"`
+}
+
 // listed checks that ps knows the one instance, and has no problem with it.
 func (g *engine) listed(ctx context.Context, e *env) error {
 	out, err := g.call(ctx, "ps", "-o", "json")
 	if err != nil {
 		return err
 	}
-	var list []bpf.Status
+	var list []status
 	if err := json.Unmarshal(out, &list); err != nil {
 		return fmt.Errorf("bpfimg ps: %w: %s", err, out)
 	}
