@@ -5,6 +5,7 @@ package inspect
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -18,17 +19,20 @@ import (
 
 // scalar reads a value without parts.
 func scalar(typ btf.Type, data []byte, order binary.ByteOrder, wire bool) (any, error) {
-	if wire {
-		order = binary.BigEndian
-	}
 	v := unsigned(data, order)
 	switch t := typ.(type) {
 	case *btf.Int:
+		if wire {
+			v.SetBytes(data)
+		}
+		if t.Encoding == btf.Bool && v.BitLen() > 1 {
+			return hexText(data), nil
+		}
 		return integer(t, v, uint(len(data))*8)
 	case *btf.Enum:
 		return enumerator(t, v, uint(len(data))*8), nil
 	case *btf.Float:
-		return float(v, len(data))
+		return float(v, data), nil
 	case *btf.Pointer:
 		return "0x" + v.Text(16), nil
 	}
@@ -61,31 +65,35 @@ func enumerator(t *btf.Enum, v *big.Int, bits uint) any {
 	return number(v)
 }
 
-// float is a number; what JSON has no number for (and C many) is not.
-func float(v *big.Int, size int) (any, error) {
+// float is a number, or the text for what JSON has no number for.
+func float(v *big.Int, data []byte) any {
 	var (
 		f    float64
-		bits = size * 8
+		bits = len(data) * 8
 	)
-	switch size {
+	switch len(data) {
 	case 4:
 		f = float64(math.Float32frombits(uint32(v.Uint64())))
 	case 8:
 		f = math.Float64frombits(v.Uint64())
 	default:
-		return nil, errValue
+		return hexText(data)
 	}
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, errValue
+	text := strconv.FormatFloat(f, 'g', -1, bits)
+	switch {
+	case math.IsNaN(f) && v.Uint64() != 0x7fc0_0000 && v.Uint64() != 0x7ff8_0000_0000_0000: // not what NAN is in C
+		return hexText(data)
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return text
 	}
-	return json.Number(strconv.FormatFloat(f, 'g', -1, bits)), nil
+	return json.Number(text)
 }
 
 // bitfield reads a member of fewer bits than its type, and clears the bits in rest.
 func bitfield(m btf.Member, data, rest []byte, order binary.ByteOrder) (any, error) {
 	from, bits := uint(m.Offset), uint(m.BitfieldSize)
 	to := uint64(from) + uint64(bits)
-	if to > uint64(len(data))*8 || bits > 64 {
+	if to > uint64(len(data))*8 || bits > 128 {
 		return nil, errValue
 	}
 	first, last := from/8, (to+7)/8
@@ -137,6 +145,8 @@ func signed(v *big.Int, bits uint, isSigned bool) *big.Int {
 	}
 	return v
 }
+
+func hexText(data []byte) string { return "0x" + hex.EncodeToString(data) }
 
 // number is v as JSON, without loss of precision.
 func number(v *big.Int) json.Number { return json.Number(fmt.Sprint(v)) }

@@ -108,7 +108,7 @@ func (d *valueReader) value(typ btf.Type, data []byte, wire bool, depth int) (an
 	case *btf.Union:
 		return d.union(t, data, depth)
 	case *btf.Array:
-		return d.array(t, data, wire, depth)
+		return d.array(t, data, depth)
 	}
 	return scalar(typ, data, d.order, wire)
 }
@@ -122,11 +122,14 @@ func (d *valueReader) structure(t *btf.Struct, data []byte, depth int) (any, err
 			return nil, errValue
 		}
 		if m.BitfieldSize > 0 {
+			if padding(m) {
+				continue
+			}
 			v, err := bitfield(m, data, rest, d.order)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, field{m.Name, v})
+			out = out.with(m.Name, v)
 			continue
 		}
 		size, err := btf.Sizeof(m.Type)
@@ -134,9 +137,12 @@ func (d *valueReader) structure(t *btf.Struct, data []byte, depth int) (any, err
 		if err != nil || size < 0 || m.Offset%8 != 0 || at+uint64(size) > uint64(len(data)) {
 			return nil, errValue
 		}
-		v, err := d.value(m.Type, data[at:at+uint64(size)], false, depth+1)
+		v, err := d.member(m, data[at:at+uint64(size)], depth)
 		if err != nil {
 			return nil, err
+		}
+		if padding(m) {
+			continue
 		}
 		clear(rest[at : at+uint64(size)])
 		out = out.with(m.Name, v)
@@ -154,10 +160,10 @@ func (d *valueReader) union(t *btf.Union, data []byte, depth int) (any, error) {
 			return nil, errValue
 		}
 		size, err := btf.Sizeof(m.Type)
-		if err != nil || size != len(data) || m.BitfieldSize > 0 || m.Offset != 0 {
+		if err != nil || size != len(data) || m.BitfieldSize > 0 || m.Offset != 0 || padding(m) {
 			continue
 		}
-		v, err := d.value(m.Type, data, false, depth+1)
+		v, err := d.member(m, data, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -166,8 +172,26 @@ func (d *valueReader) union(t *btf.Union, data []byte, depth int) (any, error) {
 	return nil, errValue
 }
 
+// member reads a member that is no bit field. Of an anonymous record the members are
+// wanted, even if it is an address.
+func (d *valueReader) member(m btf.Member, data []byte, depth int) (any, error) {
+	if t, ok := btf.As[*btf.Struct](m.Type); ok && m.Name == "" {
+		return d.structure(t, data, depth+1)
+	}
+	return d.value(m.Type, data, false, depth+1)
+}
+
+// padding says whether a member has no name and no members with one.
+func padding(m btf.Member) bool {
+	switch btf.UnderlyingType(m.Type).(type) {
+	case *btf.Struct, *btf.Union:
+		return false
+	}
+	return m.Name == ""
+}
+
 // array reads a list, or text when the elements are chars.
-func (d *valueReader) array(t *btf.Array, data []byte, wire bool, depth int) (any, error) {
+func (d *valueReader) array(t *btf.Array, data []byte, depth int) (any, error) {
 	if isChar(t.Type) {
 		if s, ok := text(data); ok {
 			return s, nil
@@ -179,7 +203,7 @@ func (d *valueReader) array(t *btf.Array, data []byte, wire bool, depth int) (an
 	}
 	size := len(data) / int(t.Nelems)
 	for e := range slices.Chunk(data, max(size, 1)) {
-		v, err := d.value(t.Type, e, wire, depth+1)
+		v, err := d.value(t.Type, e, false, depth+1)
 		if err != nil {
 			return nil, err
 		}

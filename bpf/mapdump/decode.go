@@ -48,6 +48,8 @@ type hint struct {
 	// network says that it is in network byte order, address that its field,
 	// variable or typedef is called like an IPv4 address.
 	network, address bool
+	// anonymous says that it is a member without a name.
+	anonymous bool
 }
 
 // named is the hint of a field or variable.
@@ -55,7 +57,7 @@ func named(field string) hint { return hint{address: namesAddress(field)} }
 
 // through adds what a typedef tells.
 func (h hint) through(typedef string) hint {
-	return hint{network: h.network || isNetworkOrder(typedef), address: h.address || namesAddress(typedef)}
+	return hint{network: h.network || isNetworkOrder(typedef), address: h.address || namesAddress(typedef), anonymous: h.anonymous}
 }
 
 // value decodes the start of data as typ.
@@ -78,9 +80,9 @@ func (d *decoder) value(typ btf.Type, data []byte, h hint, depth int) (any, erro
 	case *btf.Var:
 		return d.value(t.Type, data, named(t.Name), depth+1)
 	case *btf.Struct:
-		return d.record(t.Name, t.Size, t.Members, data, depth)
+		return d.record(t.Name, t.Size, t.Members, data, h.anonymous, depth)
 	case *btf.Union:
-		return d.record(t.Name, t.Size, t.Members, data, depth)
+		return d.record(t.Name, t.Size, t.Members, data, h.anonymous, depth)
 	case *btf.Datasec:
 		return d.section(t, data, depth)
 	case *btf.Array:
@@ -89,13 +91,14 @@ func (d *decoder) value(typ btf.Type, data []byte, h hint, depth int) (any, erro
 	return scalar(typ, data, h)
 }
 
-// record decodes a struct or union.
-func (d *decoder) record(typeName string, size uint32, members []btf.Member, data []byte, depth int) (any, error) {
+// record decodes a struct or union. Of an anonymous one the members are wanted, even
+// if it is an address.
+func (d *decoder) record(typeName string, size uint32, members []btf.Member, data []byte, anonymous bool, depth int) (any, error) {
 	data, err := first(data, size)
 	if err != nil {
 		return nil, err
 	}
-	if ip, ok := address(typeName, data); ok {
+	if ip, ok := address(typeName, data); ok && !anonymous {
 		return ip, nil
 	}
 	out := make(Struct, 0, min(len(members), d.fields+1))
@@ -104,7 +107,8 @@ func (d *decoder) record(typeName string, size uint32, members []btf.Member, dat
 		if err != nil {
 			return nil, err
 		}
-		if inner, ok := v.(Struct); ok && m.Name == "" {
+		if m.Name == "" {
+			inner, _ := v.(Struct) // anything else without a name is padding
 			out = append(out, inner...)
 			continue
 		}
@@ -122,7 +126,9 @@ func (d *decoder) member(m btf.Member, parent []byte, depth int) (any, error) {
 	if m.Offset%8 != 0 || uint64(at) > uint64(len(parent)) {
 		return nil, errMismatch
 	}
-	return d.value(m.Type, parent[at:], named(m.Name), depth+1)
+	h := named(m.Name)
+	h.anonymous = m.Name == ""
+	return d.value(m.Type, parent[at:], h, depth+1)
 }
 
 // section decodes a data section (.bss, .rodata, …) as a struct of variables.
@@ -153,7 +159,9 @@ func (d *decoder) array(t *btf.Array, data []byte, depth int) (any, error) {
 		return nil, errMismatch
 	}
 	if isChar(t.Type) {
-		return text(data[:t.Nelems]), nil
+		if s, ok := text(data[:t.Nelems]); ok {
+			return s, nil
+		}
 	}
 	out := []any{}
 	if size == 0 {

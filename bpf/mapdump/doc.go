@@ -9,10 +9,11 @@
 //
 // How a value is written:
 //   - integers are decimal numbers without loss of precision, bool is true or
-//     false, pointers are "0x…", floats are numbers ("NaN" and "Inf" as text);
+//     false (its byte as "0x02" when it is neither), pointers are "0x…", floats are
+//     numbers ("NaN", "+Inf" and "-Inf" as text);
 //   - an enum is the name of its value, or the number when it has none;
-//   - an array of char is text up to its first NUL, with backslashes and all
-//     that is not printable UTF-8 escaped as in Go; other arrays are lists;
+//   - an array of char is text up to its first NUL, if there is one and all before is
+//     printable UTF-8; other arrays are lists;
 //   - structs, unions and data sections are [Struct]s; the fields of anonymous
 //     members appear among those of their parent;
 //   - __be16, __be32 and __be64 are shown as the number they mean on the wire;

@@ -31,7 +31,7 @@ func namesAddress(name string) bool {
 
 // address writes the kernel's own address structs.
 func address(structName string, data []byte) (string, bool) {
-	if structName != "in_addr" && structName != "in6_addr" {
+	if size := map[string]int{"in_addr": 4, "in6_addr": 16}[structName]; size == 0 || size != len(data) {
 		return "", false
 	}
 	ip, ok := netip.AddrFromSlice(data)

@@ -4,6 +4,7 @@
 package mapdump
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -42,14 +42,17 @@ func scalar(typ btf.Type, data []byte, h hint) (any, error) {
 // integer decodes an int, a bool, a char outside an array, or a network-order
 // typedef of one.
 func integer(t *btf.Int, data []byte, h hint) any {
-	if h.network && len(data) <= 8 {
+	v := unsigned(data)
+	if h.network {
 		if ip, ok := netip.AddrFromSlice(data); ok && h.address && ip.Is4() {
 			return ip.String()
 		}
-		return number(new(big.Int).SetBytes(data))
+		v.SetBytes(data)
 	}
-	v := unsigned(data)
-	if t.Encoding == btf.Bool && v.BitLen() <= 1 {
+	if t.Encoding == btf.Bool {
+		if v.BitLen() > 1 {
+			return hexText(data)
+		}
 		return v.Sign() != 0
 	}
 	return number(signed(v, uint(len(data))*8, t.Encoding == btf.Signed))
@@ -94,12 +97,14 @@ func bitfield(m btf.Member, parent []byte) (any, error) {
 	case *btf.Enum:
 		return enumName(t, signed(v, bits, t.Signed)), nil
 	case *btf.Int:
-		if t.Encoding == btf.Bool {
+		if t.Encoding != btf.Bool {
+			return number(signed(v, bits, t.Encoding == btf.Signed)), nil
+		}
+		if v.BitLen() <= 1 {
 			return v.Sign() != 0, nil
 		}
-		return number(signed(v, bits, t.Encoding == btf.Signed)), nil
 	}
-	return number(v), nil
+	return nil, errMismatch
 }
 
 // unsigned reads data in this machine's byte order.
@@ -147,24 +152,17 @@ func isChar(typ btf.Type) bool {
 	return ok && i.Size == 1 && (i.Name == "char" || i.Encoding == btf.Char)
 }
 
-// text is a C string: up to the first NUL, escaped so that it is one printable
-// line and still tells every byte.
-func text(data []byte) string {
-	var b strings.Builder
-	for len(data) > 0 && data[0] != 0 {
-		r, size := utf8.DecodeRune(data)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, data[0])
-		case r == '\\':
-			b.WriteString(`\\`)
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
-		data = data[size:]
+// text is a C string that is what its array is meant to hold: printable, with a NUL
+// that ends it.
+func text(data []byte) (string, bool) {
+	s, _, terminated := bytes.Cut(data, []byte{0})
+	if !terminated || !utf8.Valid(s) {
+		return "", false
 	}
-	return b.String()
+	for _, r := range string(s) {
+		if !unicode.IsPrint(r) {
+			return "", false
+		}
+	}
+	return string(s), true
 }

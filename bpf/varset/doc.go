@@ -14,14 +14,17 @@
 //   - bool: true, false, 1 or 0;
 //   - enums: the name of a value, or a number in range;
 //   - float and double: a decimal number, NaN or Inf;
-//   - arrays of char: the text itself, which a NUL must still fit behind;
+//   - arrays of char: the text itself, which a NUL must still fit behind, or what is
+//     longer than that could be: a JSON list;
 //   - structs and unions: a JSON object, whose fields may also be those of
-//     anonymous members. Fields that are not named keep their bytes; of a union
-//     one field can be named;
+//     anonymous members. Fields that are not named keep their bytes; several of
+//     one union must say the same;
 //   - other arrays: a JSON list; elements behind its end keep their bytes;
 //   - __be16, __be32 and __be64: the number they mean on the wire; a __be32,
 //     struct in_addr and struct in6_addr also take an IP address;
-//   - pointers cannot be set.
+//   - pointers can only be given as what they are already: "0x0";
+//   - all but integers, enums and pointers: their bytes in order, "0x" and two
+//     digits each.
 //
 // Inside JSON, scalars are JSON numbers, true and false, or text in the forms
 // above ("0x10", "10.0.0.1", "TCP_ESTABLISHED").

@@ -4,9 +4,11 @@
 package varset
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -43,23 +45,51 @@ func Encode(typ btf.Type, text string, current []byte) ([]byte, error) {
 	if err != nil || size < 0 || size != len(current) {
 		return nil, fmt.Errorf("%w: its type %s does not have the %d bytes it takes", ErrNotSettable, inspect.CType(typ), len(current))
 	}
-	given := value{kind: kindText, text: text}
-	if hasParts(typ) {
-		if given, err = parseJSON(text); err != nil {
-			return nil, fmt.Errorf("a %s is written as JSON, such as %s: %w", inspect.CType(typ), example(typ), err)
-		}
+	given, err := parse(typ, text, len(current))
+	if err != nil {
+		return nil, err
 	}
 	out := slices.Clone(current)
-	if err := encode(place{typ: typ, data: out}, given, 0); err != nil {
+	if err := encode(place{typ: typ, data: out, was: current, done: make([]byte, len(out))}, given, 0); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
+// parse reads the text of a value of so many bytes.
+func parse(typ btf.Type, text string, size int) (value, error) {
+	as := value{kind: kindText, text: text}
+	if !hasParts(typ) {
+		if list, err := parseJSON(text); err == nil && list.kind == kindList && len(text) >= size && isText(typ) {
+			return list, nil // longer than a text could be
+		}
+		return as, nil
+	}
+	if rawBytes(text, size) != nil {
+		return as, nil
+	}
+	as, err := parseJSON(text)
+	if err != nil {
+		err = fmt.Errorf("a %s is written as JSON, such as %s: %w", inspect.CType(typ), example(typ), err)
+	}
+	return as, err
+}
+
+// rawBytes reads a value that is written as its bytes, nil if text is none.
+func rawBytes(text string, size int) []byte {
+	digits, ok := strings.CutPrefix(text, "0x")
+	data, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(data) != size {
+		return nil
+	}
+	return data
+}
+
 // place is where a value goes.
 type place struct {
-	typ  btf.Type
-	data []byte
+	typ btf.Type
+	// data are its bytes, was what they were, and done the bits that have been written.
+	data, was, done []byte
 	// declared is typ with its typedef, for messages.
 	declared btf.Type
 	// path leads there from the variable: "", ".ports[2]".
@@ -77,15 +107,37 @@ func (p place) fail(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", p.path, err)
 }
 
+// errOther says that bits have been written before, with another value.
+var errOther = errors.New("it shares its bytes with another field that says something else")
+
+// put writes data over the place.
+func (p place) put(data []byte) error {
+	for i, b := range data {
+		if (p.data[i]^b)&p.done[i] != 0 {
+			return p.fail("%w", errOther)
+		}
+		p.data[i], p.done[i] = b, 0xff
+	}
+	return nil
+}
+
+// part is the place of the bytes from at to to, but for its type.
+func (p place) part(at, to uint64) place {
+	return place{data: p.data[at:to], was: p.was[at:to], done: p.done[at:to], path: p.path}
+}
+
 // encode writes v at p.
 func encode(p place, v value, depth int) error {
 	if depth > maxDepth {
 		return p.fail("%w: its type is nested deeper than %d", ErrNotSettable, maxDepth)
 	}
 	p = strip(p)
+	if raw := rawBytes(v.text, len(p.data)); raw != nil && !readsHex(p.typ) {
+		return p.put(raw)
+	}
 	switch t := p.typ.(type) {
 	case *btf.Struct:
-		if isAddress(t.Name) && v.kind == kindText {
+		if isAddress(t) && v.kind == kindText {
 			return encodeAddress(p, v.text)
 		}
 		return encodeRecord(p, t.Members, nil, v, depth)
@@ -152,11 +204,29 @@ func isChar(typ btf.Type) bool {
 	return ok && i.Size == 1 && (i.Name == "char" || i.Encoding == btf.Char)
 }
 
+// isText says whether typ is an array of char.
+func isText(typ btf.Type) bool {
+	t, ok := strip(place{typ: typ}).typ.(*btf.Array)
+	return ok && isChar(t.Type)
+}
+
+// readsHex says whether hexadecimal digits are a number of typ, which has neither
+// typedefs nor qualifiers, rather than its bytes.
+func readsHex(typ btf.Type) bool {
+	switch t := typ.(type) {
+	case *btf.Int:
+		return t.Encoding != btf.Bool
+	case *btf.Enum, *btf.Pointer:
+		return true
+	}
+	return false
+}
+
 // hasParts says whether a value of typ is written as JSON.
 func hasParts(typ btf.Type) bool {
 	switch t := strip(place{typ: typ}).typ.(type) {
 	case *btf.Struct:
-		return !isAddress(t.Name)
+		return !isAddress(t)
 	case *btf.Union:
 		return true
 	case *btf.Array:

@@ -37,6 +37,8 @@ var (
 	tMode   = &btf.Enum{Name: "mode", Size: 4, Values: []btf.EnumValue{{Name: "OFF", Value: 0}, {Name: "COUNT", Value: 2}}}
 	tLevel  = &btf.Enum{Name: "level", Size: 1, Signed: true, Values: []btf.EnumValue{{Name: "LOW", Value: ^uint64(0)}}}
 	tBig    = &btf.Enum{Name: "big", Size: 8, Values: []btf.EnumValue{{Name: "HUGE", Value: 1 << 40}}}
+	tBroken = &btf.Enum{Name: "broken", Size: 1, Values: tBig.Values}
+	tNarrow = &btf.Struct{Size: 4, Members: []btf.Member{{Name: "m", Type: tMode, BitfieldSize: 1}}}
 	tAddr   = &btf.Struct{Name: "in_addr", Size: 4, Members: []btf.Member{{Name: "s_addr", Type: tBE32}}}
 	tUnion  = &btf.Union{Name: "id", Size: 4, Members: []btf.Member{
 		{Name: "word", Type: tU32},
@@ -101,6 +103,13 @@ func TestEncode(t *testing.T) {
 		{"no text", tIfname, "", `""`},
 		{"wire order", tBE16, "443", `443`},
 		{"address", tAddr, "10.1.2.3", `"10.1.2.3"`},
+		{"bytes of a list", tPorts, "0x010002000300", `[1,2,3]`},
+		{"bytes of text", tIfname, "0x6c6f000000000000", `"lo"`},
+		{"text like bytes", tIfname, "0x6c6f", `"0x6c6f"`},
+		{"list for text", tIfname, "[108, 111, 0]", `"lo"`},
+		{"text like a list", tIfname, "[1,2]", `"[1,2]"`},
+		{"fields of a union that say the same", tUnion, `{"word": 131073, "high": 2}`, `{"word":131073,"low":1,"high":2}`},
+		{"pointer it has", tPtr, "0x1111111111111111", `"0x1111111111111111"`},
 		{"list", tPorts, "[80, 443]", `[80,443,4369]`},
 		{"empty list", tPorts, "[]", `[4369,4369,4369]`},
 		{
@@ -130,7 +139,7 @@ func TestEncode(t *testing.T) {
 			}
 			want := tc.want
 			if strings.Contains(want, `"?"`) { // bytes that were not written and mean nothing
-				want = strings.NewReplacer(`"on":"?"`, `"on":17`, `"iface":"?"`, `"iface":"\\x11\\x11\\x11\\x11\\x11\\x11\\x11\\x11"`).Replace(want)
+				want = strings.NewReplacer(`"on":"?"`, `"on":"0x11"`, `"iface":"?"`, `"iface":[17,17,17,17,17,17,17,17]`).Replace(want)
 			}
 			if string(text) != want {
 				t.Errorf("got  %s\nwant %s", text, want)
@@ -189,6 +198,11 @@ func TestEncodeErrors(t *testing.T) {
 		{"bitfield", tConfig, `{"flag": 8}`, []string{".flag: 8 is out of range", "0 to 7"}},
 		{"bitfield under", tConfig, `{"delta": -17}`, []string{"-16 to 15"}},
 		{"address", tConfig, `{"addr": "::1"}`, []string{".addr", "in_addr"}},
+		{"enum value larger than its enum", tBroken, "HUGE", []string{"HUGE is out of range", "enum broken", "0 to 255"}},
+		{"enum value larger than its bits", tNarrow, `{"m": "COUNT"}`, []string{".m: COUNT is out of range", "of 1 bits"}},
+		{"bytes of another size", tPorts, "0x0100", []string{"JSON"}},
+		{"bytes of a number", tConfig, `{"addr": "0x00"}`, []string{".addr", "in_addr"}},
+		{"pointer to elsewhere", tPtr, "0x1", []string{"int *", "pointer"}},
 		{"deep JSON", tConfig, strings.Repeat("[", 100), []string{"nested deeper"}},
 		{"huge", tIfname, strings.Repeat("x", maxText+1), []string{"131073 bytes"}},
 	} {

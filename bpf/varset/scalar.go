@@ -28,11 +28,13 @@ func encodeScalar(p place, text string) error {
 		if err != nil {
 			return err
 		}
-		putInteger(p.data, n, p.wire)
-		return nil
+		return p.put(integerBytes(n, len(p.data), p.isWire()))
 	case *btf.Float:
 		return encodeFloat(p, text)
 	case *btf.Pointer:
+		if text == "0x"+unsigned(p.was).Text(16) { // as a dump shows what it has already
+			return p.put(p.was)
+		}
 		return p.fail("%w: a %s is a pointer, which means nothing before the kernel has made what it points to", ErrNotSettable, p.ctype())
 	}
 	return p.fail("%w: bpfimg writes no values of type %s", ErrNotSettable, p.ctype())
@@ -42,10 +44,10 @@ func encodeScalar(p place, text string) error {
 func encodeBitfield(p place, m btf.Member, v value) error {
 	bits, from := uint(m.BitfieldSize), uint(m.Offset)
 	to := uint64(from) + uint64(bits)
-	if to > uint64(len(p.data))*8 || bits > 64 {
+	if to > uint64(len(p.data))*8 || bits > 128 {
 		return p.fail("%w: it does not fit into what it is a field of", ErrNotSettable)
 	}
-	parent := p.data
+	parent := p
 	p = strip(place{typ: m.Type, path: p.path})
 	text, err := v.scalar()
 	if err != nil {
@@ -55,7 +57,8 @@ func encodeBitfield(p place, m btf.Member, v value) error {
 	if err != nil {
 		return err
 	}
-	window := parent[from/8 : (to+7)/8]
+	parent = parent.part(uint64(from/8), (to+7)/8)
+	window := parent.data
 	shift := from % 8
 	if bigEndian() { // counted from the top
 		shift = uint(len(window))*8 - from%8 - bits
@@ -65,13 +68,12 @@ func encodeBitfield(p place, m btf.Member, v value) error {
 	mask.Sub(mask, big.NewInt(1))
 	n.And(n, mask)
 	whole.AndNot(whole, mask.Lsh(mask, shift))
-	putInteger(window, whole.Or(whole, n.Lsh(n, shift)), false)
-	return nil
+	return parent.putBits(integerBytes(whole.Or(whole, n.Lsh(n, shift)), len(window), false), integerBytes(mask, len(window), false))
 }
 
 // parseInteger reads an int, bool, char or enum of its full width.
 func parseInteger(p place, text string) (*big.Int, error) {
-	if ip, err := netip.ParseAddr(text); err == nil && p.wire && ip.Is4() && len(p.data) == 4 {
+	if ip, err := netip.ParseAddr(text); err == nil && p.isWire() && ip.Is4() && len(p.data) == 4 {
 		return new(big.Int).SetBytes(ip.AsSlice()), nil
 	}
 	return parseBits(p, text, uint(len(p.data))*8)
@@ -96,10 +98,11 @@ func parseBits(p place, text string, bits uint) (*big.Int, error) {
 			if e.Name != text || text == "" {
 				continue
 			}
+			n := new(big.Int).SetUint64(e.Value)
 			if t.Signed {
-				return big.NewInt(int64(e.Value)), nil
+				n.SetInt64(int64(e.Value))
 			}
-			return new(big.Int).SetUint64(e.Value), nil
+			return inRange(p, text, n, bits, t.Signed)
 		}
 		if _, err := integer(text); err != nil {
 			return nil, p.fail("a %s has no value %q; it has %s", p.ctype(), text, enumNames(t))
@@ -134,11 +137,15 @@ func parseBool(p place, text string) (*big.Int, error) {
 
 // parseNumber reads an integer and checks its range.
 func parseNumber(p place, text string, bits uint, isSigned bool) (*big.Int, error) {
-	name := p.ctype()
 	n, err := integer(text)
 	if err != nil {
-		return nil, p.fail("%q is not a number for a %s: %w", text, name, err)
+		return nil, p.fail("%q is not a number for a %s: %w", text, p.ctype(), err)
 	}
+	return inRange(p, text, n, bits, isSigned)
+}
+
+// inRange is n, which text means, if it has no more than so many bits.
+func inRange(p place, text string, n *big.Int, bits uint, isSigned bool) (*big.Int, error) {
 	least, most := new(big.Int), new(big.Int).Lsh(big.NewInt(1), bits)
 	if isSigned {
 		most.Rsh(most, 1)
@@ -146,7 +153,7 @@ func parseNumber(p place, text string, bits uint, isSigned bool) (*big.Int, erro
 	}
 	most.Sub(most, big.NewInt(1))
 	if n.Cmp(least) < 0 || n.Cmp(most) > 0 {
-		return nil, p.fail("%s is out of range: a %s of %d bits holds %s to %s", text, name, bits, least, most)
+		return nil, p.fail("%s is out of range: a %s of %d bits holds %s to %s", text, p.ctype(), bits, least, most)
 	}
 	return n, nil
 }
@@ -175,15 +182,34 @@ func integer(text string) (*big.Int, error) {
 	return n, nil
 }
 
-// putInteger writes n, in range of data, as two's complement.
-func putInteger(data []byte, n *big.Int, wire bool) {
+// integerBytes are those of n, in range of so many, as two's complement.
+func integerBytes(n *big.Int, size int, wire bool) []byte {
 	if n.Sign() < 0 {
-		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), uint(len(data))*8))
+		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), uint(size)*8))
 	}
-	n.FillBytes(data)
+	data := n.FillBytes(make([]byte, size))
 	if !wire && !bigEndian() {
 		slices.Reverse(data)
 	}
+	return data
+}
+
+// putBits writes those bits of data that mask has.
+func (p place) putBits(data, mask []byte) error {
+	for i := range mask {
+		if (p.data[i]^data[i])&p.done[i]&mask[i] != 0 {
+			return p.fail("%w", errOther)
+		}
+		p.data[i] = p.data[i]&^mask[i] | data[i]&mask[i]
+		p.done[i] |= mask[i]
+	}
+	return nil
+}
+
+// isWire says whether the integer here is in network byte order.
+func (p place) isWire() bool {
+	_, ok := p.typ.(*btf.Int)
+	return p.wire && ok
 }
 
 // unsigned reads data in this machine's byte order.
@@ -206,10 +232,29 @@ func encodeFloat(p place, text string) error {
 	if err != nil {
 		return p.fail("%q is not a number in the range of a %s", text, p.ctype())
 	}
+	n := math.Float64bits(f)
 	if bits == 32 {
-		binary.NativeEndian.PutUint32(p.data, math.Float32bits(float32(f)))
-	} else {
-		binary.NativeEndian.PutUint64(p.data, math.Float64bits(f))
+		n = uint64(math.Float32bits(float32(f)))
 	}
-	return nil
+	if math.IsNaN(f) {
+		return p.putNaN()
+	}
+	return p.put(integerBytes(new(big.Int).SetUint64(n), len(p.data), false))
+}
+
+// putNaN writes what NAN is in C. It tells nothing of the bits, but that they are no
+// number: another field of a union may.
+func (p place) putNaN() error {
+	canonical, isNaN := uint64(0x7fc0_0000), func(n uint64) bool { return math.IsNaN(float64(math.Float32frombits(uint32(n)))) }
+	if len(p.data) == 8 {
+		canonical, isNaN = 0x7ff8_0000_0000_0000, func(n uint64) bool { return math.IsNaN(math.Float64frombits(n)) }
+	}
+	told, done := unsigned(p.data).Uint64(), unsigned(p.done).Uint64()
+	for _, nan := range []uint64{canonical, math.MaxUint64 >> (64 - 8*len(p.data))} {
+		if n := told&done | nan&^done; isNaN(n) {
+			copy(p.data, integerBytes(new(big.Int).SetUint64(n), len(p.data), false))
+			return nil
+		}
+	}
+	return p.fail("%w", errOther)
 }
