@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package varset
+package btfvalue
 
 import (
 	"errors"
@@ -52,8 +52,7 @@ func encodeField(p place, steps []step, v value, depth int) error {
 		if err != nil || size < 0 || m.Offset%8 != 0 || at+uint64(size) > uint64(len(p.data)) {
 			return p.fail("%w: it does not fit into what it is a field of", ErrNotSettable)
 		}
-		p = p.part(at, at+uint64(size))
-		p.typ = m.Type
+		p = p.part(m.Type, at, at+uint64(size))
 	}
 	return encode(p, v, depth+1)
 }
@@ -172,8 +171,8 @@ func encodeList(p place, t *btf.Array, v value, depth int) error {
 		return p.fail("%w: its elements do not fit into it", ErrNotSettable)
 	}
 	for i, e := range v.list {
-		at := p.part(uint64(i*size), uint64((i+1)*size))
-		at.typ, at.path = t.Type, fmt.Sprintf("%s[%d]", p.path, i)
+		at := p.part(t.Type, uint64(i*size), uint64((i+1)*size))
+		at.path = fmt.Sprintf("%s[%d]", p.path, i)
 		if err := encode(at, e, depth+1); err != nil {
 			return err
 		}
@@ -196,11 +195,6 @@ func encodeText(p place, text string) error {
 		p.data[i] &= p.done[i] // another field may tell what is behind
 	}
 	return nil
-}
-
-// isAddress knows the kernel's own address structs.
-func isAddress(t *btf.Struct) bool {
-	return t.Name == "in_addr" && t.Size == 4 || t.Name == "in6_addr" && t.Size == 16
 }
 
 func encodeAddress(p place, text string) error {

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package varset
+package btfvalue
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
-
-	"github.com/bpfimg/bpfimg/bpf/mapdump"
 )
 
 // Types of a C program, as clang describes them.
@@ -67,14 +66,13 @@ func size(t testing.TB, typ btf.Type) int {
 	return n
 }
 
-// TestEncode writes values over bytes of 0x11 and reads them back with package
-// mapdump, which was written apart from this one.
+// TestEncode writes values over bytes of 0x11 and reads them back.
 func TestEncode(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		typ  btf.Type
 		text string
-		want string // as mapdump writes it, in JSON
+		want string // as it is shown, in JSON
 	}{
 		{"decimal", tU32, "100", `100`},
 		{"most", tU32, "4294967295", `4294967295`},
@@ -126,14 +124,14 @@ func TestEncode(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			current := bytes.Repeat([]byte{0x11}, size(t, tc.typ))
 			before := bytes.Clone(current)
-			got, err := Encode(tc.typ, tc.text, current)
+			got, err := Encode(tc.typ, tc.text, current, binary.NativeEndian)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(current, before) {
 				t.Error("what was passed in has changed")
 			}
-			text, err := json.Marshal(mapdump.Decode(tc.typ, got))
+			text, err := json.Marshal(Decode(tc.typ, got, binary.NativeEndian))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,10 +146,10 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestEncodeWire checks the one thing mapdump cannot: bytes as they are sent.
+// TestEncodeWire checks what reading them back cannot: bytes as they are sent.
 func TestEncodeWire(t *testing.T) {
 	for text, want := range map[string][]byte{"10.1.2.3": {10, 1, 2, 3}, "0x0a010203": {10, 1, 2, 3}} {
-		got, err := Encode(tBE32, text, make([]byte, 4))
+		got, err := Encode(tBE32, text, make([]byte, 4), binary.NativeEndian)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
 		}
@@ -207,7 +205,7 @@ func TestEncodeErrors(t *testing.T) {
 		{"huge", tIfname, strings.Repeat("x", maxText+1), []string{"131073 bytes"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := Encode(tc.typ, tc.text, make([]byte, size(t, tc.typ)))
+			_, err := Encode(tc.typ, tc.text, make([]byte, size(t, tc.typ)), binary.NativeEndian)
 			if err == nil {
 				t.Fatalf("no error; want one that says %q", tc.says)
 			}
@@ -218,13 +216,16 @@ func TestEncodeErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Encode(tPtr, "0", make([]byte, 8)); !errors.Is(err, ErrNotSettable) {
+	if _, err := Encode(tPtr, "0", make([]byte, 8), binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
 		t.Errorf("pointer: %v", err)
 	}
-	if _, err := Encode(tU32, "0", make([]byte, 2)); !errors.Is(err, ErrNotSettable) {
+	if _, err := Encode(tU32, "0", make([]byte, 2), binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
 		t.Errorf("type and bytes of different sizes: %v", err)
 	}
-	if _, err := Encode(nil, "0", nil); !errors.Is(err, ErrNotSettable) {
+	if _, err := Encode(&btf.Int{Encoding: btf.Bool}, "1", nil, binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
+		t.Errorf("bool without bytes: %v", err)
+	}
+	if _, err := Encode(nil, "0", nil, binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
 		t.Errorf("no type: %v", err)
 	}
 }
@@ -236,7 +237,7 @@ func TestEncodeHostileType(t *testing.T) {
 	for range maxDepth - 1 {
 		inner = &btf.Struct{Size: 4, Members: []btf.Member{{Type: inner}, {Type: inner}, {Type: inner}}}
 	}
-	if _, err := Encode(inner, `{"y": 1}`, make([]byte, 4)); err == nil {
+	if _, err := Encode(inner, `{"y": 1}`, make([]byte, 4), binary.NativeEndian); err == nil {
 		t.Error("no error for a field that is not there")
 	}
 }
@@ -258,14 +259,14 @@ func FuzzEncode(f *testing.F) {
 			return
 		}
 		current := bytes.Repeat([]byte{0xa5}, size(t, types[i]))
-		once, err := Encode(types[i], text, current)
+		once, err := Encode(types[i], text, current, binary.NativeEndian)
 		if err != nil {
 			return
 		}
 		if len(once) != len(current) {
 			t.Fatalf("%d bytes, want %d", len(once), len(current))
 		}
-		twice, err := Encode(types[i], text, once)
+		twice, err := Encode(types[i], text, once, binary.NativeEndian)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Fatalf("%q over itself: %x, %v; was %x", text, twice, err, once)
 		}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package inspect_test
+package btfvalue_test
 
 import (
 	"bytes"
