@@ -12,7 +12,6 @@ import (
 // C types of the tests.
 var (
 	tChar   = &btf.Int{Name: "char", Size: 1, Encoding: btf.Signed}
-	tU8     = &btf.Typedef{Name: "__u8", Type: &btf.Int{Name: "unsigned char", Size: 1}}
 	tU16    = &btf.Typedef{Name: "__u16", Type: &btf.Int{Name: "unsigned short", Size: 2}}
 	tU32    = &btf.Typedef{Name: "__u32", Type: &btf.Int{Name: "unsigned int", Size: 4}}
 	tU64    = &btf.Typedef{Name: "__u64", Type: &btf.Int{Name: "unsigned long long", Size: 8}}

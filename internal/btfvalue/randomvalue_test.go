@@ -112,16 +112,17 @@ func isChar(t btf.Type) bool {
 type survey struct {
 	order binary.ByteOrder
 	// named are the bits of some member, first those that the first member of each
-	// union has which is as large as the union. soft are the bits that a dump does
-	// not tell: behind the NUL of a text, and of what is not a number.
-	named, first, soft []byte
+	// union has which is as large as the union. told are the bits that a dump tells:
+	// not those behind the NUL of a text, and of what is not a number, unless another
+	// member of a union does.
+	named, first, told []byte
 	// pointers says that there are some, partial that a union has no member as large
 	// as it is.
 	pointers, partial bool
 }
 
 func surveyOf(typ btf.Type, data []byte, order binary.ByteOrder) survey {
-	s := survey{order: order, named: make([]byte, len(data)), first: make([]byte, len(data)), soft: make([]byte, len(data))}
+	s := survey{order: order, named: make([]byte, len(data)), first: make([]byte, len(data)), told: make([]byte, len(data))}
 	s.walk(typ, data, 0, true)
 	return s
 }
@@ -146,7 +147,8 @@ func (s *survey) walk(typ btf.Type, data []byte, at uint32, first bool) {
 		return
 	case *btf.Array:
 		if isChar(t.Type) {
-			s.text(data, at)
+			s.fill(at, data, first, textLength(data))
+			return
 		}
 		i := at
 		for e := range elements(t, data) {
@@ -158,26 +160,32 @@ func (s *survey) walk(typ btf.Type, data []byte, at uint32, first bool) {
 		s.pointers = true
 	case *btf.Float:
 		if t.Size == 4 && math.IsNaN(float64(math.Float32frombits(s.order.Uint32(data)))) || t.Size == 8 && math.IsNaN(math.Float64frombits(s.order.Uint64(data))) {
-			fill(s.soft[at:][:t.Size])
+			s.fill(at, data, first, 0)
+			return
 		}
 	}
-	fill(s.named[at:][:len(data)])
-	if first {
-		fill(s.first[at:][:len(data)])
-	}
+	s.fill(at, data, first, len(data))
 }
 
-func fill(data []byte) {
+// fill notes the bytes of a value, of which a dump tells so many.
+func (s *survey) fill(at uint32, data []byte, first bool, told int) {
 	for i := range data {
-		data[i] = 0xff
+		s.named[at:][i] = 0xff
+		if first {
+			s.first[at:][i] = 0xff
+		}
+		if i < told {
+			s.told[at:][i] = 0xff
+		}
 	}
 }
 
-// text notes what a dump leaves out behind a NUL.
-func (s *survey) text(data []byte, at uint32) {
+// textLength is how many bytes of an array of char a dump tells at least.
+func textLength(data []byte) int {
 	if nul := bytes.IndexByte(data, 0); nul >= 0 {
-		fill(s.soft[at:][nul+1 : len(data)])
+		return nul + 1
 	}
+	return len(data)
 }
 
 func (s *survey) member(m btf.Member, data []byte, at uint32, first bool) {
@@ -191,6 +199,7 @@ func (s *survey) member(m btf.Member, data []byte, at uint32, first bool) {
 			mask = 0x80 >> (bit % 8)
 		}
 		s.named[bit/8] |= mask
+		s.told[bit/8] |= mask
 		if first {
 			s.first[bit/8] |= mask
 		}

@@ -117,6 +117,10 @@ func TestDecodeBounds(t *testing.T) {
 	if got := Decode(deep, []byte{7}, binary.NativeEndian); got != "0x07" {
 		t.Errorf("a deep struct gave %v", got)
 	}
+	long := make([]byte, maxParts)
+	if got := Decode(&btf.Array{Type: &btf.Int{Size: 1}, Nelems: maxParts}, long, binary.NativeEndian); got != hexText(long) {
+		t.Errorf("a long list gave %T", got)
+	}
 }
 
 func TestSum(t *testing.T) {

@@ -49,7 +49,7 @@ func TestSpelling(t *testing.T) {
 		def  string // "" where it is as in the dump
 		big  string // of a big-endian machine, "" where that has nothing new
 	}{
-		"backslashes are text like any":     {chars(8), `a\x41"` + "\x00\x00", `"a\\x41\""`, "", ""},
+		"backslashes are text like any":     {chars(8), `\\a\x"` + "\x00\x00", `"\\\\a\\x\""`, "", ""},
 		"text without NUL":                  {chars(2), "lo", `[108,111]`, "", ""},
 		"text that is not UTF-8":            {chars(3), "\xff\x01\x00", `[-1,1,0]`, "", ""},
 		"text with control characters":      {chars(4), "\x1b[m\x00", `[27,91,109,0]`, "", ""},
