@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/bpf/mapdump"
+	"github.com/bpfimg/bpfimg/internal/btfvalue"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -134,7 +135,7 @@ type RunOptions struct {
 	// returned [Running].
 	Foreground bool
 	// Set gives global variables other values than those in the objects, typed and
-	// range-checked through BTF; see package varset.
+	// range-checked through BTF; see package btfvalue.
 	Set []schemas.VariableSetting
 	// MaxEntries gives maps other sizes, by name. Here and in UseMaps a map is
 	// named as `map ls` does: FILE/NAME when several objects have one of a name.
@@ -191,14 +192,14 @@ func (r *Running) Close() error {
 	return end()
 }
 
-// The dump of a map; see package mapdump for how values are written.
+// The dump of a map; see package btfvalue for how values are written.
 type (
 	// MapDump is the content of one map.
 	MapDump = mapdump.Dump
 	// MapEntry is one key and its value.
 	MapEntry = mapdump.Entry
 	// Struct is a C struct or union with its fields in declaration order.
-	Struct = mapdump.Struct
+	Struct = btfvalue.Struct
 	// Field is one member of a [Struct].
-	Field = mapdump.Field
+	Field = btfvalue.Field
 )

@@ -4,6 +4,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math/bits"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/bpfimg/bpfimg/bpf/varset"
+	"github.com/bpfimg/bpfimg/internal/btfvalue"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -53,7 +54,7 @@ func (p *plan) setVariable(s schemas.VariableSetting) (*ebpf.VariableSpec, error
 	if v.Type == nil {
 		return nil, fmt.Errorf("%w: object %q has no type information, without which variable %q cannot be set: compile with -g", ErrSetting, o.file, s.Name)
 	}
-	data, err := varset.Encode(v.Type.Type, s.Value, v.Value)
+	data, err := btfvalue.Encode(v.Type.Type, s.Value, v.Value, binary.NativeEndian)
 	if err == nil {
 		err = v.Set(data)
 	}

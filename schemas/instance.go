@@ -143,7 +143,7 @@ type VariableSetting struct {
 	// Name of the variable; FILE/NAME when several objects have one of that name,
 	// FILE being the object's name without ".bpf.o".
 	Name string `json:"name"`
-	// Value as text, see package bpf/varset.
+	// Value as text, see package internal/btfvalue.
 	Value string `json:"value"`
 }
 

@@ -12,6 +12,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,8 +21,7 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/bpfimg/bpfimg/bpf/inspect"
-	"github.com/bpfimg/bpfimg/bpf/varset"
+	"github.com/bpfimg/bpfimg/internal/btfvalue"
 )
 
 // Names that are no options, which libbpf made up (bpf_helpers.h, libbpf.c).
@@ -178,16 +178,16 @@ var errType = errors.New("want bool, char or enum libbpf_tristate for y, n and m
 // encode writes a value of a configuration as libbpf does (set_kcfg_value_* in
 // libbpf.c): y, n and m as bool, char or tristate; text cut to what there is room for.
 func encode(t btf.Type, text string, current []byte) ([]byte, error) {
-	fail := func() error { return fmt.Errorf("a %s: %w", inspect.CType(t), errType) }
+	fail := func() error { return fmt.Errorf("a %s: %w", btfvalue.CType(t), errType) }
 	switch {
 	case text == "y" || text == "n" || text == "m":
 		if e, ok := btf.As[*btf.Enum](t); ok && e.Name == "libbpf_tristate" {
-			return varset.Encode(t, map[string]string{"n": "0", "y": "1", "m": "2"}[text], current)
+			return btfvalue.Encode(t, map[string]string{"n": "0", "y": "1", "m": "2"}[text], current, binary.NativeEndian)
 		}
 		i, ok := btf.As[*btf.Int](t)
 		switch {
 		case ok && i.Encoding == btf.Bool && text != "m":
-			return varset.Encode(t, map[string]string{"n": "0", "y": "1"}[text], current)
+			return btfvalue.Encode(t, map[string]string{"n": "0", "y": "1"}[text], current, binary.NativeEndian)
 		case ok && i.Size == 1 && i.Encoding != btf.Bool:
 			return []byte(text), nil
 		}
@@ -204,7 +204,7 @@ func encode(t btf.Type, text string, current []byte) ([]byte, error) {
 	if i, ok := btf.As[*btf.Int](t); !ok || i.Encoding == btf.Bool && text != "0" && text != "1" {
 		return nil, fail()
 	}
-	return varset.Encode(t, text, current)
+	return btfvalue.Encode(t, text, current, binary.NativeEndian)
 }
 
 // unquote takes the quotes away, and the backslashes that Kconfig puts before

@@ -24,8 +24,8 @@ type Dump struct {
 }
 
 // Entry is one key and its value. Key, Value and the elements of PerCPU are
-// JSON-ready: json.Number, string, bool, nil, []any, or [Struct] with fields in
-// declaration order.
+// JSON-ready: json.Number, string, bool, nil, []any, or [btfvalue.Struct] with fields
+// in declaration order.
 type Entry struct {
 	Key   any `json:"key"`
 	Value any `json:"value"`

@@ -5,6 +5,7 @@ package mapdump
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/btfvalue"
 )
 
 // ErrNotIterable: the map is of a type whose content cannot be listed.
@@ -112,23 +115,25 @@ func (r *reader) next(at []byte) ([]byte, error) {
 }
 
 func (r *reader) entry(key, data []byte) Entry {
-	e := Entry{Key: Decode(r.key, key)}
+	e := Entry{Key: decode(r.key, key)}
 	if r.key == nil && len(key) == 4 && isArray(r.m.Type()) {
 		// Array indices need no type information.
-		e.Key = number(unsigned(key))
+		e.Key = decode(&btf.Int{Size: 4}, key)
 	}
 	if r.cpus == 0 {
-		e.Value = Decode(r.value, data)
+		e.Value = decode(r.value, data)
 		return e
 	}
 	// Values of CPUs lie 8 bytes aligned behind each other (bpf(2)).
 	stride := len(data) / r.cpus
 	for i := range r.cpus {
-		e.PerCPU = append(e.PerCPU, Decode(r.value, data[i*stride:][:r.m.ValueSize()]))
+		e.PerCPU = append(e.PerCPU, decode(r.value, data[i*stride:][:r.m.ValueSize()]))
 	}
-	e.Value = Sum(e.PerCPU)
+	e.Value = btfvalue.Sum(e.PerCPU)
 	return e
 }
+
+func decode(t btf.Type, data []byte) any { return btfvalue.Decode(t, data, binary.NativeEndian) }
 
 func isArray(t ebpf.MapType) bool {
 	return t == ebpf.Array || t == ebpf.PerCPUArray

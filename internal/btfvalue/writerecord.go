@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package varset
+package btfvalue
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -24,10 +25,12 @@ func encodeRecord(p place, members []btf.Member, union *btf.Union, v value, dept
 			return p.fail("a %s has no field %q; it has %s", p.ctype(), f.name, strings.Join(fieldNames(members), ", "))
 		}
 		steps[0].in = union
-		if other := arms.take(steps, f.name); other != "" {
-			return p.fail("fields %q and %q are of one union and share their bytes: give one", other, f.name)
+		other := arms.take(steps, f.name)
+		err := encodeField(p, steps, f.value, depth)
+		if other != "" && errors.Is(err, errOther) {
+			return p.fail("fields %q and %q are of one union and share their bytes, and do not say the same: give one", other, f.name)
 		}
-		if err := encodeField(p, steps, f.value, depth); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -49,7 +52,7 @@ func encodeField(p place, steps []step, v value, depth int) error {
 		if err != nil || size < 0 || m.Offset%8 != 0 || at+uint64(size) > uint64(len(p.data)) {
 			return p.fail("%w: it does not fit into what it is a field of", ErrNotSettable)
 		}
-		p = place{typ: m.Type, data: p.data[at : at+uint64(size)], path: p.path}
+		p = p.part(m.Type, at, at+uint64(size))
 	}
 	return encode(p, v, depth+1)
 }
@@ -168,7 +171,8 @@ func encodeList(p place, t *btf.Array, v value, depth int) error {
 		return p.fail("%w: its elements do not fit into it", ErrNotSettable)
 	}
 	for i, e := range v.list {
-		at := place{typ: t.Type, data: p.data[i*size : (i+1)*size], path: fmt.Sprintf("%s[%d]", p.path, i), wire: p.wire}
+		at := p.part(t.Type, uint64(i*size), uint64((i+1)*size))
+		at.path = fmt.Sprintf("%s[%d]", p.path, i)
 		if err := encode(at, e, depth+1); err != nil {
 			return err
 		}
@@ -184,19 +188,19 @@ func encodeText(p place, text string) error {
 	if len(text) >= len(p.data) {
 		return p.fail("%q has %d bytes, and a %s holds %d and a NUL", text, len(text), p.ctype(), max(len(p.data)-1, 0))
 	}
-	clear(p.data)
-	copy(p.data, text)
+	if err := p.put(append([]byte(text), 0)); err != nil {
+		return err
+	}
+	for i := len(text) + 1; i < len(p.data); i++ {
+		p.data[i] &= p.done[i] // another field may tell what is behind
+	}
 	return nil
 }
-
-// isAddress knows the kernel's own address structs.
-func isAddress(structName string) bool { return structName == "in_addr" || structName == "in6_addr" }
 
 func encodeAddress(p place, text string) error {
 	ip, err := netip.ParseAddr(text)
 	if err != nil || ip.Zone() != "" || len(ip.AsSlice()) != len(p.data) {
 		return p.fail("%q is not an address for a %s", text, p.ctype())
 	}
-	copy(p.data, ip.AsSlice())
-	return nil
+	return p.put(ip.AsSlice())
 }

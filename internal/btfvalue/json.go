@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package varset
+package btfvalue
 
 import (
 	"encoding/json"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package varset
+package btfvalue
 
 import (
 	"encoding/binary"
@@ -10,7 +10,6 @@ import (
 	"math"
 	"math/big"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -22,56 +21,49 @@ const maxDigits = 64
 
 // encodeScalar writes a value without parts over p.data.
 func encodeScalar(p place, text string) error {
+	if len(p.data) == 0 {
+		return p.fail("%w: a %s has no bytes", ErrNotSettable, p.ctype())
+	}
 	switch p.typ.(type) {
 	case *btf.Int, *btf.Enum:
 		n, err := parseInteger(p, text)
 		if err != nil {
 			return err
 		}
-		putInteger(p.data, n, p.wire)
-		return nil
+		return p.put(bytesOf(n, len(p.data), p.byteOrder()))
 	case *btf.Float:
 		return encodeFloat(p, text)
 	case *btf.Pointer:
+		if text == pointerText(unsigned(p.was, p.order)) { // as it is shown
+			return p.put(p.was)
+		}
 		return p.fail("%w: a %s is a pointer, which means nothing before the kernel has made what it points to", ErrNotSettable, p.ctype())
 	}
 	return p.fail("%w: bpfimg writes no values of type %s", ErrNotSettable, p.ctype())
 }
 
 // encodeBitfield writes a member of fewer bits than its type into its parent.
-func encodeBitfield(p place, m btf.Member, v value) error {
-	bits, from := uint(m.BitfieldSize), uint(m.Offset)
-	to := uint64(from) + uint64(bits)
-	if to > uint64(len(p.data))*8 || bits > 64 {
-		return p.fail("%w: it does not fit into what it is a field of", ErrNotSettable)
+func encodeBitfield(parent place, m btf.Member, v value) error {
+	f, ok := bitFieldOf(m, len(parent.data), parent.order)
+	if !ok {
+		return parent.fail("%w: it does not fit into what it is a field of", ErrNotSettable)
 	}
-	parent := p.data
-	p = strip(place{typ: m.Type, path: p.path})
+	p := strip(place{typ: m.Type, path: parent.path})
 	text, err := v.scalar()
 	if err != nil {
 		return p.fail("a bitfield takes one value, and %w is given", err)
 	}
-	n, err := parseBits(p, text, bits)
+	n, err := parseBits(p, text, f.bits)
 	if err != nil {
 		return err
 	}
-	window := parent[from/8 : (to+7)/8]
-	shift := from % 8
-	if bigEndian() { // counted from the top
-		shift = uint(len(window))*8 - from%8 - bits
-	}
-	whole := unsigned(window)
-	mask := new(big.Int).Lsh(big.NewInt(1), bits)
-	mask.Sub(mask, big.NewInt(1))
-	n.And(n, mask)
-	whole.AndNot(whole, mask.Lsh(mask, shift))
-	putInteger(window, whole.Or(whole, n.Lsh(n, shift)), false)
-	return nil
+	return parent.part(m.Type, f.from, f.to).putBits(f.bytes(n), f.maskBytes())
 }
 
 // parseInteger reads an int, bool, char or enum of its full width.
 func parseInteger(p place, text string) (*big.Int, error) {
-	if ip, err := netip.ParseAddr(text); err == nil && p.wire && ip.Is4() && len(p.data) == 4 {
+	_, isInt := p.typ.(*btf.Int)
+	if ip, err := netip.ParseAddr(text); err == nil && isInt && p.wire && ip.Is4() && len(p.data) == 4 {
 		return new(big.Int).SetBytes(ip.AsSlice()), nil
 	}
 	return parseBits(p, text, uint(len(p.data))*8)
@@ -96,12 +88,9 @@ func parseBits(p place, text string, bits uint) (*big.Int, error) {
 			if e.Name != text || text == "" {
 				continue
 			}
-			if t.Signed {
-				return big.NewInt(int64(e.Value)), nil
-			}
-			return new(big.Int).SetUint64(e.Value), nil
+			return inRange(p, text, enumValue(t, e), bits, t.Signed)
 		}
-		if _, err := integer(text); err != nil {
+		if _, err := parseDigits(text); err != nil {
 			return nil, p.fail("a %s has no value %q; it has %s", p.ctype(), text, enumNames(t))
 		}
 		return parseNumber(p, text, bits, t.Signed)
@@ -134,11 +123,15 @@ func parseBool(p place, text string) (*big.Int, error) {
 
 // parseNumber reads an integer and checks its range.
 func parseNumber(p place, text string, bits uint, isSigned bool) (*big.Int, error) {
-	name := p.ctype()
-	n, err := integer(text)
+	n, err := parseDigits(text)
 	if err != nil {
-		return nil, p.fail("%q is not a number for a %s: %w", text, name, err)
+		return nil, p.fail("%q is not a number for a %s: %w", text, p.ctype(), err)
 	}
+	return inRange(p, text, n, bits, isSigned)
+}
+
+// inRange is n, which text means, if it has no more than so many bits.
+func inRange(p place, text string, n *big.Int, bits uint, isSigned bool) (*big.Int, error) {
 	least, most := new(big.Int), new(big.Int).Lsh(big.NewInt(1), bits)
 	if isSigned {
 		most.Rsh(most, 1)
@@ -146,13 +139,13 @@ func parseNumber(p place, text string, bits uint, isSigned bool) (*big.Int, erro
 	}
 	most.Sub(most, big.NewInt(1))
 	if n.Cmp(least) < 0 || n.Cmp(most) > 0 {
-		return nil, p.fail("%s is out of range: a %s of %d bits holds %s to %s", text, name, bits, least, most)
+		return nil, p.fail("%s is out of range: a %s of %d bits holds %s to %s", text, p.ctype(), bits, least, most)
 	}
 	return n, nil
 }
 
-// integer reads [+-]DIGITS or [+-]0xDIGITS.
-func integer(text string) (*big.Int, error) {
+// parseDigits reads [+-]DIGITS or [+-]0xDIGITS.
+func parseDigits(text string) (*big.Int, error) {
 	if len(text) > maxDigits {
 		return nil, fmt.Errorf("it has %d characters", len(text))
 	}
@@ -175,41 +168,39 @@ func integer(text string) (*big.Int, error) {
 	return n, nil
 }
 
-// putInteger writes n, in range of data, as two's complement.
-func putInteger(data []byte, n *big.Int, wire bool) {
-	if n.Sign() < 0 {
-		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), uint(len(data))*8))
+// byteOrder is that of an integer here.
+func (p place) byteOrder() binary.ByteOrder {
+	if _, ok := p.typ.(*btf.Int); ok && p.wire {
+		return binary.BigEndian
 	}
-	n.FillBytes(data)
-	if !wire && !bigEndian() {
-		slices.Reverse(data)
-	}
+	return p.order
 }
-
-// unsigned reads data in this machine's byte order.
-func unsigned(data []byte) *big.Int {
-	data = slices.Clone(data)
-	if !bigEndian() {
-		slices.Reverse(data)
-	}
-	return new(big.Int).SetBytes(data)
-}
-
-func bigEndian() bool { return binary.NativeEndian.Uint16([]byte{0, 1}) == 1 }
 
 func encodeFloat(p place, text string) error {
-	bits := len(p.data) * 8
-	if bits != 32 && bits != 64 {
+	size := len(p.data)
+	if size != 4 && size != 8 {
 		return p.fail("%w: bpfimg writes no values of type %s", ErrNotSettable, p.ctype())
 	}
-	f, err := strconv.ParseFloat(text, bits)
+	f, err := strconv.ParseFloat(text, size*8)
 	if err != nil {
 		return p.fail("%q is not a number in the range of a %s", text, p.ctype())
 	}
-	if bits == 32 {
-		binary.NativeEndian.PutUint32(p.data, math.Float32bits(float32(f)))
-	} else {
-		binary.NativeEndian.PutUint64(p.data, math.Float64bits(f))
+	if math.IsNaN(f) {
+		return p.putNaN()
 	}
-	return nil
+	return p.put(bytesOf(new(big.Int).SetUint64(floatBits(f, size)), size, p.order))
+}
+
+// putNaN writes what NAN is in C. It tells nothing of the bits, but that they are no
+// number: another field of a union may.
+func (p place) putNaN() error {
+	size := len(p.data)
+	told, done := unsigned(p.data, p.order).Uint64(), unsigned(p.done, p.order).Uint64()
+	for _, nan := range []uint64{floatBits(math.NaN(), size), math.MaxUint64 >> (64 - 8*size)} {
+		if n := told&done | nan&^done; math.IsNaN(floatOf(n, size)) {
+			copy(p.data, bytesOf(new(big.Int).SetUint64(n), size, p.order))
+			return nil
+		}
+	}
+	return p.fail("%w", errOther)
 }

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package varset
+package btfvalue
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
-
-	"github.com/bpfimg/bpfimg/bpf/mapdump"
 )
 
 // Types of a C program, as clang describes them.
@@ -37,6 +36,8 @@ var (
 	tMode   = &btf.Enum{Name: "mode", Size: 4, Values: []btf.EnumValue{{Name: "OFF", Value: 0}, {Name: "COUNT", Value: 2}}}
 	tLevel  = &btf.Enum{Name: "level", Size: 1, Signed: true, Values: []btf.EnumValue{{Name: "LOW", Value: ^uint64(0)}}}
 	tBig    = &btf.Enum{Name: "big", Size: 8, Values: []btf.EnumValue{{Name: "HUGE", Value: 1 << 40}}}
+	tBroken = &btf.Enum{Name: "broken", Size: 1, Values: tBig.Values}
+	tNarrow = &btf.Struct{Size: 4, Members: []btf.Member{{Name: "m", Type: tMode, BitfieldSize: 1}}}
 	tAddr   = &btf.Struct{Name: "in_addr", Size: 4, Members: []btf.Member{{Name: "s_addr", Type: tBE32}}}
 	tUnion  = &btf.Union{Name: "id", Size: 4, Members: []btf.Member{
 		{Name: "word", Type: tU32},
@@ -65,14 +66,13 @@ func size(t testing.TB, typ btf.Type) int {
 	return n
 }
 
-// TestEncode writes values over bytes of 0x11 and reads them back with package
-// mapdump, which was written apart from this one.
+// TestEncode writes values over bytes of 0x11 and reads them back.
 func TestEncode(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		typ  btf.Type
 		text string
-		want string // as mapdump writes it, in JSON
+		want string // as it is shown, in JSON
 	}{
 		{"decimal", tU32, "100", `100`},
 		{"most", tU32, "4294967295", `4294967295`},
@@ -101,6 +101,13 @@ func TestEncode(t *testing.T) {
 		{"no text", tIfname, "", `""`},
 		{"wire order", tBE16, "443", `443`},
 		{"address", tAddr, "10.1.2.3", `"10.1.2.3"`},
+		{"bytes of a list", tPorts, "0x010002000300", `[1,2,3]`},
+		{"bytes of text", tIfname, "0x6c6f000000000000", `"lo"`},
+		{"text like bytes", tIfname, "0x6c6f", `"0x6c6f"`},
+		{"list for text", tIfname, "[108, 111, 0]", `"lo"`},
+		{"text like a list", tIfname, "[1,2]", `"[1,2]"`},
+		{"fields of a union that say the same", tUnion, `{"word": 131073, "high": 2}`, `{"word":131073,"low":1,"high":2}`},
+		{"pointer it has", tPtr, "0x1111111111111111", `"0x1111111111111111"`},
 		{"list", tPorts, "[80, 443]", `[80,443,4369]`},
 		{"empty list", tPorts, "[]", `[4369,4369,4369]`},
 		{
@@ -117,20 +124,20 @@ func TestEncode(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			current := bytes.Repeat([]byte{0x11}, size(t, tc.typ))
 			before := bytes.Clone(current)
-			got, err := Encode(tc.typ, tc.text, current)
+			got, err := Encode(tc.typ, tc.text, current, binary.NativeEndian)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(current, before) {
 				t.Error("what was passed in has changed")
 			}
-			text, err := json.Marshal(mapdump.Decode(tc.typ, got))
+			text, err := json.Marshal(Decode(tc.typ, got, binary.NativeEndian))
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := tc.want
 			if strings.Contains(want, `"?"`) { // bytes that were not written and mean nothing
-				want = strings.NewReplacer(`"on":"?"`, `"on":17`, `"iface":"?"`, `"iface":"\\x11\\x11\\x11\\x11\\x11\\x11\\x11\\x11"`).Replace(want)
+				want = strings.NewReplacer(`"on":"?"`, `"on":"0x11"`, `"iface":"?"`, `"iface":[17,17,17,17,17,17,17,17]`).Replace(want)
 			}
 			if string(text) != want {
 				t.Errorf("got  %s\nwant %s", text, want)
@@ -139,10 +146,10 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestEncodeWire checks the one thing mapdump cannot: bytes as they are sent.
+// TestEncodeWire checks what reading them back cannot: bytes as they are sent.
 func TestEncodeWire(t *testing.T) {
 	for text, want := range map[string][]byte{"10.1.2.3": {10, 1, 2, 3}, "0x0a010203": {10, 1, 2, 3}} {
-		got, err := Encode(tBE32, text, make([]byte, 4))
+		got, err := Encode(tBE32, text, make([]byte, 4), binary.NativeEndian)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
 		}
@@ -189,11 +196,16 @@ func TestEncodeErrors(t *testing.T) {
 		{"bitfield", tConfig, `{"flag": 8}`, []string{".flag: 8 is out of range", "0 to 7"}},
 		{"bitfield under", tConfig, `{"delta": -17}`, []string{"-16 to 15"}},
 		{"address", tConfig, `{"addr": "::1"}`, []string{".addr", "in_addr"}},
+		{"enum value larger than its enum", tBroken, "HUGE", []string{"HUGE is out of range", "enum broken", "0 to 255"}},
+		{"enum value larger than its bits", tNarrow, `{"m": "COUNT"}`, []string{".m: COUNT is out of range", "of 1 bits"}},
+		{"bytes of another size", tPorts, "0x0100", []string{"JSON"}},
+		{"bytes of a number", tConfig, `{"addr": "0x00"}`, []string{".addr", "in_addr"}},
+		{"pointer to elsewhere", tPtr, "0x1", []string{"int *", "pointer"}},
 		{"deep JSON", tConfig, strings.Repeat("[", 100), []string{"nested deeper"}},
 		{"huge", tIfname, strings.Repeat("x", maxText+1), []string{"131073 bytes"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := Encode(tc.typ, tc.text, make([]byte, size(t, tc.typ)))
+			_, err := Encode(tc.typ, tc.text, make([]byte, size(t, tc.typ)), binary.NativeEndian)
 			if err == nil {
 				t.Fatalf("no error; want one that says %q", tc.says)
 			}
@@ -204,13 +216,16 @@ func TestEncodeErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Encode(tPtr, "0", make([]byte, 8)); !errors.Is(err, ErrNotSettable) {
+	if _, err := Encode(tPtr, "0", make([]byte, 8), binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
 		t.Errorf("pointer: %v", err)
 	}
-	if _, err := Encode(tU32, "0", make([]byte, 2)); !errors.Is(err, ErrNotSettable) {
+	if _, err := Encode(tU32, "0", make([]byte, 2), binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
 		t.Errorf("type and bytes of different sizes: %v", err)
 	}
-	if _, err := Encode(nil, "0", nil); !errors.Is(err, ErrNotSettable) {
+	if _, err := Encode(&btf.Int{Encoding: btf.Bool}, "1", nil, binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
+		t.Errorf("bool without bytes: %v", err)
+	}
+	if _, err := Encode(nil, "0", nil, binary.NativeEndian); !errors.Is(err, ErrNotSettable) {
 		t.Errorf("no type: %v", err)
 	}
 }
@@ -222,7 +237,7 @@ func TestEncodeHostileType(t *testing.T) {
 	for range maxDepth - 1 {
 		inner = &btf.Struct{Size: 4, Members: []btf.Member{{Type: inner}, {Type: inner}, {Type: inner}}}
 	}
-	if _, err := Encode(inner, `{"y": 1}`, make([]byte, 4)); err == nil {
+	if _, err := Encode(inner, `{"y": 1}`, make([]byte, 4), binary.NativeEndian); err == nil {
 		t.Error("no error for a field that is not there")
 	}
 }
@@ -244,14 +259,14 @@ func FuzzEncode(f *testing.F) {
 			return
 		}
 		current := bytes.Repeat([]byte{0xa5}, size(t, types[i]))
-		once, err := Encode(types[i], text, current)
+		once, err := Encode(types[i], text, current, binary.NativeEndian)
 		if err != nil {
 			return
 		}
 		if len(once) != len(current) {
 			t.Fatalf("%d bytes, want %d", len(once), len(current))
 		}
-		twice, err := Encode(types[i], text, once)
+		twice, err := Encode(types[i], text, once, binary.NativeEndian)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Fatalf("%q over itself: %x, %v; was %x", text, twice, err, once)
 		}

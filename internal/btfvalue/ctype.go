@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copyright The bpfimg Authors
 
-package inspect
+package btfvalue
 
 import (
 	"strconv"
@@ -9,29 +9,10 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// maxTypeDepth bounds how many pointers, qualifiers and arrays one type name
-// nests; libbpf resolves types as deep (MAX_RESOLVE_DEPTH in its btf.c).
-const maxTypeDepth = 32
-
-// cType is the C spelling of t as it would stand in a declaration without a
-// name: "struct counter", "const char[16]", "__u32 *". It is "" for no type, for
-// void and for the data sections the compiler makes up.
-func cType(t btf.Type) string {
-	switch t.(type) {
-	case nil, *btf.Void, *btf.Datasec:
-		return ""
-	}
-	return declare(t, "", maxTypeDepth)
-}
-
-// CType is the C spelling of a type, for messages: "struct counter", "__u32 *",
-// "const char[16]"; "void" for no type. How deep it looks is bounded.
-func CType(t btf.Type) string {
-	if s := cType(t); s != "" {
-		return s
-	}
-	return baseName(t)
-}
+// CType is the C spelling of t as it would stand in a declaration without a name:
+// "struct counter", "const char[16]", "__u32 *"; "void" for no type. How deep it looks
+// is bounded.
+func CType(t btf.Type) string { return declare(t, "", maxDepth) }
 
 // declare spells t around inner, the part of the declarator built so far: C
 // writes pointers before and arrays behind what they apply to.
