@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -48,7 +49,7 @@ func (m *Manager) doctor(ctx context.Context, treat func(context.Context, *Findi
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = join(err, lock.Unlock()) }()
+	defer func() { err = joined.Errors(err, lock.Unlock()) }()
 	names, err := m.names()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
@@ -325,5 +326,5 @@ func (p *plan) close() error {
 			pl.open = nil
 		}
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -60,11 +61,11 @@ func replaceFile(path string, data []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = join(err, os.Remove(f.Name()))
+			err = joined.Errors(err, os.Remove(f.Name()))
 		}
 	}()
 	_, err = f.Write(data)
-	if err = join(err, f.Close()); err != nil {
+	if err = joined.Errors(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

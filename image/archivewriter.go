@@ -5,10 +5,11 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // archiveWriter collects a layout in a folder beside the archive and writes it
@@ -71,7 +72,7 @@ func NewArchiveWriter(file string) (*ArchiveWriter, error) {
 	}
 	store, err := OpenStore(filepath.Join(archive.dir, "layout"))
 	if err != nil {
-		return nil, errors.Join(err, archive.close())
+		return nil, joined.Errors(err, archive.close())
 	}
 	archive.store = store
 	return &ArchiveWriter{Store: store, archive: archive}, nil

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -87,7 +88,7 @@ func (s *Store) syncBlobs(blobs []digest.Digest) error {
 		if err != nil {
 			return s.cannotWrite(err)
 		}
-		if err := errors.Join(f.Sync(), f.Close(), s.did("sync")); err != nil {
+		if err := joined.Errors(f.Sync(), f.Close(), s.did("sync")); err != nil {
 			return s.cannotWrite(err)
 		}
 	}
@@ -104,11 +105,11 @@ func (s *Store) writeFile(path string, data []byte, finish func(*os.File) error)
 	if err != nil {
 		return s.cannotWrite(err)
 	}
-	if err := errors.Join(s.fill(f, data, finish), f.Close()); err != nil {
-		return s.cannotWrite(errors.Join(err, os.Remove(f.Name())))
+	if err := joined.Errors(s.fill(f, data, finish), f.Close()); err != nil {
+		return s.cannotWrite(joined.Errors(err, os.Remove(f.Name())))
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
-		return s.cannotWrite(errors.Join(err, os.Remove(f.Name())))
+		return s.cannotWrite(joined.Errors(err, os.Remove(f.Name())))
 	}
 	if err := s.did("rename"); err != nil {
 		return s.cannotWrite(err)
@@ -155,7 +156,7 @@ func syncFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return joined.Errors(f.Sync(), f.Close())
 }
 
 // cannotWrite says what to do about the usual reasons.
@@ -193,7 +194,7 @@ func readFile(path string, limit int64) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
@@ -220,7 +221,7 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode/100 == 3 {
-		return nil, errors.Join(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
+		return nil, joined.Errors(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
 	}
 	return resp, nil
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -187,11 +188,11 @@ func writeVerdict(path string, data []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = joined.Errors(err, os.Remove(f.Name()))
 		}
 	}()
 	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
+		return joined.Errors(err, f.Close())
 	}
 	if err := f.Close(); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -84,7 +85,7 @@ func (e *NotTrustedError) Error() string {
 	name := e.Reference + "@" + e.Digest
 	switch {
 	case e.Err != nil:
-		return fmt.Sprintf("%s is not trusted: %s", name, clip(e.Err.Error()))
+		return fmt.Sprintf("%s is not trusted: %s", name, clip(joined.Text(e.Err)))
 	case len(e.Attempts) == 0:
 		return fmt.Sprintf("%s is not trusted: it has no signature: sign it with `bpfimg sign`", name)
 	}
@@ -169,7 +170,7 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 			r.Signers, r.Attempts = refused.Signers, refused.Attempts
 		}
 		if err != nil {
-			r.Reason = err.Error()
+			r.Reason = joined.Text(err)
 		}
 		return r
 	}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // ErrFile: a file that is not what its name says, damaged, or too large.
@@ -36,7 +38,7 @@ func (a *Archive) file(name string) (_ []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -4,11 +4,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign/trustroot"
 	"github.com/opencontainers/go-digest"
@@ -79,7 +79,7 @@ func replaceFile(path string, data []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = joined.Errors(err, os.Remove(f.Name()))
 		}
 	}()
 	_, err = f.Write(data)
@@ -89,7 +89,7 @@ func replaceFile(path string, data []byte) (err error) {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = joined.Errors(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // Kept says where [Logins.Save] put credentials.
@@ -149,13 +151,13 @@ func replace(path string, data []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
+			err = joined.Errors(err, os.Remove(temp.Name()))
 		}
 	}()
 	if _, err = temp.Write(data); err == nil {
 		err = temp.Sync()
 	}
-	if err = errors.Join(err, temp.Close()); err != nil {
+	if err = joined.Errors(err, temp.Close()); err != nil {
 		return err
 	}
 	return os.Rename(temp.Name(), path)

@@ -18,6 +18,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
@@ -125,7 +126,7 @@ type until struct{ ctx context.Context }
 func (u until) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := withcontext.RoundTrip(u.ctx, req)
 	if err != nil {
-		return nil, errors.Join(u.ctx.Err(), err)
+		return nil, joined.Errors(u.ctx.Err(), err)
 	}
 	return resp, nil
 }
