@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
@@ -49,7 +50,7 @@ func (a *archiveWriter) commit(ctx context.Context) error {
 	if err := os.Rename(temp, a.file); err != nil {
 		return fmt.Errorf("writing the archive: %w", err)
 	}
-	return syncFolder(filepath.Dir(a.file))
+	return atomicfile.SyncFolder(filepath.Dir(a.file))
 }
 
 // close removes the folder.

@@ -16,6 +16,7 @@ const module = "github.com/bpfimg/bpfimg/"
 // mayImport is the table of docs/architecture.md: what each room may import of
 // ours, directly. The reason stands there.
 var mayImport = map[string][]string{
+	"internal/atomicfile": {"internal/joined"},
 	"internal/joined":     nil,
 	"internal/lazyregexp": nil,
 	"internal/limited":    nil,
@@ -29,13 +30,13 @@ var mayImport = map[string][]string{
 	"bpf/linklist":        nil,
 	"bpf/dispatcher":      {"bpf/linklist", "internal/ownthread", "internal/joined"},
 	"bpf/probes":          {"internal/lazyregexp"},
-	"bpf":                 {"schemas", "bpf/inspect", "bpf/linklist", "bpf/dispatcher", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify", "internal/ownthread", "internal/joined"},
+	"bpf":                 {"schemas", "bpf/inspect", "bpf/linklist", "bpf/dispatcher", "bpf/mapdump", "bpf/probes", "bpf/varset", "bpf/kconfig", "verify", "internal/ownthread", "internal/joined", "internal/atomicfile"},
 	"bpf/varset":          {"bpf/inspect"},
 	"bpf/kconfig":         {"bpf/inspect", "bpf/varset"},
 	"bpf/vmtest":          nil,
-	"image":               {"schemas", "image/hosts", "image/logins", "internal/lazyregexp", "internal/joined"},
+	"image":               {"schemas", "image/hosts", "image/logins", "internal/lazyregexp", "internal/joined", "internal/atomicfile"},
 	"image/hosts":         {"schemas", "internal/limited", "schemas/document", "internal/lazyregexp"},
-	"image/logins":        {"internal/joined"},
+	"image/logins":        {"internal/atomicfile"},
 	"build":               {"schemas", "bpf/inspect", "image", "build/btfgen", "build/btfarchive", "schemas/document", "internal/lazyregexp", "internal/joined"},
 	"build/btfgen":        {"bpf/inspect"},
 	"build/btfarchive":    {"schemas", "internal/joined"},
@@ -46,9 +47,9 @@ var mayImport = map[string][]string{
 	"sign/trustroot":      {"sign/withcontext", "internal/joined"},
 	"pull":                {"schemas", "image"},
 	"pull/pulltest":       {"image"},
-	"verify":              {"schemas", "schemas/document", "pull", "bpf/inspect", "image", "internal/limited", "internal/joined"},
+	"verify":              {"schemas", "schemas/document", "pull", "bpf/inspect", "image", "internal/limited", "internal/joined", "internal/atomicfile"},
 	"verify/verifytest":   {"schemas"},
-	"testregistry":        {"schemas", "internal/lazyregexp", "internal/joined"},
+	"testregistry":        {"schemas", "internal/lazyregexp", "internal/atomicfile"},
 }
 
 // forbidden is what a node must not link, and why.
