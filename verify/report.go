@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -130,12 +131,7 @@ func refused(attempts []Attempt) string {
 }
 
 // clip shortens s to [maxReason] bytes.
-func clip(s string) string {
-	if len(s) <= maxReason {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxReason], "") + "…"
-}
+func clip(s string) string { return excerpt.Of(s, maxReason) }
 
 // Report is the result of a verification in a form for machines
 // (`bpfimg verify -o json`).

@@ -11,6 +11,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
@@ -92,4 +93,7 @@ func unpack(packed []byte) ([]byte, error) {
 	}
 }
 
-func clip(s string) string { return s[:min(len(s), 100)] }
+// maxQuoted is how much of a foreign name an error quotes, in bytes.
+const maxQuoted = 100
+
+func clip(s string) string { return excerpt.Of(s, maxQuoted) }
