@@ -11,12 +11,12 @@ import (
 	"crypto/elliptic"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/loopback"
 	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
@@ -178,7 +178,7 @@ func checkURL(text string, plain bool) error {
 	if u.User != nil {
 		return fmt.Errorf("%w: address %q: want https://HOST[/PATH] without user and password", ErrServices, u.Redacted())
 	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && !plain && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "http" && !plain && !loopback.Is(u.Hostname()) {
 		return fmt.Errorf("%w: address %q: want https, as everyone on the way could read the identity token or answer instead", ErrServices, text)
 	}
 	return nil
