@@ -94,9 +94,9 @@ func parsePlan(v *verify.Verified) (*plan, error) {
 func (p *plan) check() error {
 	seen := map[string]string{}
 	for _, o := range p.objects {
-		if bo := o.spec.ByteOrder; bo != nil && endianness(bo) != endianness(binary.NativeEndian) {
+		if bo := o.spec.ByteOrder; bo != nil && inspect.Endianness(bo) != inspect.Endianness(binary.NativeEndian) {
 			return fmt.Errorf("object %q is %s-endian and this machine is %s-endian: an image for this platform is needed",
-				o.file, endianness(bo), endianness(binary.NativeEndian))
+				o.file, inspect.Endianness(bo), inspect.Endianness(binary.NativeEndian))
 		}
 		for name := range o.spec.Programs {
 			if other, dup := seen[name]; dup {
@@ -107,13 +107,6 @@ func (p *plan) check() error {
 		}
 	}
 	return nil
-}
-
-func endianness(bo binary.ByteOrder) string {
-	if bo.Uint16([]byte{0, 1}) == 1 {
-		return "big"
-	}
-	return "little"
 }
 
 // place resolves all attachments.
