@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 const (
@@ -42,7 +44,7 @@ func bench() (err error) {
 		return errors.New("loading programs needs root: sudo make bench")
 	}
 	s := &setup{}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = joined.Errors(err, s.close()) }()
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func (s *setup) close() error {
 	for i := len(s.stop) - 1; i >= 0; i-- {
 		errs = append(errs, s.stop[i]())
 	}
-	return errors.Join(errs...)
+	return joined.Errors(errs...)
 }
 
 // serve starts the registry as a process of its own and fills it.

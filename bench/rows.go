@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/vishvananda/netlink"
 )
 
@@ -47,7 +48,7 @@ func (s *setup) run() error {
 	pins := "/sys/fs/bpf/bpfimg-bench"
 	bare, err := measure(runs, step{
 		args:  []string{s.bare, s.object, "xdp_count", iface, pins},
-		after: func() error { return errors.Join(os.RemoveAll(pins), awaitFree()) },
+		after: func() error { return joined.Errors(os.RemoveAll(pins), awaitFree()) },
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
@@ -60,7 +61,7 @@ func closeAll[T io.Closer](list []T) error {
 	for i := range list {
 		errs[i] = list[i].Close()
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // keep records and pins what holds a placement.
@@ -127,9 +128,9 @@ func (s *starting) undo(ctx context.Context) error {
 	defer cancel()
 	// Descriptors first: an open link stays attached however often it is unpinned.
 	err := s.release()
-	err = join(err, s.m.remove(ctx, s.rec.Name, s.rec))
+	err = joined.Errors(err, s.m.remove(ctx, s.rec.Name, s.rec))
 	if s.holder != nil {
-		err = join(err, s.holder.Unlock())
+		err = joined.Errors(err, s.holder.Unlock())
 	}
 	if err != nil {
 		return fmt.Errorf("undoing it: %w", err)
@@ -145,9 +146,9 @@ func (s *starting) end() error {
 	if err != nil {
 		// Detaching matters more than order: what is left is cleared by the next
 		// run or stop.
-		return join(err, s.release(), s.holder.Unlock())
+		return joined.Errors(err, s.release(), s.holder.Unlock())
 	}
-	return join(s.undo(ctx), lock.Unlock())
+	return joined.Errors(s.undo(ctx), lock.Unlock())
 }
 
 // holderPath is the lock file a foreground run holds while it lives.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
@@ -59,7 +60,7 @@ func openBinary(p *placement, name string) (*userBinary, error) {
 	}
 	b, err := readBinary(f)
 	if err != nil {
-		err = join(err, f.Close())
+		err = joined.Errors(err, f.Close())
 		if errors.Is(err, probes.ErrNotProgram) {
 			return nil, p.usage("%q is not a program or library for this machine", name)
 		}
@@ -214,7 +215,7 @@ func inTarget(p *placement, form string, f func(b *userBinary, rest string, pid 
 	if err != nil {
 		return err
 	}
-	return join(f(b, rest, pid), b.Close())
+	return joined.Errors(f(b, rest, pid), b.Close())
 }
 
 // openTarget opens the binary of a target of a form, and has the target name it

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -57,7 +58,7 @@ func prepareCgroupOrder(ctx context.Context, h *host, p *placement) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = join(err, closed.Close()) }()
+	defer func() { err = joined.Errors(err, closed.Close()) }()
 	if p.replaces != 0 {
 		return nil
 	}
@@ -96,7 +97,7 @@ func attachCgroupInOrder(ctx context.Context, h *host, p *placement, prog *ebpf.
 	if err != nil {
 		return nil, fmt.Errorf("attaching %w", err)
 	}
-	defer func() { err = join(err, closed.Close()) }()
+	defer func() { err = joined.Errors(err, closed.Close()) }()
 	// Not returned as it is: a nil link would be no nil io.Closer.
 	made, err := h.attachInOrder(ctx, p, l)
 	if err != nil {

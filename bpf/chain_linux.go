@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +62,7 @@ func mayReadChains() error {
 	if err != nil {
 		return err
 	}
-	return join(set.require(op, unix.CAP_SYS_ADMIN, true), set.require(op, unix.CAP_NET_ADMIN, true))
+	return joined.Errors(set.require(op, unix.CAP_SYS_ADMIN, true), set.require(op, unix.CAP_NET_ADMIN, true))
 }
 
 // chains reads those of the calling thread's network namespace: of one interface,

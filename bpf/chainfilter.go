@@ -83,7 +83,7 @@ func parseFilter(msg []byte) (tcFilter, error) {
 	err := eachAttribute(msg[tcmsgSize:], func(kind uint16, value []byte) error {
 		switch kind {
 		case tcaKind:
-			f.kind = cString(value)
+			f.kind = untilNUL(value)
 		case tcaOptions:
 			options = value
 		case tcaChain:
@@ -112,7 +112,7 @@ func (f *tcFilter) parseOptions(options []byte) error {
 		}
 		switch kind {
 		case tcaBPFName:
-			f.program.name = cString(value)
+			f.program.name = untilNUL(value)
 		case tcaBPFFlags:
 			f.direct = nativeUint32(value)&tcaBPFDirect != 0
 		case tcaBPFTag:
@@ -134,7 +134,7 @@ func (f *tcFilter) parseActions(list []byte) error {
 		err := eachAttribute(action, func(kind uint16, value []byte) error {
 			switch kind {
 			case tcaActKind:
-				a.kind = cString(value)
+				a.kind = untilNUL(value)
 			case tcaActOptions:
 				options = value
 			}
@@ -154,7 +154,7 @@ func (a *tcAction) parseBPF(options []byte) error {
 	return eachAttribute(options, func(kind uint16, value []byte) error {
 		switch kind {
 		case tcaActBPFName:
-			a.program.name = cString(value)
+			a.program.name = untilNUL(value)
 		case tcaActBPFTag:
 			a.program.tag = hex.EncodeToString(value)
 		case tcaActBPFID:
@@ -181,7 +181,9 @@ func eachAttribute(list []byte, f func(kind uint16, value []byte) error) error {
 	return nil
 }
 
-func cString(value []byte) string {
+// untilNUL is the text of a netlink attribute, which may or may not end in a NUL.
+// A table of strings is read otherwise: there, one without an end is refused.
+func untilNUL(value []byte) string {
 	text, _, _ := strings.Cut(string(value), "\x00")
 	return text
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -226,7 +227,7 @@ func removeClsact(ctx context.Context, h filterHook, r *removal, l schemas.Insta
 	if err != nil {
 		return err
 	}
-	return join(removeQdisc(r, l), lock.Close())
+	return joined.Errors(removeQdisc(r, l), lock.Close())
 }
 
 // removeQdisc removes the qdisc unless somebody uses it. A filter of another tool
@@ -305,5 +306,5 @@ func removeFilters(programs []uint32) error {
 			}
 		}
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,12 +43,12 @@ func lockQdiscs(ctx context.Context, how int) (io.Closer, error) {
 			return f, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, join(fmt.Errorf("locking the network namespace: %w", err), f.Close())
+			return nil, joined.Errors(fmt.Errorf("locking the network namespace: %w", err), f.Close())
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, join(fmt.Errorf("%w: %w", errQdiscBusy, context.Cause(ctx)), f.Close())
+			return nil, joined.Errors(fmt.Errorf("%w: %w", errQdiscBusy, context.Cause(ctx)), f.Close())
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
@@ -168,7 +169,7 @@ func unlinkedProblem(hook remover, l schemas.InstanceLink, programs []schemas.In
 		return fmt.Sprintf("the attachment of program %q is in a network namespace (inode %d) that is gone, or cannot be found from here", l.Program, l.Netns)
 	}
 	var problem string
-	err = join(err, inNetns(path, func() error {
+	err = joined.Errors(err, inNetns(path, func() error {
 		problem = hook.gone(l, programs[i])
 		return nil
 	}))

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -48,7 +50,7 @@ func (m *Manager) doctor(ctx context.Context, treat func(context.Context, *Findi
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = join(err, lock.Unlock()) }()
+	defer func() { err = joined.Errors(err, lock.Unlock()) }()
 	names, err := m.names()
 	if err != nil {
 		return nil, err
@@ -176,7 +178,7 @@ func pinsOf(rec *schemas.Instance) []string {
 // strayFiles are those in the state folder that a killed command left.
 func (m *Manager) strayFiles() []Finding {
 	var out []Finding
-	halfWritten, err := filepath.Glob(filepath.Join(m.recordDir(), ".new-*"))
+	halfWritten, err := filepath.Glob(filepath.Join(m.recordDir(), atomicfile.Leftovers))
 	if err == nil {
 		for _, path := range halfWritten {
 			out = append(out, strayFile(path, "a record that was never finished"))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/bpf/dispatcher"
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // strayDispatchers are the pins of XDP dispatchers that are attached to no
@@ -39,7 +40,7 @@ func (m *Manager) staleDispatchers(ctx context.Context) (stale []string, err err
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	return d.FindStale(ctx)
 }
 
@@ -48,7 +49,7 @@ func (m *Manager) removeStaleDispatchers(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	_, err = d.Stale(ctx)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/vishvananda/netlink"
@@ -52,7 +53,7 @@ func (a actionHook) try() error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) {
 		err = a.lacks()
 	}
-	return join(err, prog.Close())
+	return joined.Errors(err, prog.Close())
 }
 
 func (actionHook) prepare(_ context.Context, h *host, p *placement) error {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
@@ -161,7 +162,7 @@ func attachCgroup(p *placement, prog *ebpf.Program) (io.Closer, error) {
 		return nil, fmt.Errorf("attaching %s: opening the cgroup: %w", p, err)
 	}
 	l, err := link.AttachRawLink(link.RawLinkOptions{Target: int(dir.Fd()), Program: prog, Attach: p.spec.AttachType})
-	if err = join(err, dir.Close()); err != nil {
+	if err = joined.Errors(err, dir.Close()); err != nil {
 		return nil, cgroupError(p, err)
 	}
 	return l, nil

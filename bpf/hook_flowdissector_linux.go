@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
@@ -48,7 +49,7 @@ func (flowDissectorHook) probe() error {
 	if errors.Is(err, unix.EBADF) {
 		return prog.Close()
 	}
-	return join(unsupported(flowDissectorLinks, flowDissectorLinksSince), prog.Close())
+	return joined.Errors(unsupported(flowDissectorLinks, flowDissectorLinksSince), prog.Close())
 }
 
 func (flowDissectorHook) prepare(_ context.Context, h *host, p *placement) error {
@@ -95,5 +96,5 @@ func inThisNetns(f func(ns *os.File) error) error {
 	if err != nil {
 		return fmt.Errorf("opening the network namespace: %w", err)
 	}
-	return join(f(ns), ns.Close())
+	return joined.Errors(f(ns), ns.Close())
 }

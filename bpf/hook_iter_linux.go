@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -74,11 +75,11 @@ func (iterHook) attach(_ context.Context, h *host, p *placement, prog *ebpf.Prog
 		return nil, err
 	}
 	l, err := linkIter(prog, target)
-	if err = join(err, done()); err == nil {
+	if err = joined.Errors(err, done()); err == nil {
 		return l, nil
 	}
 	if l != nil {
-		err = join(err, l.Close())
+		err = joined.Errors(err, l.Close())
 	}
 	if errors.Is(err, unix.EINVAL) && p.link.Map != "" {
 		err = fmt.Errorf("the kernel does not iterate over a map of that type with %s, or the program reads more than its keys and values: %w", p.link.Target, err)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/vishvananda/netlink"
@@ -189,7 +190,7 @@ func (r bpfRoute) encap(prog *ebpf.Program, label string) (netlink.Encap, error)
 		return e, e.SetProg(prog.FD(), label)
 	}
 	e := &netlink.BpfEncap{}
-	return e, join(e.SetProg(lwtMode(r.direction), prog.FD(), label), e.SetXmitHeadroom(r.headroom))
+	return e, joined.Errors(e.SetProg(lwtMode(r.direction), prog.FD(), label), e.SetXmitHeadroom(r.headroom))
 }
 
 // lwtError puts the kernel's answer into words.

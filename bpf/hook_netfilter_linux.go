@@ -11,6 +11,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -121,7 +122,7 @@ func (n netfilterHook) probeDefrag(p *placement) error {
 	default:
 		err = nil // or no namespace for us: attaching tells
 	}
-	return join(err, prog.Close())
+	return joined.Errors(err, prog.Close())
 }
 
 // netfilterOptions are those of the link.

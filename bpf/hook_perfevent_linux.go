@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -67,7 +68,7 @@ func (perfEventHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf
 			continue
 		}
 		if err != nil {
-			return nil, join(err, all.Close())
+			return nil, joined.Errors(err, all.Close())
 		}
 		all = append(all, l)
 	}
@@ -86,10 +87,10 @@ func linkPerf(p *placement, attr *unix.PerfEventAttr, at perfPlace, prog *ebpf.P
 	}
 	l, err := link.AttachRawLink(link.RawLinkOptions{Program: prog, Attach: ebpf.AttachPerfEvent, Target: fd})
 	if err != nil {
-		return nil, join(attachError(p, "links of perf events", "5.15", err), unix.Close(fd))
+		return nil, joined.Errors(attachError(p, "links of perf events", "5.15", err), unix.Close(fd))
 	}
 	if err := unix.Close(fd); err != nil {
-		return nil, join(fmt.Errorf("attaching %s: closing a perf event: %w", p, err), l.Close())
+		return nil, joined.Errors(fmt.Errorf("attaching %s: closing a perf event: %w", p, err), l.Close())
 	}
 	return l, nil
 }
@@ -104,7 +105,7 @@ func (e perfEvents) Close() error {
 	for i := range e {
 		errs[i] = unix.Close(e[i])
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // holdPerf does without links.
@@ -116,11 +117,11 @@ func holdPerf(p *placement, attr *unix.PerfEventAttr, places []perfPlace, prog *
 			continue
 		}
 		if err != nil {
-			return nil, join(err, all.Close())
+			return nil, joined.Errors(err, all.Close())
 		}
 		all = append(all, fd)
 		if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); err != nil {
-			return nil, join(attachError(p, "programs on perf events", "4.9", err), all.Close())
+			return nil, joined.Errors(attachError(p, "programs on perf events", "4.9", err), all.Close())
 		}
 	}
 	if len(all) == 0 {

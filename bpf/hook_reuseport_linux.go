@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ func (reuseportHook) prepare(_ context.Context, _ *host, p *placement) error {
 		return err
 	}
 	err = s.use(func(fd int) error { return checkReuseport(p, fd) })
-	if err = join(err, s.release()); err != nil {
+	if err = joined.Errors(err, s.release()); err != nil {
 		return err
 	}
 	p.link.Via = viaProcess
@@ -88,7 +89,7 @@ func (reuseportHook) attach(_ context.Context, h *host, p *placement, prog *ebpf
 	if err == nil {
 		return s, nil
 	}
-	err = join(err, s.release())
+	err = joined.Errors(err, s.release())
 	if errors.Is(err, unix.EINVAL) {
 		return nil, &KernelError{Op: "attaching " + p.String(), Err: fmt.Errorf("SO_REUSEPORT was set after the socket was bound: %w", err)}
 	}

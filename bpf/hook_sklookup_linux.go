@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
@@ -40,7 +41,7 @@ func (lookupHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Pr
 		return nil, fmt.Errorf("attaching %s: opening the network namespace: %w", p, err)
 	}
 	l, err := link.AttachNetNs(ns, prog)
-	err = join(err, unix.Close(ns))
+	err = joined.Errors(err, unix.Close(ns))
 	if errors.Is(err, unix.E2BIG) {
 		return nil, &KernelError{Op: "attaching " + p.String(), Err: fmt.Errorf("the network namespace has as many programs as it takes: %w", err)}
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -51,7 +52,7 @@ func (socketHook) attach(_ context.Context, _ *host, p *placement, prog *ebpf.Pr
 		return nil, attachError(p, "packet sockets", "", fmt.Errorf("opening a packet socket: %w", err))
 	}
 	if err := filterPackets(fd, p, prog); err != nil {
-		return nil, join(attachError(p, "filters of packet sockets", "", err), unix.Close(fd))
+		return nil, joined.Errors(attachError(p, "filters of packet sockets", "", err), unix.Close(fd))
 	}
 	return os.NewFile(uintptr(fd), "packet socket on "+p.link.Target), nil
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
@@ -181,10 +182,10 @@ func (s sockmapHook) detach(l schemas.InstanceLink, recorded schemas.InstanceMap
 	}
 	program, err := openExactProgram(prog)
 	if err != nil {
-		return join(err, m.Close())
+		return joined.Errors(err, m.Close())
 	}
 	err = link.RawDetachProgram(link.RawDetachProgramOptions{Target: m.FD(), Program: program, Attach: s.attached(l)})
-	return join(err, program.Close(), m.Close())
+	return joined.Errors(err, program.Close(), m.Close())
 }
 
 // attached is the attach type the record means.

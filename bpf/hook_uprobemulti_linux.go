@@ -10,6 +10,7 @@ import (
 	"io"
 	"unsafe"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
@@ -131,7 +132,7 @@ func uprobeSession(path string, prog *ebpf.Program, opts *link.UprobeMultiOption
 // is no file (EBADF), one that has not the request wrong.
 func (u uprobeMultiHook) probe() error {
 	if err := (uprobeHook{}).probe(); err != nil || !u.session {
-		return join(err, features.HaveBPFLinkUprobeMulti())
+		return joined.Errors(err, features.HaveBPFLinkUprobeMulti())
 	}
 	prog, err := tinyProgram(&ebpf.ProgramSpec{Type: ebpf.Kprobe, AttachType: attachUprobeSession}, 0)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.E2BIG) {

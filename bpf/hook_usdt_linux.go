@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
@@ -130,7 +131,7 @@ func oneByOne(p *placement, b *userBinary, prog *ebpf.Program, opts *link.Uprobe
 		}
 		l, err := file.Uprobe("", prog, one)
 		if err != nil {
-			return nil, join(uprobeError(p, err), held.Close())
+			return nil, joined.Errors(uprobeError(p, err), held.Close())
 		}
 		held = append(held, l)
 	}

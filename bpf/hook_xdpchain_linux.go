@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -91,7 +92,7 @@ func (m *Manager) dispatcherTarget(ctx context.Context) (_ *ebpf.Program, functi
 	if err != nil {
 		return nil, "", err
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	target, function, err := d.Target()
 	if err != nil {
 		return nil, "", err
@@ -115,7 +116,7 @@ func (x xdpHook) join(ctx context.Context, h *host, p *placement, prog *ebpf.Pro
 	if err != nil {
 		return fmt.Errorf("attaching %s: %w", p, err)
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	component, err := newComponent(p.link, prog)
 	if err != nil {
 		return p.usage("%v", err)
@@ -174,7 +175,7 @@ func (xdpHook) sweep(ctx context.Context, r *removal) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	_ = r.m.clearStaleDispatchers(ctx, d)
 	return nil
 }
@@ -200,14 +201,14 @@ func (xdpHook) gone(l schemas.InstanceLink, prog schemas.InstanceProgram) string
 func (xdpHook) swap(ctx context.Context, m *Manager, l schemas.InstanceLink, from, to *ebpf.Program) (err error) {
 	was, errFrom := programID(from)
 	is, errTo := programID(to)
-	if err := join(errFrom, errTo); err != nil {
+	if err := joined.Errors(errFrom, errTo); err != nil {
 		return err
 	}
 	d, err := m.dispatchers(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	state, err := dispatcher.Read(ctx, int(l.Ifindex))
 	if err != nil {
 		return fmt.Errorf("looking at what is on %q: %w", l.Target, err)
@@ -260,7 +261,7 @@ func (m *Manager) removeComponents(ctx context.Context, programs []uint32) error
 			}
 		}
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // removeComponent takes one program out of the chain of an interface, if it is
@@ -271,7 +272,7 @@ func (m *Manager) removeComponent(ctx context.Context, ifindex int, id uint32) (
 	if err != nil {
 		return err
 	}
-	defer func() { err = join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	removing := d.Remove(ctx, ifindex, id)
 	if removing != nil && !errors.Is(removing, dispatcher.ErrGone) {
 		return removing

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -77,7 +78,7 @@ func openConfig() (io.ReadCloser, error) {
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("the programs ask for options of the kernel, whose configuration cannot be read: %w; install the file that belongs to this kernel", join(errs...))
+	return nil, fmt.Errorf("the programs ask for options of the kernel, whose configuration cannot be read: %w; install the file that belongs to this kernel", joined.Errors(errs...))
 }
 
 // haveSyscallWrapper: arch/*/Kconfig select ARCH_HAS_SYSCALL_WRAPPER on these

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,13 +40,13 @@ func tryLock(path string) (*fileLock, string, error) {
 		return nil, readHolder(f), f.Close()
 	}
 	if err == nil {
-		err = join(f.Truncate(0), writeAtStart(f, strconv.Itoa(os.Getpid())+"\n"))
+		err = joined.Errors(f.Truncate(0), writeAtStart(f, strconv.Itoa(os.Getpid())+"\n"))
 		if diskFull(err) {
 			err = nil // the lock holds; who has it is then unknown to others
 		}
 	}
 	if err != nil {
-		return nil, "", join(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())
+		return nil, "", joined.Errors(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())
 	}
 	return &fileLock{f: f}, "", nil
 }

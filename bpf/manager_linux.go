@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -46,7 +47,7 @@ func Open(opts Options) (*Manager, error) {
 	var errBPFFS, errState error
 	m.bpffs, errBPFFS = filepath.Abs(bpffs)
 	m.state, errState = filepath.Abs(opts.State)
-	if err := join(errBPFFS, errState); err != nil {
+	if err := joined.Errors(errBPFFS, errState); err != nil {
 		return nil, fmt.Errorf("opening the instances: %w", err)
 	}
 	return m, nil

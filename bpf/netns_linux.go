@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
@@ -103,7 +104,7 @@ func enterAnd(path string, f func() error) error {
 		return fmt.Errorf("opening network namespace %s: %w", path, err)
 	}
 	err = unix.Setns(fd, unix.CLONE_NEWNET)
-	if err = join(err, unix.Close(fd)); err != nil {
+	if err = joined.Errors(err, unix.Close(fd)); err != nil {
 		return fmt.Errorf("entering network namespace %s: %w", path, err)
 	}
 	return f()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
@@ -93,9 +94,9 @@ func parsePlan(v *verify.Verified) (*plan, error) {
 func (p *plan) check() error {
 	seen := map[string]string{}
 	for _, o := range p.objects {
-		if bo := o.spec.ByteOrder; bo != nil && endianness(bo) != endianness(binary.NativeEndian) {
+		if bo := o.spec.ByteOrder; bo != nil && inspect.Endianness(bo) != inspect.Endianness(binary.NativeEndian) {
 			return fmt.Errorf("object %q is %s-endian and this machine is %s-endian: an image for this platform is needed",
-				o.file, endianness(bo), endianness(binary.NativeEndian))
+				o.file, inspect.Endianness(bo), inspect.Endianness(binary.NativeEndian))
 		}
 		for name := range o.spec.Programs {
 			if other, dup := seen[name]; dup {
@@ -106,13 +107,6 @@ func (p *plan) check() error {
 		}
 	}
 	return nil
-}
-
-func endianness(bo binary.ByteOrder) string {
-	if bo.Uint16([]byte{0, 1}) == 1 {
-		return "big"
-	}
-	return "little"
 }
 
 // place resolves all attachments.
@@ -325,5 +319,5 @@ func (p *plan) close() error {
 			pl.open = nil
 		}
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }

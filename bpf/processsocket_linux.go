@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,11 +42,11 @@ func openProcessSocket(p *placement) (*processSocket, error) {
 	s := &processSocket{pidfd: pidfd, fd: fd, name: p.link.Target}
 	borrowed, err := s.borrow()
 	if err != nil {
-		return nil, join(socketError(p, pid, fd, err), s.release())
+		return nil, joined.Errors(socketError(p, pid, fd, err), s.release())
 	}
 	s.inode, err = inodeOf(borrowed)
-	if err = join(err, unix.Close(borrowed)); err != nil {
-		return nil, join(fmt.Errorf("%s: looking at the socket: %w", p, err), s.release())
+	if err = joined.Errors(err, unix.Close(borrowed)); err != nil {
+		return nil, joined.Errors(fmt.Errorf("%s: looking at the socket: %w", p, err), s.release())
 	}
 	return s, nil
 }
@@ -93,7 +94,7 @@ func (s *processSocket) use(f func(fd int) error) error {
 	default:
 		err = f(fd)
 	}
-	return join(err, unix.Close(fd))
+	return joined.Errors(err, unix.Close(fd))
 }
 
 func (s *processSocket) release() error { return unix.Close(s.pidfd) }
@@ -113,5 +114,5 @@ func (s *processSocket) Close() error {
 	case err != nil:
 		err = fmt.Errorf("detaching from the sockets of %s: %w", s.name, err)
 	}
-	return join(err, s.release())
+	return joined.Errors(err, s.release())
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -52,23 +53,8 @@ func (m *Manager) save(rec *schemas.Instance) error {
 	return nil
 }
 
-// replaceFile writes path atomically, mode 0600.
-func replaceFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err = join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
+// replaceFile is for records and what goes with them, which only root may read.
+func replaceFile(path string, data []byte) error { return atomicfile.Write(path, data, 0o600) }
 
 // errDamaged: a record that cannot be read back. After a power failure one may
 // be empty.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/bpfimg/bpfimg/schemas"
@@ -46,7 +47,7 @@ func (m *Manager) remove(ctx context.Context, name string, rec *schemas.Instance
 			r.dir = rec.PinPath
 		}
 	}
-	err = join(r.links(ctx), r.unlinked(ctx), r.sockets(ctx), r.pins(ctx))
+	err = joined.Errors(r.links(ctx), r.unlinked(ctx), r.sockets(ctx), r.pins(ctx))
 	if err == nil {
 		err = r.leaveShared(name)
 	}
@@ -68,11 +69,11 @@ func (r *removal) links(ctx context.Context) error {
 	errs := []error{err}
 	for _, path := range slices.Backward(paths) {
 		if err := r.m.at(ctx, "detach "+filepath.Base(path)); err != nil {
-			return join(append(errs, err)...)
+			return joined.Errors(append(errs, err)...)
 		}
 		errs = append(errs, r.link(path))
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // link detaches one. Detaching is more than unpinning: it also works when
@@ -84,7 +85,7 @@ func (r *removal) link(path string) error {
 		return nil
 	}
 	if err != nil {
-		return join(fmt.Errorf("opening the pinned link %s: %w", path, err), removePath(path))
+		return joined.Errors(fmt.Errorf("opening the pinned link %s: %w", path, err), removePath(path))
 	}
 	if info, err := l.Info(); err == nil {
 		r.ids.links = append(r.ids.links, uint32(info.ID))
@@ -92,7 +93,7 @@ func (r *removal) link(path string) error {
 	if err := l.Detach(); err != nil {
 		r.m.log.Debug("a link is left to its last reference", "pin", path, "reason", err)
 	}
-	return join(removePath(path), l.Close())
+	return joined.Errors(removePath(path), l.Close())
 }
 
 // unlinked removes the attachments that are no links, last attached first.
@@ -104,7 +105,7 @@ func (r *removal) unlinked(ctx context.Context) error {
 	for _, version := range versions(r.rec) {
 		errs = append(errs, r.unlinkedOf(ctx, version))
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // unlinkedOf removes those of one version.
@@ -117,11 +118,11 @@ func (r *removal) unlinkedOf(ctx context.Context, version *schemas.Instance) err
 			continue
 		}
 		if err := r.m.at(ctx, "remove "+l.Via+" "+l.Program); err != nil {
-			return join(append(errs, err)...)
+			return joined.Errors(append(errs, err)...)
 		}
 		errs = append(errs, r.removeIn(ctx, hook, l, version.Programs))
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // strayFilters removes the filters of the pinned programs, and takes the programs
@@ -131,7 +132,7 @@ func (r *removal) strayFilters(ctx context.Context) error {
 	current, err := pinned(r.dir, pinPrograms)
 	next, errNext := pinned(filepath.Join(r.dir, pinNext), pinPrograms)
 	paths := slices.Concat(current, next)
-	if err = join(err, errNext); err != nil || len(paths) == 0 {
+	if err = joined.Errors(err, errNext); err != nil || len(paths) == 0 {
 		return err
 	}
 	var ids kernelIDs
@@ -141,7 +142,7 @@ func (r *removal) strayFilters(ctx context.Context) error {
 	if err := r.m.at(ctx, "remove stray filters"); err != nil {
 		return err
 	}
-	return join(removeFilters(ids.programs), r.m.removeComponents(ctx, ids.programs))
+	return joined.Errors(removeFilters(ids.programs), r.m.removeComponents(ctx, ids.programs))
 }
 
 // removeIn removes one, in the network namespace it is in.
@@ -171,7 +172,7 @@ func (r *removal) pins(ctx context.Context) error {
 	var errs []error
 	for _, sub := range slices.Backward(slices.Concat(pinFolders(), updateFolders())) {
 		if err := r.m.at(ctx, "unpin "+sub); err != nil {
-			return join(append(errs, err)...)
+			return joined.Errors(append(errs, err)...)
 		}
 		paths, err := pinned(r.dir, sub)
 		errs = append(errs, err)
@@ -186,5 +187,5 @@ func (r *removal) pins(ctx context.Context) error {
 	if _, err := os.Lstat(r.dir); err == nil {
 		errs = append(errs, removePath(r.dir))
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 
 	"github.com/bpfimg/bpfimg/schemas"
@@ -169,7 +170,7 @@ func (m *Manager) retire(ctx context.Context, stays, goes *schemas.Instance) err
 	if err := m.at(ctx, "remove pins"); err != nil {
 		return err
 	}
-	if err := join(removeStale(stays, goes), r.leaveShared(goes.Name)); err != nil {
+	if err := joined.Errors(removeStale(stays, goes), r.leaveShared(goes.Name)); err != nil {
 		return err
 	}
 	if err := r.await(ctx); err != nil {
@@ -218,7 +219,7 @@ func removeStale(stays, goes *schemas.Instance) error {
 		}
 		errs = append(errs, removePath(filepath.Join(stays.PinPath, folder)))
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // objectPins are the pins of programs and maps.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
 )
@@ -62,7 +63,7 @@ func (m *Manager) Run(ctx context.Context, v *verify.Verified, opts RunOptions) 
 		return nil, err
 	}
 	run, err := m.runLocked(ctx, p, newRecord(name, v, opts), opts)
-	return run, join(err, p.close(), lock.Unlock())
+	return run, joined.Errors(err, p.close(), lock.Unlock())
 }
 
 // newRecord is the record before anything is loaded.
@@ -99,7 +100,7 @@ func (m *Manager) runLocked(ctx context.Context, p *plan, rec *schemas.Instance,
 	}
 	s.objs, s.host.objs = objs, objs
 	if err := s.start(ctx); err != nil {
-		return nil, join(err, s.undo(ctx))
+		return nil, joined.Errors(err, s.undo(ctx))
 	}
 	if rec.Foreground {
 		return &Running{Instance: *rec, close: s.end}, nil

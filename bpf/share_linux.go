@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 
 	"github.com/bpfimg/bpfimg/schemas"
@@ -147,15 +148,15 @@ func (m *Manager) shareable(instance string) (*schemas.Instance, error) {
 // take notes a map of somebody else if it fits, and closes it if not.
 func (o *object) take(name, asked string, b borrowed) error {
 	if o.borrowed[name].m != nil {
-		return join(fmt.Errorf("%w: map %q is given twice, as %s and as %s", ErrSetting, asked, o.borrowed[name].from, b.from), b.m.Close())
+		return joined.Errors(fmt.Errorf("%w: map %q is given twice, as %s and as %s", ErrSetting, asked, o.borrowed[name].from, b.from), b.m.Close())
 	}
 	info, err := b.m.Info()
 	if err != nil {
-		return join(fmt.Errorf("reading map %s: %w", b.from, err), b.m.Close())
+		return joined.Errors(fmt.Errorf("reading map %s: %w", b.from, err), b.m.Close())
 	}
 	if diffs := o.differences(name, info); len(diffs) > 0 {
 		err := fmt.Errorf("map %q cannot be the one of %s: %w: %s", asked, b.from, ErrMapDiffers, strings.Join(diffs, ", "))
-		return join(err, b.m.Close())
+		return joined.Errors(err, b.m.Close())
 	}
 	if o.borrowed == nil {
 		o.borrowed = map[string]borrowed{}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
@@ -36,11 +37,11 @@ func (r *removal) sockets(ctx context.Context) error {
 			continue // not ours to empty
 		}
 		if err := r.m.at(ctx, "empty map "+m.Name); err != nil {
-			return join(append(errs, err)...)
+			return joined.Errors(append(errs, err)...)
 		}
 		errs = append(errs, r.emptySockets(ctx, m))
 	}
-	return join(errs...)
+	return joined.Errors(errs...)
 }
 
 // emptySockets empties one, unless another instance uses it too.
@@ -60,7 +61,7 @@ func (r *removal) emptySockets(ctx context.Context, recorded schemas.InstanceMap
 		return nil
 	}
 	if err == nil {
-		err = join(deleteSockets(ctx, m), m.Close())
+		err = joined.Errors(deleteSockets(ctx, m), m.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("taking the sockets out of map %q: %w", recorded.Name, err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
@@ -77,7 +78,7 @@ func measured[T any](ctx context.Context, d time.Duration, read func(context.Con
 	}
 	before, err := read(ctx)
 	if err != nil {
-		return none, join(err, counting.Close())
+		return none, joined.Errors(err, counting.Close())
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -86,7 +87,7 @@ func measured[T any](ctx context.Context, d time.Duration, read func(context.Con
 	case <-ctx.Done():
 	}
 	after, err := read(context.WithoutCancel(ctx))
-	if err = join(err, counting.Close()); err != nil {
+	if err = joined.Errors(err, counting.Close()); err != nil {
 		return none, err
 	}
 	return since(after, before), nil

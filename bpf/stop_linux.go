@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,7 @@ func (m *Manager) Stop(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return join(m.stopLocked(ctx, name), lock.Unlock())
+	return joined.Errors(m.stopLocked(ctx, name), lock.Unlock())
 }
 
 // StopAll stops every instance, also those of which only pins or a record are
@@ -51,7 +52,7 @@ func (m *Manager) StopAll(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	return join(join(errs...), lock.Unlock())
+	return joined.Errors(joined.Errors(errs...), lock.Unlock())
 }
 
 // errForeground: the instance belongs to a living process.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
 )
@@ -46,7 +47,7 @@ func (m *Manager) Update(ctx context.Context, name string, v *verify.Verified, o
 		return nil, err
 	}
 	done, err := m.updateLocked(ctx, name, v, opts)
-	return done, join(err, lock.Unlock())
+	return done, joined.Errors(err, lock.Unlock())
 }
 
 func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verified, opts UpdateOptions) (*Updated, error) {
@@ -71,17 +72,17 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 	if err == nil {
 		err = u.load(ctx, opts)
 	}
-	if err = join(err, u.plan.close()); err != nil {
+	if err = joined.Errors(err, u.plan.close()); err != nil {
 		return nil, err
 	}
 	if err := u.change(ctx); err != nil {
-		return nil, join(err, u.undo(ctx))
+		return nil, joined.Errors(err, u.undo(ctx))
 	}
 	// From here on the new version counts, whatever becomes of ctx.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
 	err = u.release()
-	if err = join(err, m.rollForward(ctx, u.committed())); err != nil {
+	if err = joined.Errors(err, m.rollForward(ctx, u.committed())); err != nil {
 		return nil, fmt.Errorf("the new version of instance %q is in place, but the old one is not all gone; the next command that changes the instance goes on: %w", name, err)
 	}
 	now, err := m.existing(name)
@@ -303,7 +304,7 @@ func (u *updating) undo(ctx context.Context) error {
 	defer cancel()
 	rec := u.begun()
 	// Descriptors first: an open link stays attached however often it is unpinned.
-	if err := join(u.release(), u.m.rollBack(ctx, rec)); err != nil {
+	if err := joined.Errors(u.release(), u.m.rollBack(ctx, rec)); err != nil {
 		return fmt.Errorf("undoing it: %w", err)
 	}
 	return nil
@@ -316,7 +317,7 @@ func (u *updating) swap(ctx context.Context, pl *placement) error {
 		return fmt.Errorf("updating %s: opening the old program: %w", pl, err)
 	}
 	if err := u.m.exchange(ctx, pl.link, from, u.objs.program(pl.link.Program)); err != nil {
-		return join(swapError(pl, err), from.Close())
+		return joined.Errors(swapError(pl, err), from.Close())
 	}
 	return from.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
@@ -72,7 +73,7 @@ func (u *updating) chooseMap(o *object, name, full string, fresh bool) (MapChang
 	why, err := differs(spec, was)
 	if err != nil || why != "" {
 		change.Why = why + ": what it held is lost"
-		return change, join(err, was.Close())
+		return change, joined.Errors(err, was.Close())
 	}
 	if o.keep == nil {
 		o.keep = map[string]*ebpf.Map{}

@@ -9,12 +9,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/bpfimg/bpfimg/build/btfarchive"
 	"github.com/bpfimg/bpfimg/build/btfgen"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 	"golang.org/x/sync/errgroup"
 )
@@ -58,7 +58,7 @@ func minimisedBTF(ctx context.Context, src source) (_ []BTF, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
+	defer func() { err = joined.Errors(err, archive.Close()) }()
 	kernels, err := archive.Kernels(ctx, src.platform.Architecture)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)

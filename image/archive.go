@@ -5,10 +5,11 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // Archive is a [Source] that holds a known set of images: a folder or file in
@@ -94,7 +95,7 @@ func openArchive(ctx context.Context, file string, asLayout func(*tarFiles) bool
 	}
 	files, err := newTarFiles(ctx, f, f.size)
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, joined.Errors(err, f.Close())
 	}
 	var a Archive
 	if asLayout(files) {
@@ -103,7 +104,7 @@ func openArchive(ctx context.Context, file string, asLayout func(*tarFiles) bool
 		a, err = newDockerArchive(ctx, files, f, "docker-archive:"+file)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, joined.Errors(err, f.Close())
 	}
 	return a, nil
 }

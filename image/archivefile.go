@@ -11,6 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // maxUngzipped bounds what a compressed archive may become, in bytes: it is
@@ -43,14 +45,14 @@ func openArchiveFile(ctx context.Context, path string) (*archiveFile, error) {
 	var magic [4]byte
 	n, err := f.ReadAt(magic[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.Join(err, f.Close())
+		return nil, joined.Errors(err, f.Close())
 	}
 	switch start := string(magic[:n]); {
 	case len(start) >= 2 && start[:2] == "\x1f\x8b":
 		unpacked, err := ungzip(ctx, f, maxUngzipped)
-		return unpacked, errors.Join(err, f.Close())
+		return unpacked, joined.Errors(err, f.Close())
 	case start == "\x28\xb5\x2f\xfd":
-		return nil, errors.Join(fmt.Errorf("%s is compressed with zstd; uncompress it first: `unzstd`", path), f.Close())
+		return nil, joined.Errors(fmt.Errorf("%s is compressed with zstd; uncompress it first: `unzstd`", path), f.Close())
 	}
 	return &archiveFile{File: f, size: info.Size()}, nil
 }
@@ -71,7 +73,7 @@ func ungzip(ctx context.Context, packed io.Reader, limit int64) (*archiveFile, e
 		err = fmt.Errorf("uncompressed it is over %d bytes: %w", limit, ErrTooLarge)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("uncompressing the archive: %w", err), a.Close())
+		return nil, joined.Errors(fmt.Errorf("uncompressing the archive: %w", err), a.Close())
 	}
 	return a, nil
 }
@@ -80,7 +82,7 @@ func ungzip(ctx context.Context, packed io.Reader, limit int64) (*archiveFile, e
 func (a *archiveFile) Close() error {
 	err := a.File.Close()
 	if a.temporary != "" {
-		err = errors.Join(err, os.Remove(a.temporary))
+		err = joined.Errors(err, os.Remove(a.temporary))
 	}
 	return err
 }

@@ -5,10 +5,12 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // archiveWriter collects a layout in a folder beside the archive and writes it
@@ -48,7 +50,7 @@ func (a *archiveWriter) commit(ctx context.Context) error {
 	if err := os.Rename(temp, a.file); err != nil {
 		return fmt.Errorf("writing the archive: %w", err)
 	}
-	return syncFolder(filepath.Dir(a.file))
+	return atomicfile.SyncFolder(filepath.Dir(a.file))
 }
 
 // close removes the folder.
@@ -71,7 +73,7 @@ func NewArchiveWriter(file string) (*ArchiveWriter, error) {
 	}
 	store, err := OpenStore(filepath.Join(archive.dir, "layout"))
 	if err != nil {
-		return nil, errors.Join(err, archive.close())
+		return nil, joined.Errors(err, archive.close())
 	}
 	archive.store = store
 	return &ArchiveWriter{Store: store, archive: archive}, nil

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -149,7 +150,7 @@ func (a *dockerArchive) Images() []ArchivedImage { return a.images }
 
 // Manifest implements [Source].
 func (a *dockerArchive) Manifest(ctx context.Context, ref Reference) (Manifest, error) {
-	if err := errors.Join(ctx.Err(), ref.check()); err != nil {
+	if err := joined.Errors(ctx.Err(), ref.check()); err != nil {
 		return Manifest{}, err
 	}
 	if m, ok := a.manifests[digest.Digest(ref.digest)]; ok {
@@ -165,7 +166,7 @@ func (a *dockerArchive) Manifest(ctx context.Context, ref Reference) (Manifest, 
 
 // Blob implements [Source].
 func (a *dockerArchive) Blob(ctx context.Context, _ Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	if err := errors.Join(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
+	if err := joined.Errors(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
 		return nil, err
 	}
 	s, ok := a.blobs[desc.Digest]
@@ -187,5 +188,5 @@ func (a *dockerArchive) Referrers(ctx context.Context, ref Reference) ([]ocispec
 	if ref.digest == "" {
 		return nil, fmt.Errorf("listing the referrers of %s in %s: %w: it has no digest", ref, a.where, ErrReference)
 	}
-	return nil, errors.Join(ctx.Err(), ref.check())
+	return nil, joined.Errors(ctx.Err(), ref.check())
 }

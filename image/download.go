@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -119,7 +120,7 @@ func (d *download) open(ctx context.Context, s *session) (*http.Response, error)
 		}
 	}
 	if err := d.whole(resp); err != nil {
-		return nil, errors.Join(err, resp.Body.Close())
+		return nil, joined.Errors(err, resp.Body.Close())
 	}
 	return resp, nil
 }

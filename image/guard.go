@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/loopback"
 )
 
 const (
@@ -124,7 +126,7 @@ func (g *guard) permit(req *http.Request) error {
 		}
 		return nil
 	case "http":
-		if isLoopback(req.URL.Hostname()) && !(own && g.allowed&schemeHTTP == 0) {
+		if loopback.Is(req.URL.Hostname()) && !(own && g.allowed&schemeHTTP == 0) {
 			return nil
 		}
 		// The permission is for this registry. Elsewhere (a blob store it redirects

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/loopback"
 )
 
 // maxRedirects is enough for a registry, a storage front and a storage back.
@@ -21,21 +23,10 @@ func hostname(host string) string {
 	return u.Hostname()
 }
 
-// isLoopback says whether host (no port) is this machine whatever the resolver
-// answers: "localhost", 127.0.0.0/8 or ::1. Names below .localhost are left
-// out, because resolvers disagree about them.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
 // isInternal says whether host (no port) is literally an address that only has
 // a meaning on this machine or network. DNS names are not, wherever they point.
 func isInternal(host string) bool {
-	if isLoopback(host) || isLinkLocal(host) {
+	if loopback.Is(host) || isLinkLocal(host) {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)

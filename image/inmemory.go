@@ -5,11 +5,12 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // inMemory is what [InMemory] returns.
@@ -34,7 +35,7 @@ func InMemory(root Manifest, manifests []Manifest, blobs map[digest.Digest][]byt
 
 // Manifest implements [Source].
 func (s *inMemory) Manifest(ctx context.Context, ref Reference) (Manifest, error) {
-	if err := errors.Join(ctx.Err(), ref.check()); err != nil {
+	if err := joined.Errors(ctx.Err(), ref.check()); err != nil {
 		return Manifest{}, err
 	}
 	m := s.root
@@ -52,7 +53,7 @@ func (s *inMemory) Manifest(ctx context.Context, ref Reference) (Manifest, error
 
 // Blob implements [Source].
 func (s *inMemory) Blob(ctx context.Context, ref Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	if err := errors.Join(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
+	if err := joined.Errors(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
 		return nil, err
 	}
 	data, ok := s.blobs[desc.Digest]
@@ -70,5 +71,5 @@ func (s *inMemory) Referrers(ctx context.Context, ref Reference) ([]ocispec.Desc
 	if ref.digest == "" {
 		return nil, fmt.Errorf("listing the referrers of %s: %w: it has no digest", ref, ErrReference)
 	}
-	return nil, errors.Join(ctx.Err(), ref.check())
+	return nil, joined.Errors(ctx.Err(), ref.check())
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -134,7 +135,7 @@ func (l *layout) Manifest(ctx context.Context, ref Reference) (Manifest, error) 
 }
 
 func (l *layout) manifest(ctx context.Context, ref Reference) (Manifest, error) {
-	if err := errors.Join(ctx.Err(), ref.check()); err != nil {
+	if err := joined.Errors(ctx.Err(), ref.check()); err != nil {
 		return Manifest{}, err
 	}
 	if ref.digest != "" {
@@ -183,7 +184,7 @@ func (l *layout) Blob(ctx context.Context, _ Reference, desc ocispec.Descriptor,
 }
 
 func (l *layout) blob(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	if err := errors.Join(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
+	if err := joined.Errors(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
 		return nil, err
 	}
 	data, err := l.content(desc.Digest, desc.Size)
@@ -198,7 +199,7 @@ func (l *layout) blob(ctx context.Context, desc ocispec.Descriptor, limit int64)
 
 // Referrers implements [Source].
 func (l *layout) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {
-	if err := errors.Join(ctx.Err(), ref.check()); err != nil {
+	if err := joined.Errors(ctx.Err(), ref.check()); err != nil {
 		return nil, err
 	}
 	if ref.digest == "" {

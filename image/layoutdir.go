@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // dirFiles are the files of a folder. Links out of it are not followed, and what
@@ -26,7 +28,7 @@ func openLayoutDir(dir string) (*layout, error) {
 	}
 	l, err := newLayout(dirFiles{root}, root, "oci:"+dir)
 	if err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, joined.Errors(err, root.Close())
 	}
 	return l, nil
 }
@@ -48,7 +50,7 @@ func (d dirFiles) read(name string, limit int64) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	data = make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)

@@ -5,8 +5,9 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // layoutWriter writes an OCI image layout as the local store does, with names as
@@ -73,5 +74,5 @@ func (w *layoutWriter) Manifest(ctx context.Context, ref Reference) (Manifest, e
 		return Manifest{}, err
 	}
 	m, err := l.Manifest(ctx, ref)
-	return m, errors.Join(err, l.Close())
+	return m, joined.Errors(err, l.Close())
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -29,7 +30,7 @@ func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	archive := tar.NewWriter(f)
 	for _, name := range layoutFixed {
 		if err := addFile(archive, name, filepath.Join(s.dir, name)); err != nil {
@@ -54,7 +55,7 @@ func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest
 			return err
 		}
 	}
-	if err := errors.Join(archive.Close(), f.Sync()); err != nil {
+	if err := joined.Errors(archive.Close(), f.Sync()); err != nil {
 		return err
 	}
 	info, err := f.Stat()
@@ -70,7 +71,7 @@ func addFile(archive *tar.Writer, name, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return err

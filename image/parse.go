@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
 )
@@ -41,10 +42,7 @@ var (
 func ParseReference(s string) (Reference, error) {
 	ref, err := parseReference(s)
 	if err != nil {
-		if len(s) > maxReferenceLength {
-			s = s[:maxReferenceLength] + "…"
-		}
-		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, s, err)
+		return Reference{}, fmt.Errorf("%w %q: %w", ErrReference, excerpt.Of(s, maxReferenceLength), err)
 	}
 	return ref, nil
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // Places opens locations, with a registry client and a local store for those
@@ -73,7 +75,7 @@ func (p Places) Origin(ctx context.Context, l Location) (*Origin, error) {
 	}
 	im, err := pick(a, l.Transport+":"+l.Path, l.Name)
 	if err != nil {
-		return nil, errors.Join(err, a.Close())
+		return nil, joined.Errors(err, a.Close())
 	}
 	return &Origin{Source: a, Ref: im.Ref, Named: im.Full, close: a.Close}, nil
 }
@@ -130,7 +132,7 @@ func archiveTarget(l Location) (*Target, error) {
 	}
 	w, err := newLayoutWriter(filepath.Join(archive.dir, "layout"), l.Name)
 	if err != nil {
-		return nil, errors.Join(err, archive.close())
+		return nil, joined.Errors(err, archive.close())
 	}
 	archive.store = w.Store
 	return &Target{Sink: w, Ref: w.root, commit: archive.commit, close: archive.close}, nil

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -186,10 +187,5 @@ func withoutURL(err error) error {
 	}
 }
 
-// cut shortens foreign text.
-func cut(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
-}
+// cut shortens what a registry says.
+func cut(s string) string { return excerpt.Of(s, maxMessage) }

@@ -6,13 +6,13 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -123,7 +123,7 @@ func (s *session) tagsPage(ctx context.Context, u *url.URL) ([]string, *url.URL,
 // true, sorted. [ErrNotFound] if there are none.
 func (s *Store) Tags(ctx context.Context, ref Reference, limit int, keep func(tag string) bool) (tags []string, more bool, err error) {
 	index, err := s.loadIndex()
-	if err := errors.Join(ctx.Err(), err); err != nil {
+	if err := joined.Errors(ctx.Err(), err); err != nil {
 		return nil, false, fmt.Errorf("listing the local store: %w", err)
 	}
 	for _, entry := range index.Manifests {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image/hosts"
+	"github.com/bpfimg/bpfimg/internal/loopback"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -147,7 +148,7 @@ type connector struct {
 
 // connect does the handshake over the schemes that are allowed.
 func (c connector) connect(ctx context.Context, repo name.Repository) (*session, error) {
-	if !isLoopback(hostname(repo.RegistryStr())) {
+	if !loopback.Is(hostname(repo.RegistryStr())) {
 		return c.try(ctx, repo, schemeHTTPS)
 	}
 	s, err := c.try(ctx, insecure(repo), schemeHTTP)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -108,7 +109,7 @@ func (s *Store) Manifest(ctx context.Context, ref Reference) (Manifest, error) {
 }
 
 func (s *Store) manifest(ctx context.Context, ref Reference) (Manifest, error) {
-	if err := errors.Join(ctx.Err(), ref.check()); err != nil {
+	if err := joined.Errors(ctx.Err(), ref.check()); err != nil {
 		return Manifest{}, err
 	}
 	if ref.digest != "" {
@@ -146,7 +147,7 @@ func (s *Store) Blob(ctx context.Context, ref Reference, desc ocispec.Descriptor
 }
 
 func (s *Store) blob(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
-	if err := errors.Join(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
+	if err := joined.Errors(ctx.Err(), checkDescriptor(desc, limit)); err != nil {
 		return nil, err
 	}
 	data, err := s.readBlob(desc.Digest, desc.Size)
@@ -162,7 +163,7 @@ func (s *Store) blob(ctx context.Context, desc ocispec.Descriptor, limit int64) 
 // Referrers implements [Source]. Damaged or missing referrers are left out.
 func (s *Store) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {
 	index, err := s.loadIndex()
-	if err := errors.Join(ctx.Err(), ref.check(), err); err != nil {
+	if err := joined.Errors(ctx.Err(), ref.check(), err); err != nil {
 		return nil, fmt.Errorf("listing the referrers of %s in the local store: %w", ref, err)
 	}
 	if ref.digest == "" {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -225,7 +226,7 @@ func hashFile(path string, d digest.Digest) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	got, err := digest.FromReader(f)
 	if err == nil && got != d {
 		err = ErrDigestMismatch

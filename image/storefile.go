@@ -11,10 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -69,7 +70,7 @@ func (s *Store) writeDurably(path string, data []byte) error {
 	if err := s.writeFile(path, data, (*os.File).Sync); err != nil {
 		return err
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := atomicfile.SyncFolder(filepath.Dir(path)); err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil
@@ -87,28 +88,30 @@ func (s *Store) syncBlobs(blobs []digest.Digest) error {
 		if err != nil {
 			return s.cannotWrite(err)
 		}
-		if err := errors.Join(f.Sync(), f.Close(), s.did("sync")); err != nil {
+		if err := joined.Errors(f.Sync(), f.Close(), s.did("sync")); err != nil {
 			return s.cannotWrite(err)
 		}
 	}
-	if err := syncFolder(s.blobFolder()); err != nil {
+	if err := atomicfile.SyncFolder(s.blobFolder()); err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil
 }
 
 // writeFile puts data at path, whole or not at all. finish is called with the
-// file before it gets its name.
+// file before it gets its name. It is not [atomicfile.Write], since it writes in a
+// folder whose leftovers a store removes by their age, leaves syncing many files to
+// [Store.syncBlobs], and tests stop it after each step.
 func (s *Store) writeFile(path string, data []byte, finish func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Join(s.dir, tempFolder), "write-*")
 	if err != nil {
 		return s.cannotWrite(err)
 	}
-	if err := errors.Join(s.fill(f, data, finish), f.Close()); err != nil {
-		return s.cannotWrite(errors.Join(err, os.Remove(f.Name())))
+	if err := joined.Errors(s.fill(f, data, finish), f.Close()); err != nil {
+		return s.cannotWrite(joined.Errors(err, os.Remove(f.Name())))
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
-		return s.cannotWrite(errors.Join(err, os.Remove(f.Name())))
+		return s.cannotWrite(joined.Errors(err, os.Remove(f.Name())))
 	}
 	if err := s.did("rename"); err != nil {
 		return s.cannotWrite(err)
@@ -143,19 +146,6 @@ func (s *Store) did(step string) error {
 		return nil
 	}
 	return s.step(step)
-}
-
-// syncFolder makes a rename in dir last through a power cut, where the system
-// lets folders be synced.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // cannotWrite says what to do about the usual reasons.
@@ -193,7 +183,7 @@ func readFile(path string, limit int64) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

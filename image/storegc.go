@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -183,7 +184,7 @@ func (s *Store) sweep(live, used map[digest.Digest]bool, dryRun bool) (swept Pru
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			failed = errors.Join(failed, s.cannotWrite(err))
+			failed = joined.Errors(failed, s.cannotWrite(err))
 		}
 	}
 	return swept, failed

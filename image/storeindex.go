@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -65,7 +66,7 @@ func (s *Store) update(ctx context.Context, change func(*ocispec.Index) (after f
 		}
 		return s.cannotWrite(err)
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() { err = joined.Errors(err, unlock()) }()
 	s.removeLeftovers()
 	index, unread, err := s.readIndex()
 	if err != nil {

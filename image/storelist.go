@@ -6,13 +6,13 @@ package image
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -32,7 +32,7 @@ type StoredImage struct {
 // with what could be read of it.
 func (s *Store) List(ctx context.Context) ([]StoredImage, error) {
 	index, err := s.loadIndex()
-	if err := errors.Join(ctx.Err(), err); err != nil {
+	if err := joined.Errors(ctx.Err(), err); err != nil {
 		return nil, fmt.Errorf("listing the local store: %w", err)
 	}
 	images := []StoredImage{}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // errLocked is what tryLock answers while someone else holds the lock.
@@ -42,10 +44,10 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 			return f, nil
 		}
 		if !errors.Is(err, errLocked) {
-			return nil, errors.Join(err, f.Close())
+			return nil, joined.Errors(err, f.Close())
 		}
 		if err := pause(ctx, poll); err != nil {
-			return nil, errors.Join(err, f.Close())
+			return nil, joined.Errors(err, f.Close())
 		}
 	}
 }

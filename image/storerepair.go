@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -21,7 +22,7 @@ const repairRounds = 4
 // Repair checks the store and fetches what is missing or damaged from src, by
 // digest, under each of the names that need it until one has it. Damaged files
 // nothing needs are deleted. The report says what was found, and of each problem
-// whether it is repaired; problems joins the reasons why some are not.
+// whether it is repaired; problems joins the reasons why some are not ([joined.Each]).
 func (s *Store) Repair(ctx context.Context, src Source) (report StoreReport, problems error, err error) {
 	found := map[digest.Digest]*StoreProblem{}
 	for range repairRounds {
@@ -35,7 +36,7 @@ func (s *Store) Repair(ctx context.Context, src Source) (report StoreReport, pro
 			p := report.Problems[i]
 			failed := s.repair(ctx, src, p)
 			if failed != nil {
-				problems = errors.Join(problems, fmt.Errorf("%s is %s: %w", p.Digest, p.Problem, failed))
+				problems = joined.Errors(problems, fmt.Errorf("%s is %s: %w", p.Digest, p.Problem, failed))
 			}
 			p.Repaired = failed == nil
 			progress = progress || p.Repaired
@@ -65,7 +66,7 @@ func (s *Store) repair(ctx context.Context, src Source, p StoreProblem) error {
 	for _, name := range p.Images {
 		data, err := fetchAgain(ctx, src, name, p)
 		if err != nil {
-			failed = errors.Join(failed, err)
+			failed = joined.Errors(failed, err)
 			continue
 		}
 		// An empty folder in the file's place cannot be replaced by renaming.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -145,7 +146,7 @@ func lockShared(ctx context.Context, path string) (unlock func(), err error) {
 			}, nil
 		}
 		if closed := f.Close(); err != nil {
-			return nil, errors.Join(err, closed)
+			return nil, joined.Errors(err, closed)
 		}
 	}
 }
@@ -185,5 +186,5 @@ func (s *Store) adopt(desc ocispec.Descriptor) bool {
 		return false
 	}
 	now := s.now() // young again, see freshen
-	return errors.Join(os.Chtimes(s.sharedPath(desc.Digest), now, now), os.Rename(s.sharedPath(desc.Digest), s.blobPath(desc.Digest))) == nil
+	return joined.Errors(os.Chtimes(s.sharedPath(desc.Digest), now, now), os.Rename(s.sharedPath(desc.Digest), s.blobPath(desc.Digest))) == nil
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -187,7 +188,7 @@ func (s *Store) present(desc ocispec.Descriptor) error {
 
 // Tag gives the image src names the name dst, which must have a tag.
 func (s *Store) Tag(ctx context.Context, src, dst Reference) error {
-	if err := errors.Join(src.check(), dst.check()); err != nil {
+	if err := joined.Errors(src.check(), dst.check()); err != nil {
 		return err
 	}
 	if dst.tag == "" {

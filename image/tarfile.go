@@ -11,6 +11,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 )
 
 // Limits on an archive, which comes from a stranger.
@@ -177,11 +179,8 @@ func (t *tarFiles) readSection(s section) ([]byte, error) {
 	return data, nil
 }
 
+// maxQuoted is how much of a foreign name an error quotes, in bytes.
+const maxQuoted = 100
+
 // clipText shortens a foreign name for an error.
-func clipText(s string) string {
-	const most = 100
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
+func clipText(s string) string { return excerpt.Of(s, maxQuoted) }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 )
 
 // checkJSON refuses what two JSON readers understand differently: a key given
@@ -104,9 +106,4 @@ func checkKey(dec *json.Decoder, seen map[string]bool, free bool) (string, error
 const maxQuoted = 80
 
 // clip shortens foreign text for an error.
-func clip(s string) string {
-	if len(s) <= maxQuoted {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
-}
+func clip(s string) string { return excerpt.Of(s, maxQuoted) }

@@ -7,10 +7,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
@@ -87,7 +87,7 @@ func (j *job) makeBundle(ctx context.Context, p Predicate) ([]byte, error) {
 	made, err := sigsign.Bundle(&sigsign.DSSEData{Data: payload, PayloadType: payloadTypeJSON}, keypair{j}, opts)
 	if err != nil {
 		if ctx.Err() != nil {
-			err = errors.Join(ctx.Err(), err)
+			err = joined.Errors(ctx.Err(), err)
 		}
 		return nil, fmt.Errorf("making the bundle: %w", err)
 	}

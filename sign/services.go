@@ -11,11 +11,12 @@ import (
 	"crypto/elliptic"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/loopback"
 	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
@@ -177,7 +178,7 @@ func checkURL(text string, plain bool) error {
 	if u.User != nil {
 		return fmt.Errorf("%w: address %q: want https://HOST[/PATH] without user and password", ErrServices, u.Redacted())
 	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && !plain && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "http" && !plain && !loopback.Is(u.Hostname()) {
 		return fmt.Errorf("%w: address %q: want https, as everyone on the way could read the identity token or answer instead", ErrServices, text)
 	}
 	return nil
@@ -220,7 +221,7 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode/100 == 3 {
-		return nil, errors.Join(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
+		return nil, joined.Errors(fmt.Errorf("%s redirects elsewhere: name the address itself", req.URL.Redacted()), resp.Body.Close())
 	}
 	return resp, nil
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -74,7 +75,7 @@ func (d *disk) manifestPath(dgst digest.Digest) string {
 }
 
 func (d *disk) putManifest(m *storedManifest) error {
-	return writeFile(d.manifestPath(m.digest), m.data)
+	return atomicfile.WriteDurably(d.manifestPath(m.digest), m.data, 0o600)
 }
 
 // manifest reads a manifest back and compares it with its name.
@@ -101,7 +102,7 @@ func (d *disk) putLink(l link) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(d.dir, "links", l.file()), data)
+	return atomicfile.WriteDurably(filepath.Join(d.dir, "links", l.file()), data, 0o600)
 }
 
 func (d *disk) deleteLink(l link) error {
@@ -148,21 +149,4 @@ func readFile(path string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("it is over %d bytes", limit)
 	}
 	return data, err
-}
-
-// writeFile puts data at path at once or not at all, also when power fails.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error counts
-	}
-	return err
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/excerpt"
 	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/opencontainers/go-digest"
 )
@@ -113,7 +114,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-func clip(s string) string { return s[:min(len(s), 200)] }
+func clip(s string) string { return excerpt.Of(s, 200) }
 
 func TestRedirect(t *testing.T) {
 	t.Parallel()

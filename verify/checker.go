@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
@@ -75,7 +76,7 @@ func (c *checker) try(ctx context.Context, candidate pull.Candidate) {
 	attempt := Attempt{Kind: candidate.Kind, Manifest: candidate.Manifest, Subject: candidate.Subject}
 	who, err := c.check(ctx, candidate, &attempt)
 	if err != nil {
-		attempt.Reason = clip(err.Error())
+		attempt.Reason = clip(joined.Text(err))
 		c.attempts = append(c.attempts, attempt)
 		return
 	}

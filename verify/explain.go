@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -74,7 +75,7 @@ func Explain(ctx context.Context, img *pull.Image, trust Trust, opts Options) (E
 func (e *Explanation) add(clause, want string, err error) {
 	c := Clause{Clause: clause, Want: want, Met: err == nil}
 	if err != nil {
-		c.Found = clip(err.Error())
+		c.Found = clip(joined.Text(err))
 	}
 	e.Clauses = append(e.Clauses, c)
 }

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // readOwn reads a file of at most limit bytes that nobody but the caller (and
@@ -32,7 +34,7 @@ func readOwn(path string, limit int64) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -175,28 +176,13 @@ func readVerdict(path string) (*verdict, error) {
 	return &found, nil
 }
 
-// writeVerdict replaces the file at once or not at all.
-func writeVerdict(path string, data []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// writeVerdict replaces the file at once or not at all. After a power cut it may be
+// damaged: then it is not believed, and the signatures are verified again.
+func writeVerdict(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "tmp-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.Write(path, data, 0o600)
 }
 
 // PrunedVerdicts is what [Verdicts.Prune] deleted, or would delete.

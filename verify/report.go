@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/excerpt"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -84,7 +86,7 @@ func (e *NotTrustedError) Error() string {
 	name := e.Reference + "@" + e.Digest
 	switch {
 	case e.Err != nil:
-		return fmt.Sprintf("%s is not trusted: %s", name, clip(e.Err.Error()))
+		return fmt.Sprintf("%s is not trusted: %s", name, clip(joined.Text(e.Err)))
 	case len(e.Attempts) == 0 && len(e.Signers) == 0: // there are signers and no attempts when they were remembered
 		return fmt.Sprintf("%s is not trusted: it has no signature: sign it with `bpfimg sign`", name)
 	}
@@ -129,12 +131,7 @@ func refused(attempts []Attempt) string {
 }
 
 // clip shortens s to [maxReason] bytes.
-func clip(s string) string {
-	if len(s) <= maxReason {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxReason], "") + "…"
-}
+func clip(s string) string { return excerpt.Of(s, maxReason) }
 
 // Report is the result of a verification in a form for machines
 // (`bpfimg verify -o json`).
@@ -169,7 +166,7 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 			r.Signers, r.Attempts = refused.Signers, refused.Attempts
 		}
 		if err != nil {
-			r.Reason = err.Error()
+			r.Reason = joined.Text(err)
 		}
 		return r
 	}

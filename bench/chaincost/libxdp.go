@@ -7,9 +7,9 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
@@ -35,7 +35,7 @@ func (l *libxdpDispatcher) Close() error {
 	for _, one := range l.links {
 		errs = append(errs, one.Close())
 	}
-	return errors.Join(errs...)
+	return joined.Errors(errs...)
 }
 
 // libxdpChain puts the programs behind the dispatcher in the ELF file at path, as
@@ -68,7 +68,7 @@ func libxdpChain(path string, programs []*ebpf.Program) (*libxdpDispatcher, erro
 		}
 		held, err := link.AttachFreplace(l.dispatcher, function, p)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("linking a program to libxdp's dispatcher: %w", err), l.Close())
+			return nil, joined.Errors(fmt.Errorf("linking a program to libxdp's dispatcher: %w", err), l.Close())
 		}
 		l.links = append(l.links, held)
 	}

@@ -14,12 +14,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -51,12 +51,12 @@ func run(ctx context.Context, theirs, output string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() { err = joined.Errors(err, out.Close()) }()
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: iface}, PeerName: iface + "1"}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("making a veth pair: %w", err)
 	}
-	defer func() { err = errors.Join(err, netlink.LinkDel(veth)) }()
+	defer func() { err = joined.Errors(err, netlink.LinkDel(veth)) }()
 	bare, err := ebpf.NewProgram(pass(0))
 	if err != nil {
 		return fmt.Errorf("loading a program: %w", err)
@@ -66,7 +66,7 @@ func run(ctx context.Context, theirs, output string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.Close()) }()
+	defer func() { err = joined.Errors(err, d.Close()) }()
 	return chains(ctx, d, veth.Attrs().Index, theirs, bare, out)
 }
 
@@ -156,7 +156,7 @@ func compare(bare *ebpf.Program, id uint32, path string, components []*ebpf.Prog
 	if err != nil {
 		return took, err
 	}
-	defer func() { err = errors.Join(err, theirs.Close()) }()
+	defer func() { err = joined.Errors(err, theirs.Close()) }()
 	// In turn, so that what else the machine does is in all of them.
 	for range rounds {
 		for i, p := range []*ebpf.Program{bare, ours, theirs.dispatcher} {

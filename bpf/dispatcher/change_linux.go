@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -148,7 +149,7 @@ func (d *Dispatchers) attempt(ctx context.Context, ifindex int, mode string, awa
 	if err != nil {
 		return Chain{}, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = joined.Errors(err, s.close()) }()
 	if err := s.putAway(away); err != nil {
 		return Chain{}, err
 	}

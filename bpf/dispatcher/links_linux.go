@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
@@ -81,7 +82,7 @@ func pinnedComponents(folder string, slots int) (map[int]uint32, error) {
 			return nil, fmt.Errorf("opening pin %s of %s: %w", progPin(slot), folder, err)
 		}
 		info, err := prog.Info()
-		if err = errors.Join(err, prog.Close()); err != nil {
+		if err = joined.Errors(err, prog.Close()); err != nil {
 			return nil, fmt.Errorf("reading pin %s of %s: %w", progPin(slot), folder, err)
 		}
 		if id, ok := info.ID(); ok {

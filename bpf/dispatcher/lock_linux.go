@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -97,7 +98,7 @@ func tryLock(folder string) (*os.File, error) {
 	if locked && err == nil {
 		return f, nil
 	}
-	return nil, errors.Join(err, f.Close())
+	return nil, joined.Errors(err, f.Close())
 }
 
 // inBPFFS refuses what is not in a BPF file system.
@@ -163,7 +164,7 @@ func (d *Dispatchers) Close() error {
 	if d.target != nil {
 		err = d.target.Close()
 	}
-	return errors.Join(err, d.lock.Close())
+	return joined.Errors(err, d.lock.Close())
 }
 
 // Target is a dispatcher that is attached nowhere, and the name of a function of

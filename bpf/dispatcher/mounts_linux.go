@@ -5,13 +5,13 @@ package dispatcher
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +48,7 @@ func (s *search) mounted(process string, views map[uint64]bool) error {
 	case err == nil:
 		views[st.Ino] = true // else another process may still show it
 	}
-	return errors.Join(errs...)
+	return joined.Errors(errs...)
 }
 
 // namespaceMount is where a network namespace is mounted, by a line of

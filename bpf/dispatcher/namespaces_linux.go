@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -93,7 +94,7 @@ func (s *search) named() error {
 func (s *search) processes(ctx context.Context) error {
 	views := map[uint64]bool{}
 	return eachProcess(ctx, func(process string) error {
-		return errors.Join(s.mounted(process, views), eachEntry(process+"/task", func(thread string) error {
+		return joined.Errors(s.mounted(process, views), eachEntry(process+"/task", func(thread string) error {
 			return s.namespace(thread + "/ns/net")
 		}), eachEntry(process+"/fd", func(fd string) error {
 			to, err := os.Readlink(fd)
@@ -128,7 +129,7 @@ func attachedIn(path string) ([]uint32, error) {
 // enterAndList closes the descriptor of the namespace.
 func enterAndList(fd int) ([]uint32, error) {
 	err := unix.Setns(fd, unix.CLONE_NEWNET)
-	if err = errors.Join(err, unix.Close(fd)); err != nil {
+	if err = joined.Errors(err, unix.Close(fd)); err != nil {
 		return nil, err
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
@@ -61,7 +62,7 @@ func loadSpec(spec *ebpf.CollectionSpec, c config) (prog *ebpf.Program, err erro
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, m.Close()) }()
+	defer func() { err = joined.Errors(err, m.Close()) }()
 	for i := range main.Instructions {
 		ins := &main.Instructions[i]
 		if ins.IsLoadFromMap() && ins.Reference() == configMap {

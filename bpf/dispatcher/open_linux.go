@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ func openDispatcher(id uint32) (d *opened, name string, err error) {
 	}
 	defer func() {
 		if d == nil {
-			err = errors.Join(err, prog.Close())
+			err = joined.Errors(err, prog.Close())
 		}
 	}()
 	info, err := prog.Info()
@@ -44,7 +45,7 @@ func openDispatcher(id uint32) (d *opened, name string, err error) {
 	if err != nil {
 		return nil, info.Name, fmt.Errorf("opening the types of program %d: %w", id, err)
 	}
-	defer func() { err = errors.Join(err, handle.Close()) }()
+	defer func() { err = joined.Errors(err, handle.Close()) }()
 	spec, err := handle.Spec(nil)
 	if err != nil {
 		return nil, info.Name, fmt.Errorf("reading the types of program %d: %w", id, err)

@@ -5,12 +5,12 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +81,7 @@ func (s *snapshot) close() error {
 			errs = append(errs, c.prog.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return joined.Errors(errs...)
 }
 
 func (s *snapshot) state() State {
@@ -122,7 +122,7 @@ func read(ctx context.Context, ifindex int, folders string) (*snapshot, error) {
 			}
 		}
 		if closing := s.close(); err != nil && !gone(err) || closing != nil {
-			return nil, errors.Join(err, closing)
+			return nil, joined.Errors(err, closing)
 		}
 	}
 	return nil, fmt.Errorf("interface %d: what is in its XDP slot keeps changing: %w", ifindex, unix.EBUSY)
@@ -137,7 +137,7 @@ func (s *snapshot) fill(ctx context.Context, slot []attached, folders string) er
 		if d == nil || s.dispatcher != nil {
 			held, err := heldByLink(ctx, s.ifindex, a.id)
 			if d != nil {
-				err = errors.Join(err, d.prog.Close())
+				err = joined.Errors(err, d.prog.Close())
 			}
 			if err != nil {
 				return err
@@ -171,7 +171,7 @@ func openComponent(l linked, c slotConfig) (component, error) {
 	}
 	info, err := prog.Info()
 	if err != nil {
-		return component{}, errors.Join(fmt.Errorf("reading program %d: %w", l.program, err), prog.Close())
+		return component{}, joined.Errors(fmt.Errorf("reading program %d: %w", l.program, err), prog.Close())
 	}
 	loaded, _ := info.LoadTime()
 	return component{

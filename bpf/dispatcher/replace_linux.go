@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
@@ -30,13 +31,13 @@ type built struct {
 // was built; after it, it undoes the exchange too.
 func (d *Dispatchers) replace(s *snapshot, list []component, mode string) (chain Chain, err error) {
 	b, err := d.build(list)
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = joined.Errors(err, b.close()) }()
 	if err != nil {
 		return Chain{}, fmt.Errorf("interface %d: %w", s.ifindex, err)
 	}
 	defer func() {
 		if err != nil && b.folder != "" {
-			err = errors.Join(err, removeFolder(b.folder))
+			err = joined.Errors(err, removeFolder(b.folder))
 		}
 	}()
 	if err := d.pin(s.ifindex, b); err != nil {
@@ -47,7 +48,7 @@ func (d *Dispatchers) replace(s *snapshot, list []component, mode string) (chain
 		return Chain{}, err
 	}
 	if err := d.at("unpin"); err != nil {
-		return Chain{}, errors.Join(err, undo(s, b, mode))
+		return Chain{}, joined.Errors(err, undo(s, b, mode))
 	}
 	d.forget(s)
 	return Chain{
@@ -64,7 +65,7 @@ func (b *built) close() error {
 	for _, l := range b.links {
 		errs = append(errs, l.Close())
 	}
-	return errors.Join(append(errs, b.prog.Close())...)
+	return joined.Errors(append(errs, b.prog.Close())...)
 }
 
 // build loads a dispatcher and links list to its stubs. What there is of it when
@@ -124,7 +125,7 @@ func typesOf(prog *ebpf.Program) (spec *btf.Spec, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the types of the dispatcher: %w", err)
 	}
-	defer func() { err = errors.Join(err, handle.Close()) }()
+	defer func() { err = joined.Errors(err, handle.Close()) }()
 	return handle.Spec(nil)
 }
 
@@ -175,7 +176,7 @@ func pinProgram(prog *ebpf.Program, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, again.Close()) }()
+	defer func() { err = joined.Errors(err, again.Close()) }()
 	return again.Pin(path)
 }
 
@@ -250,7 +251,7 @@ func (d *Dispatchers) detach(s *snapshot) error {
 		return err
 	}
 	if err := d.at("unpin"); err != nil {
-		return errors.Join(err, undo(s, nil, s.mode))
+		return joined.Errors(err, undo(s, nil, s.mode))
 	}
 	d.forget(s)
 	return nil
@@ -296,5 +297,5 @@ func removeFolder(folder string) error {
 	if err := os.Remove(folder); err != nil && !gone(err) {
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return joined.Errors(errs...)
 }

@@ -5,10 +5,11 @@ package dispatcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // maxFolders bounds how many entries of the folder are looked at.
@@ -35,7 +36,7 @@ func (d *Dispatchers) Stale(ctx context.Context) ([]string, error) {
 		}
 		removed = append(removed, folder)
 	}
-	return removed, errors.Join(errs...)
+	return removed, joined.Errors(errs...)
 }
 
 // Used says whether somebody has used the protocol here since the BPF file system
@@ -65,12 +66,12 @@ func (d *Dispatchers) FindStale(ctx context.Context) ([]string, error) {
 	}
 	// In this order: what a process had open when the interfaces were read is
 	// attached then, or still open after.
-	if err := errors.Join(first.processes(ctx), first.open(ctx)); err != nil {
+	if err := joined.Errors(first.processes(ctx), first.open(ctx)); err != nil {
 		return nil, err
 	}
 	// Once more, for one that was attached in between and closed after.
 	second := newSearch()
-	if err := errors.Join(second.named(), second.processes(ctx)); err != nil {
+	if err := joined.Errors(second.named(), second.processes(ctx)); err != nil {
 		return nil, err
 	}
 	var stale []string
@@ -125,7 +126,7 @@ func (d *Dispatchers) folders() ([]pinFolder, error) {
 		return nil, fmt.Errorf("listing dispatchers: %w", err)
 	}
 	entries, err := dir.ReadDir(maxFolders)
-	if err = errors.Join(ignoreEOF(err), dir.Close()); err != nil {
+	if err = joined.Errors(ignoreEOF(err), dir.Close()); err != nil {
 		return nil, fmt.Errorf("listing dispatchers: %w", err)
 	}
 	var list []pinFolder

@@ -4,9 +4,9 @@
 package dispatcher
 
 import (
-	"errors"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
@@ -34,12 +34,12 @@ func waitByMap() (err error) {
 	if err != nil {
 		return fmt.Errorf("making a map: %w", err)
 	}
-	defer func() { err = errors.Join(err, in.Close()) }()
+	defer func() { err = joined.Errors(err, in.Close()) }()
 	outer, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: inner})
 	if err != nil {
 		return fmt.Errorf("making a map of maps: %w", err)
 	}
-	defer func() { err = errors.Join(err, outer.Close()) }()
+	defer func() { err = joined.Errors(err, outer.Close()) }()
 	if err := outer.Put(uint32(0), in); err != nil {
 		return fmt.Errorf("changing a map of maps: %w", err)
 	}

@@ -224,7 +224,7 @@ func (g *btfGraph) readType(data []byte) (int, error) {
 	}
 	g.refs = append(g.refs, refs)
 	if kind == btfDatasec {
-		s, _ := cString(g.strings, name)
+		s, _ := tableString(g.strings, name)
 		g.datasecs = append(g.datasecs, datasec{name: string(s), vars: refs, at: uint32(len(g.types) - len(data)), nameAt: name})
 	}
 	return length, nil
@@ -232,7 +232,7 @@ func (g *btfGraph) readType(data []byte) (int, error) {
 
 // spendName accounts for one copy of a name.
 func (g *btfGraph) spendName(offset uint32) error {
-	s, _ := cString(g.strings, offset)
+	s, _ := tableString(g.strings, offset)
 	return g.names.spend(int64(len(s)))
 }
 

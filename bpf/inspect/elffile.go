@@ -194,7 +194,7 @@ func (f *elfFile) nameSections() error {
 	names := newBudget(maxNames, "bytes of section names")
 	for i := range f.sections {
 		at := f.order.Uint32(f.data[offset+uint64(i)*sectionHeaderSize:])
-		name, ok := cString(f.sections[index].bytes, at)
+		name, ok := tableString(f.sections[index].bytes, at)
 		if !ok {
 			return fmt.Errorf("%w: section %d has no name", ErrUnreadable, i)
 		}
@@ -223,8 +223,9 @@ func (f *elfFile) checkDataSections() error {
 	return nil
 }
 
-// cString returns the NUL-terminated string at offset.
-func cString(table []byte, offset uint32) ([]byte, bool) {
+// tableString is the string at offset in a table, false when it does not end in a
+// NUL within the table.
+func tableString(table []byte, offset uint32) ([]byte, bool) {
 	if uint64(offset) > uint64(len(table)) {
 		return nil, false
 	}

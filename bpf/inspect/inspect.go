@@ -57,7 +57,7 @@ func object(name string, data []byte) (obj schemas.Object, spec *ebpf.Collection
 		File:       name,
 		Digest:     "sha256:" + hex.EncodeToString(digest[:]),
 		Size:       int64(len(data)),
-		Endianness: endianness(spec.ByteOrder),
+		Endianness: Endianness(spec.ByteOrder),
 		Arch:       arch(name, spec),
 		License:    license(spec),
 		BTF:        spec.Types != nil,
@@ -152,9 +152,10 @@ func recoverParser(err *error) {
 	}
 }
 
-// endianness in the words of [schemas.Object].
-func endianness(order binary.ByteOrder) string {
-	if order == binary.ByteOrder(binary.BigEndian) {
+// Endianness is "big" or "little", the words of [schemas.Object]. It looks at what
+// order does, since [binary.NativeEndian] is equal to neither of the others.
+func Endianness(order binary.ByteOrder) string {
+	if order.Uint16([]byte{0, 1}) == 1 {
 		return "big"
 	}
 	return "little"

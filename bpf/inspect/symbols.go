@@ -34,7 +34,7 @@ func (f *elfFile) symbolAt(table *section, i int) symbol {
 		size:    f.order.Uint64(e[16:]),
 	}
 	if int(table.link) < len(f.sections) {
-		s.name, _ = cString(f.sections[table.link].bytes, f.order.Uint32(e))
+		s.name, _ = tableString(f.sections[table.link].bytes, f.order.Uint32(e))
 	}
 	return s
 }

@@ -4,7 +4,6 @@
 package mapdump
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -12,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // mapInfo is the start of struct bpf_map_info (linux/bpf.h), as far as the type
@@ -59,7 +60,7 @@ func Types(m *ebpf.Map) (key, value btf.Type, err error) {
 	}
 	key, errKey := typeByID(spec, info.btfKeyTypeID)
 	value, errValue := typeByID(spec, info.btfValueTypeID)
-	return key, value, errors.Join(errKey, errValue)
+	return key, value, joined.Errors(errKey, errValue)
 }
 
 // typeByID is nil for id 0, which means void: a data section has no key.

@@ -10,6 +10,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/excerpt"
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // ErrFile: a file that is not what its name says, damaged, or too large.
@@ -36,7 +39,7 @@ func (a *Archive) file(name string) (_ []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() { err = joined.Errors(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -90,4 +93,7 @@ func unpack(packed []byte) ([]byte, error) {
 	}
 }
 
-func clip(s string) string { return s[:min(len(s), 100)] }
+// maxQuoted is how much of a foreign name an error quotes, in bytes.
+const maxQuoted = 100
+
+func clip(s string) string { return excerpt.Of(s, maxQuoted) }

@@ -5,7 +5,6 @@ package compile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/build"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -70,7 +70,7 @@ func Compile(ctx context.Context, opts Options) (variants []build.Variant, repor
 	if j.scratch, err = os.MkdirTemp("", ScratchPrefix); err != nil {
 		return nil, Report{}, fmt.Errorf("making a folder for the compiler's output: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(j.scratch)) }()
+	defer func() { err = joined.Errors(err, os.RemoveAll(j.scratch)) }()
 	for i, t := range j.targets {
 		v, err := j.compileTarget(ctx, i, t)
 		if err != nil {

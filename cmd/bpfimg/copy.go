@@ -5,10 +5,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/urfave/cli/v2"
 )
@@ -77,7 +77,7 @@ func (s *session) copyBetween(ctx context.Context, places image.Places, result *
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, origin.Close()) }()
+	defer func() { err = joined.Errors(err, origin.Close()) }()
 	ref := origin.Ref
 	if platform := s.c.String("platform"); platform != "" {
 		m, err := pull.Choose(ctx, origin.Source, ref, platform)
@@ -90,7 +90,7 @@ func (s *session) copyBetween(ctx context.Context, places image.Places, result *
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, target.Close()) }()
+	defer func() { err = joined.Errors(err, target.Close()) }()
 	count := s.counted(progress)
 	desc, err := image.Copy(ctx, target.Sink, target.Ref, origin.Source, ref,
 		image.CopyOptions{Referrers: !s.c.Bool("no-referrers"), Progress: count.event})

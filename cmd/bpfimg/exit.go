@@ -16,6 +16,7 @@ import (
 	"github.com/bpfimg/bpfimg/build/compile"
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/image/hosts"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/sign/trustroot"
@@ -125,7 +126,7 @@ func (t *terminal) fail(err error) int {
 			fmt.Fprintln(t.err, "whole log:", safe(kernel.LogFile))
 		}
 	}
-	fmt.Fprintln(t.err, "error:", safe(err.Error()))
+	fmt.Fprintln(t.err, "error:", safe(joined.Text(err)))
 	if h := hint(err); h != "" {
 		fmt.Fprintln(t.err, "hint:", h)
 	}

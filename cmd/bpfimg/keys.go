@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -36,7 +37,7 @@ func generateKeyPairCommand(t *terminal) *cli.Command {
 				return err
 			}
 			if err := writeNew(prefix+".pub", pair.PublicPEM, 0o644); err != nil {
-				return errors.Join(err, os.Remove(prefix+".key"))
+				return joined.Errors(err, os.Remove(prefix+".key"))
 			}
 			t.notice("private key written to %s.key", prefix)
 			t.notice("public key written to %s.pub", prefix)
@@ -55,7 +56,7 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	if _, err = f.Write(data); err != nil {
-		return errors.Join(err, f.Close(), os.Remove(path))
+		return joined.Errors(err, f.Close(), os.Remove(path))
 	}
 	return f.Close()
 }

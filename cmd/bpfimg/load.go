@@ -5,10 +5,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/urfave/cli/v2"
 )
 
@@ -39,7 +39,7 @@ func (s *session) load(store *image.Store, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
+	defer func() { err = joined.Errors(err, archive.Close()) }()
 	bar := s.term.progress("loading " + file)
 	defer bar.done()
 	var results []imageResult

@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // logHandler prints log records as sentences for a person:
@@ -35,7 +37,12 @@ func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return 
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	var details []string
 	add := func(a slog.Attr) bool {
-		details = append(details, a.Key+"="+a.Value.Resolve().String())
+		value := a.Value.Resolve()
+		text := value.String()
+		if err, ok := value.Any().(error); ok {
+			text = joined.Text(err)
+		}
+		details = append(details, a.Key+"="+text)
 		return true
 	}
 	for _, a := range h.attrs {

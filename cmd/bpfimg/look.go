@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/pull"
 )
@@ -49,7 +50,7 @@ func (s *session) lookAt(ctx context.Context, places image.Places, l image.Locat
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, origin.Close()) }()
+	defer func() { err = joined.Errors(err, origin.Close()) }()
 	img, err = pull.Fetch(ctx, origin.Source, origin.Ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: true})
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", l, err)

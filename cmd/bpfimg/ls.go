@@ -5,11 +5,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/urfave/cli/v2"
 )
 
@@ -96,7 +96,7 @@ func (s *session) listNames(ctx context.Context, arg string, limit int) (result 
 	if err != nil {
 		return result, err
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
+	defer func() { err = joined.Errors(err, archive.Close()) }()
 	result = lsResult{Repository: l.String(), Tags: []string{}}
 	for i, im := range archive.Images() {
 		if i == limit {

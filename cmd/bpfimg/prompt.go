@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/term"
 )
 
@@ -53,7 +54,7 @@ func (t *terminal) ask(ctx context.Context, f *os.File, prompt string) ([]byte, 
 	defer fmt.Fprintln(t.err)
 	typed, err := waitFor(ctx, func() ([]byte, error) { return term.ReadPassword(int(f.Fd())) })
 	if ctx.Err() != nil {
-		return nil, errors.Join(err, term.Restore(int(f.Fd()), before))
+		return nil, joined.Errors(err, term.Restore(int(f.Fd()), before))
 	}
 	return typed, err
 }

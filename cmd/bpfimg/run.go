@@ -5,11 +5,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
@@ -57,7 +57,7 @@ func (s *session) run(ref image.Reference) error {
 		s.term.notice("attached; Ctrl-C detaches")
 		<-s.c.Context.Done()
 	}
-	return errors.Join(err, running.Close())
+	return joined.Errors(err, running.Close())
 }
 
 func (s *session) runOptions() (bpf.RunOptions, error) {

@@ -5,10 +5,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/urfave/cli/v2"
 )
 
@@ -53,7 +53,7 @@ func (s *session) save(from []image.Location, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
+	defer func() { err = joined.Errors(err, archive.Close()) }()
 	var results []imageResult
 	seen := map[string]bool{}
 	for _, l := range from {
@@ -79,7 +79,7 @@ func (s *session) saveOne(ctx context.Context, places image.Places, archive *ima
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, origin.Close()) }()
+	defer func() { err = joined.Errors(err, origin.Close()) }()
 	if !origin.Named {
 		return r, usagef("it has no whole name there, which the other site could use; give it one first: `bpfimg copy %s store:NAME`, then save store:NAME", from)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/urfave/cli/v2"
 )
 
@@ -47,8 +48,8 @@ func (s *session) checkStore(store *image.Store) error {
 	case open == 0:
 		return nil
 	case s.c.Bool("repair"):
-		for line := range strings.Lines(reasons.Error()) {
-			s.term.notice("%s", strings.TrimSpace(line))
+		for _, reason := range joined.Each(reasons) {
+			s.term.notice("%v", reason)
 		}
 		return fmt.Errorf("%d of %d problems could not be repaired", open, len(report.Problems))
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"golang.org/x/term"
 )
 
@@ -55,6 +56,11 @@ func (t *terminal) lost() error {
 
 // notice prints a sentence for the person, off the output that scripts read.
 func (t *terminal) notice(format string, args ...any) {
+	for i, a := range args {
+		if err, ok := a.(error); ok {
+			args[i] = joined.Text(err)
+		}
+	}
 	fmt.Fprintf(t.err, "%s\n", safe(fmt.Sprintf(format, args...)))
 }
 

@@ -4,11 +4,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/urfave/cli/v2"
 )
 
@@ -43,7 +43,7 @@ func (s *session) tree() (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, origin.Close()) }()
+	defer func() { err = joined.Errors(err, origin.Close()) }()
 	root, err := image.Tree(ctx, origin.Source, origin.Ref)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", l, err)

@@ -4,11 +4,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/sign/trustroot"
 	"github.com/opencontainers/go-digest"
@@ -62,35 +61,10 @@ func (s *session) updateTrustRoot() error {
 	state := "unchanged"
 	if result.Changed {
 		state = "written"
-		if err := replaceFile(path, got.File); err != nil {
+		if err := atomicfile.WriteDurably(path, got.File, 0o644); err != nil {
 			return err
 		}
 	}
 	return s.printLine(result, fmt.Sprintf("%s: %s, %s; trusts %d certificate authorities, %d logs and %d timestamp authorities",
 		path, state, result.Digest, got.Authorities, got.Logs, got.Timestamps))
-}
-
-// replaceFile writes path in one step: whoever reads it meanwhile, or after a
-// crash, finds the old content or the new.
-func replaceFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".bpfimg-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -4,11 +4,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/verify"
@@ -37,10 +37,10 @@ func (s *session) verify(ref image.Reference) error {
 	f, err := s.fetch(ctx, ref, j)
 	if s.json && j.report.Digest != "" {
 		// A refusal is an answer too.
-		return errors.Join(s.term.json(j.report), err)
+		return joined.Errors(s.term.json(j.report), err)
 	}
 	if err != nil {
-		return errors.Join(s.term.attempts(j.report), err)
+		return joined.Errors(s.term.attempts(j.report), err)
 	}
 	v := f.verified
 	fmt.Fprintf(s.term.out, "%s@%s: verified\n", safe(ref.Name()), v.Digest())

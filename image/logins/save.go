@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/atomicfile"
 )
 
 // Kept says where [Logins.Save] put credentials.
@@ -138,25 +140,5 @@ func (f *file) write() error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return replace(path, append(data, '\n'))
-}
-
-// replace writes a new file, which only its owner can read, in the place of path.
-func replace(path string, data []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
-		}
-	}()
-	if _, err = temp.Write(data); err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+	return atomicfile.WriteDurably(path, append(data, '\n'), 0o600) // only its owner can read it
 }

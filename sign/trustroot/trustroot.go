@@ -12,12 +12,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/loopback"
 	"github.com/bpfimg/bpfimg/sign/withcontext"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tuf"
@@ -97,7 +98,7 @@ func (o *Options) complete() error {
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
 		return fmt.Errorf("%w: mirror: want https://HOST[/PATH]", ErrOptions)
 	}
-	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if u.Scheme == "http" && !loopback.Is(u.Hostname()) {
 		return fmt.Errorf("%w: mirror %s: want https", ErrOptions, o.Mirror)
 	}
 	return nil
@@ -125,7 +126,7 @@ type until struct{ ctx context.Context }
 func (u until) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := withcontext.RoundTrip(u.ctx, req)
 	if err != nil {
-		return nil, errors.Join(u.ctx.Err(), err)
+		return nil, joined.Errors(u.ctx.Err(), err)
 	}
 	return resp, nil
 }
