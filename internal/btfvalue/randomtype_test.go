@@ -248,7 +248,11 @@ func (g *generator) union(depth int) *btf.Union {
 
 // member is one without its offset: a bit field, an anonymous record or any type.
 func (g *generator) member(depth int) btf.Member {
-	switch g.below(8) {
+	kind := g.below(8)
+	if depth >= mostDepth {
+		kind %= 3 // no more records
+	}
+	switch kind {
 	case 1, 2:
 		return g.bits()
 	case 3:
