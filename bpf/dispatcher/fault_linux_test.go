@@ -29,6 +29,7 @@ const (
 	childStep = "BPFIMG_TEST_CHILD_STEP" // where it dies
 	childIf   = "BPFIMG_TEST_CHILD_IFINDEX"
 	childOp   = "BPFIMG_TEST_CHILD_OPERATION"
+	childFew  = "BPFIMG_TEST_CHILD_FEW" // set: as few cycles as with -short
 
 	childHolds = "hold" // a step: it does nothing until its input ends
 )
@@ -83,7 +84,12 @@ func child() {
 }
 
 // cycles are how often a process of [TestTwoProcesses] adds and removes its program.
-const cycles = 10
+func cycles() int {
+	if os.Getenv(childFew) != "" {
+		return 3
+	}
+	return 10
+}
 
 // cycle adds a program and removes it, again and again, as commands do: each with
 // the lock of its own.
@@ -103,7 +109,7 @@ func cycle(ctx context.Context, first *Dispatchers, ifindex int, n New) error {
 		return err
 	}
 	id, _ := info.ID()
-	for range cycles {
+	for range cycles() {
 		err := once(func(d *Dispatchers) error { _, err := d.Add(ctx, ifindex, "", n); return err })
 		if err == nil {
 			err = once(func(d *Dispatchers) error { return d.Remove(ctx, ifindex, uint32(id)) })
@@ -261,6 +267,9 @@ func TestTwoProcesses(t *testing.T) {
 	outputs := make([]bytes.Buffer, 3)
 	for i := range outputs {
 		cmd := l.child("cycle", "none")
+		if testing.Short() {
+			cmd.Env = append(cmd.Env, childFew+"=1")
+		}
 		cmd.Stdout, cmd.Stderr = &outputs[i], &outputs[i]
 		check(t, cmd.Start())
 		children = append(children, cmd)

@@ -35,7 +35,11 @@ func TestProcessesEnd(t *testing.T) {
 	}
 	defer children.Wait()
 	defer stop()
-	for range 40 {
+	rounds := 40
+	if testing.Short() {
+		rounds = 10
+	}
+	for range rounds {
 		if err := look(); err != nil {
 			t.Fatal(err)
 		}
