@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
 // actorEnv in the environment makes the test binary the process of an actor.
@@ -58,11 +60,11 @@ func newActor(t *testing.T, cgroup string) *actor {
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
 	in, errIn := cmd.StdinPipe()
 	out, errOut := cmd.StdoutPipe()
-	if err := join(errIn, errOut, cmd.Start()); err != nil {
+	if err := joined.Errors(errIn, errOut, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := join(in.Close(), cmd.Wait()); err != nil {
+		if err := joined.Errors(in.Close(), cmd.Wait()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -113,7 +115,7 @@ func datagram(family int, at unix.Sockaddr) error {
 	}
 	client, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return join(err, unix.Close(server))
+		return joined.Errors(err, unix.Close(server))
 	}
 	steps := []func() error{
 		func() error { return unix.Bind(server, at) },
@@ -137,14 +139,14 @@ func datagram(family int, at unix.Sockaddr) error {
 func connectTCP(at unix.Sockaddr) error {
 	server, errServer := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	client, errClient := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err := join(errServer, errClient, unix.Bind(server, at), unix.Listen(server, 1)); err != nil {
+	if err := joined.Errors(errServer, errClient, unix.Bind(server, at), unix.Listen(server, 1)); err != nil {
 		return err
 	}
 	at, err := unix.Getsockname(server)
 	if err != nil {
 		return err
 	}
-	return join(unix.Connect(client, at), unix.Close(client), unix.Close(server))
+	return joined.Errors(unix.Connect(client, at), unix.Close(client), unix.Close(server))
 }
 
 // options gets or sets an option of a UNIX socket, which no other program sees.
@@ -158,7 +160,7 @@ func options(set bool) error {
 	} else {
 		_, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
 	}
-	return join(err, unix.Close(fd))
+	return joined.Errors(err, unix.Close(fd))
 }
 
 // readOnce opens a file and reads from it with one system call.
@@ -168,5 +170,5 @@ func readOnce(path string) error {
 		return err
 	}
 	_, err = unix.Read(fd, make([]byte, 64))
-	return join(err, unix.Close(fd))
+	return joined.Errors(err, unix.Close(fd))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -62,7 +63,7 @@ func TestDoctor(t *testing.T) {
 		},
 		"detached": {
 			func(b *bench, rec schemas.Instance) error {
-				return join(os.Remove(rec.Links[0].Pin), removeFilters([]uint32{rec.Programs[2].ID}))
+				return joined.Errors(os.Remove(rec.Links[0].Pin), removeFilters([]uint32{rec.Programs[2].ID}))
 			},
 			"nothing of it is attached", false,
 		},
@@ -76,7 +77,7 @@ func TestDoctor(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				return join(m.Pin(filepath.Join(rec.PinPath, pinMaps, "stray")), m.Close())
+				return joined.Errors(m.Pin(filepath.Join(rec.PinPath, pinMaps, "stray")), m.Close())
 			},
 			"does not know the pin", true,
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -108,7 +109,7 @@ func (l *line) drop() {
 	l.t.Helper()
 	last := len(l.held) - 1
 	// Closing alone leaves it there while somebody else looks at it.
-	if err := join(l.held[last].link.Detach(), l.held[last].link.Close(), l.held[last].prog.Close()); err != nil {
+	if err := joined.Errors(l.held[last].link.Detach(), l.held[last].link.Close(), l.held[last].prog.Close()); err != nil {
 		l.t.Fatal(err)
 	}
 	l.held = l.held[:last]

@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -156,7 +157,7 @@ func TestOrderStale(t *testing.T) {
 		place.attach = func(s spot, revision uint64) (link.Link, error) {
 			if tries++; tries <= changes {
 				if other.link != nil {
-					must[int](t)(0, join(other.link.Detach(), other.link.Close(), other.prog.Close()))
+					must[int](t)(0, joined.Errors(other.link.Detach(), other.link.Close(), other.prog.Close()))
 				}
 				other.prog = l.program()
 				other.link = must[link.Link](t)(link.AttachTCX(link.TCXOptions{
@@ -175,9 +176,9 @@ func TestOrderStale(t *testing.T) {
 			if got := l.names(); !slices.Equal(got, want) || *p.link.Order != (schemas.InstanceOrder{Position: 3, Of: 4}) {
 				t.Errorf("%d changes: the kernel runs %v, want %v; recorded %+v", changes, got, want, p.link.Order)
 			}
-			must[int](t)(0, join(made.Detach(), made.Close()))
+			must[int](t)(0, joined.Errors(made.Detach(), made.Close()))
 		}
-		must[int](t)(0, join(other.link.Detach(), other.link.Close(), other.prog.Close(), prog.Close()))
+		must[int](t)(0, joined.Errors(other.link.Detach(), other.link.Close(), other.prog.Close(), prog.Close()))
 	}
 	l.drop()
 	l.drop()

@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -335,7 +336,7 @@ func TestOrderFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = join(l.Close(), prog.Close()) })
+		t.Cleanup(func() { _ = joined.Errors(l.Close(), prog.Close()) })
 	}
 	_, err := b.Run(t.Context(), verified(t, "x", objOrder), onTC(t, 1, ",order=first"))
 	wantError(t, err, unix.ERANGE, "as many programs as the kernel takes")
