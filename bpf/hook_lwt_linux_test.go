@@ -71,7 +71,6 @@ func TestLWTXmit(t *testing.T) {
 
 // TestLWTOut is about IPv6, a gateway, another table and another metric.
 func TestLWTOut(t *testing.T) {
-	t.Parallel()
 	b := newBench(t)
 	sysctl(t, "ipv6/conf/"+dev+"/disable_ipv6", "0")
 	address(t, dev, "2001:db8:1::1/64")
@@ -136,7 +135,6 @@ func udp4(from, to string) []byte {
 
 // TestLWTIn has a packet forwarded.
 func TestLWTIn(t *testing.T) {
-	t.Parallel()
 	b := newBench(t)
 	address(t, dev, "192.0.2.1/24")
 	rec := b.start(verified(t, "x", objLWT), RunOptions{Attach: lwt(t, "on_in", "10.1.0.0/24,dev="+dev)})

@@ -18,7 +18,9 @@ import (
 // and looks for what is left by ids that were its own. It leaves alone what belongs
 // to the process or to the machine: the environment, working directory and cgroup of
 // the process, its list of descriptors, the counting of runs, events of tracing that
-// other tests cause as well.
+// other tests cause as well. Nor does it make routes with programs: to do so, netlink
+// (v1.3.1, BpfEncap.Encode) writes a variable that all its other functions read. Tests
+// that send packets all the time run alone too, or everything takes longer.
 const together = 8
 
 func TestMain(m *testing.M) {

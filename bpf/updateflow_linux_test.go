@@ -150,7 +150,6 @@ func TestSocketChild(t *testing.T) {
 // packets pass XDP, tcx and a cgroup: each is seen once, by one of them. The same
 // with filters, fewer times.
 func TestUpdateUnderTraffic(t *testing.T) {
-	t.Parallel()
 	for via, updates := range map[string]int{viaTCX: 200, viaClsact: 40} {
 		t.Run(via, func(t *testing.T) {
 			t.Parallel()
