@@ -5,8 +5,8 @@ package bpf
 
 import (
 	"flag"
-	"fmt"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -24,14 +24,9 @@ import (
 const together = 8
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", fmt.Sprint(together)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	// Before the command line is read, which may say otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(together)); err != nil {
+		panic(err) // this flag is the testing package's
 	}
 	os.Exit(m.Run())
 }

@@ -6,7 +6,6 @@ package image
 import (
 	"flag"
 	"os"
-	"runtime"
 	"strconv"
 	"testing"
 )
@@ -16,14 +15,9 @@ import (
 const testsAtATime = 8
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	const parallel = "test.parallel"
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == parallel })
-	if !chosen {
-		if err := flag.Set(parallel, strconv.Itoa(max(testsAtATime, runtime.GOMAXPROCS(0)))); err != nil {
-			panic(err) // this flag is the testing package's
-		}
+	// Before the command line is read, which may say otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(testsAtATime)); err != nil {
+		panic(err) // this flag is the testing package's
 	}
 	os.Exit(m.Run())
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,6 +23,11 @@ import (
 // TestMain lets scripts call bpfimg as a command of its own: the test binary
 // runs itself as it.
 func TestMain(m *testing.M) {
+	// Before the command line is read, which may say otherwise: half of what scripts
+	// take is waiting, for commands that start and for the kernel.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err) // this flag is the testing package's
+	}
 	testscript.Main(m, map[string]func(){
 		"sigstore-kms-file": kmsPlugin,
 		"bpfimg-served":     servedCommands,
