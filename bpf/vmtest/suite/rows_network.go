@@ -189,7 +189,7 @@ func stackRows() []row {
 		},
 		{
 			hook: "netfilter", variant: "defrag=true", object: "netfilter", setup: fragmenting,
-			attach: []string{"drop=netfilter,family=ipv4,hook=prerouting,priority=-300,defrag=true"}, event: saysMuch, counter: "packets", atLeast: packets,
+			attach: []string{"drop=netfilter,family=ipv4,hook=prerouting,priority=-300,defrag=true,netns=$NETNS"}, event: saysMuch, counter: "packets", atLeast: packets,
 			seen: func(e *env) error {
 				n, err := e.count("packets")
 				if err == nil && n != packets {
