@@ -89,6 +89,8 @@ func hint(err error) string {
 		return "run as root, or as the user whom that file belongs to; BPFIMG_ROOT and BPFIMG_BPFFS name other folders"
 	case errors.Is(err, sign.ErrPassword):
 		return "set COSIGN_PASSWORD, or type the password when asked"
+	case errors.Is(err, sign.ErrUnlisted):
+		return "`bpfimg sign --legacy-signature` needs no such list, only a tag; attestations do need one"
 	case errors.Is(err, image.ErrUnauthorized):
 		return "log in with `bpfimg login`, `docker login` or `podman login`: they share their credentials"
 	case errors.Is(err, image.ErrArtifactRefused):
