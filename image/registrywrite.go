@@ -45,7 +45,7 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		entry.Annotations = head.Annotations
 		return r.ensureReferrer(ctx, s, subject, entry)
 	})
-	return refusedArtifact(head, err)
+	return refusedType(head, err)
 }
 
 // hasManifest spares the upload, and the refusal by registries whose tags cannot
