@@ -110,8 +110,8 @@ var registryHints = []struct {
 	{image.ErrNoRepository, "create the repository first, as Amazon ECR and Google Artifact Registry want it"},
 	{image.ErrBodyTooLarge, "raise the largest body that the registry, or the proxy before it, takes (client_max_body_size of nginx)"},
 	{image.ErrArtifactRefused, "build it with --format image: every registry takes container images"},
-	{image.ErrSignatureRefused, "sign with --legacy-signature: what cosign 2 wrote is a container image to a registry"},
-	{image.ErrReferrerRefused, "have its type allowed in the settings of the registry; attestations have no other form"},
+	{image.ErrSignatureRefused, "sign with a key and --legacy-signature: what cosign 2 wrote is a container image to a registry"},
+	{image.ErrReferrerRefused, "have its type allowed in the settings of the registry; attestations have no other form (copy --no-referrers leaves them out)"},
 	{image.ErrUnauthorized, "log in with `bpfimg login`, `docker login` or `podman login`: they share their credentials"},
 }
 

@@ -79,6 +79,32 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestRegistryHints: a refusal with a cause gets what helps against it, also where the
+// registry called it denied, and even if two things are wrong at once.
+func TestRegistryHints(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{image.ErrUnauthorized, "log in with"},
+		{image.ErrNotFound, ""},
+		{image.ErrNoRepository, "create the repository first"},
+		{image.ErrImmutable, "another tag"},
+		{image.ErrQuota, "quota"},
+		{image.ErrBodyTooLarge, "client_max_body_size"},
+		{image.ErrArtifactRefused, "--format image"},
+		{image.ErrSignatureRefused, "--legacy-signature"},
+		{image.ErrReferrerRefused, "no other form"},
+		{errors.Join(image.ErrUnauthorized, image.ErrArtifactRefused), "--format image"},
+		{errors.Join(image.ErrUnauthorized, image.ErrSignatureRefused), "--legacy-signature"},
+	} {
+		got := hint(fmt.Errorf("pushing x: %w", test.err))
+		if !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("hint of %v: %q, want %q", test.err, got, test.want)
+		}
+	}
+}
+
 func TestSafeText(t *testing.T) {
 	for _, test := range []struct{ in, field, stream string }{
 		{"plain text, ünïcödé ☃", "plain text, ünïcödé ☃", "plain text, ünïcödé ☃"},
