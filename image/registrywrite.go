@@ -46,7 +46,7 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		}
 		return r.ensureReferrer(ctx, s, subject, head.entry(m))
 	})
-	return refusedArtifact(head, err)
+	return refusedType(head, err)
 }
 
 // PutFallback implements [FallbackWriter].
