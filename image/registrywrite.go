@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -68,7 +67,7 @@ func (s *session) putManifest(ctx context.Context, ref Reference, m Manifest) (s
 		return "", err
 	}
 	defer resp.Body.Close()
-	if err := transport.CheckError(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted); err != nil {
+	if err := checkDone(resp); err != nil {
 		return "", err
 	}
 	got := resp.Header.Get(headerDigest)
