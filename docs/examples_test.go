@@ -143,6 +143,7 @@ func examples(t *testing.T) map[string]string {
 	all := map[string]string{
 		"digests": fmt.Sprintf("object    sha256:%s\nlayer     %s\nconfig    %s\nmanifest  %s\n",
 			strings.TrimPrefix(k.built.Description.Objects[0].Digest, "sha256:"), parsed.Layers[0].Digest, parsed.Config.Digest, m.Descriptor.Digest),
+		"sizes":       sizes(parsed.Layers[0].Size, parsed.Config.Size, m.Descriptor.Size),
 		"manifest":    indent(t, m.Bytes),
 		"config":      short(t, config, description),
 		"description": indent(t, []byte(description)),
@@ -158,6 +159,10 @@ func examples(t *testing.T) map[string]string {
 		all[name] = text
 	}
 	return all
+}
+
+func sizes(layer, config, manifest int64) string {
+	return fmt.Sprintf("layer     %d bytes\nconfig    %d bytes\nmanifest  %d bytes\ntogether  %d bytes\n", layer, config, manifest, layer+config+manifest)
 }
 
 func indent(t *testing.T, data []byte) string {
