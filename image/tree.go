@@ -26,7 +26,10 @@ type Node struct {
 	Kind NodeKind `json:"kind"`
 	// Type is the artifactType, or the predicate type of an attestation. Foreign
 	// text, "" for ordinary images.
-	Type       string             `json:"type,omitempty"`
+	Type string `json:"type,omitempty"`
+	// Bytecode: the manifest says, in its artifactType or annotations, that it holds BPF
+	// bytecode. Labels are not looked at, which are all that bpfman's images have.
+	Bytecode   bool               `json:"bytecode,omitempty"`
 	Descriptor ocispec.Descriptor `json:"descriptor"`
 	// Platform is "os/arch[/variant]" for the children of an index.
 	Platform string `json:"platform,omitempty"`
@@ -84,6 +87,7 @@ func (w *treeWalk) fill(ctx context.Context, n *Node, m Manifest, depth int) {
 	if n.Kind == "" {
 		n.Kind, n.Type = kindOfNode(content.manifestHead, content.Layers)
 	}
+	n.Bytecode = content.saysBytecode()
 	if depth == maxTreeDepth {
 		n.Problem = fmt.Sprintf("nothing is shown more than %d levels deep", maxTreeDepth)
 		return
