@@ -83,8 +83,9 @@ type Registry struct {
 }
 
 var (
-	_ Source = (*Registry)(nil)
-	_ Sink   = (*Registry)(nil)
+	_ Source         = (*Registry)(nil)
+	_ Sink           = (*Registry)(nil)
+	_ FallbackWriter = (*Registry)(nil)
 )
 
 // NewRegistry makes a client. It opens no connection.

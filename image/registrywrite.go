@@ -39,12 +39,28 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		if err != nil || kept == subject.digest {
 			return err
 		}
-		entry := m.Descriptor
-		entry.ArtifactType = head.artifactKind()
-		entry.Annotations = head.Annotations
-		return r.ensureReferrer(ctx, s, subject, entry)
+		page, err := s.referrersPage(ctx, s.url("referrers/"+subject.digest))
+		if err != nil || page.index != nil {
+			return err
+		}
+		return r.ensureReferrer(ctx, s, subject, head.entry(m))
 	})
 	return refusedType(head, err)
+}
+
+// PutFallback implements [FallbackWriter].
+func (r *Registry) PutFallback(ctx context.Context, ref Reference, m Manifest) error {
+	head, err := checkManifest(ref, m)
+	if err == nil && head.Subject == nil {
+		err = malformed("it refers to no image")
+	}
+	if err != nil {
+		return fmt.Errorf("listing %s at the fallback tag: %w", ref, err)
+	}
+	subject := ref.WithDigest(head.Subject.Digest.String())
+	return r.write(ctx, operation{"listing at the fallback tag", ref}, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) error {
+		return r.ensureReferrer(ctx, s, subject, head.entry(m))
+	})
 }
 
 // hasManifest spares the upload, and the refusal by registries whose tags cannot
@@ -89,16 +105,12 @@ func manifestName(ref Reference, m Manifest) string {
 const fallbackRounds = 8
 
 // ensureReferrer makes entry a referrer of subject where the registry does not
-// do so itself: through the fallback tag, which is read, changed and written.
+// do so itself, through the fallback tag, which is read, changed and written.
 // The specification has no conditional write. Within this value a lock keeps
 // updates from being lost. Another process may have read before we wrote, and
 // write after: so a second look is taken when it will have, and what it lost is
 // added again.
 func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Reference, entry ocispec.Descriptor) error {
-	page, _, err := s.referrersPage(ctx, s.url("referrers/"+subject.digest))
-	if err != nil || page != nil {
-		return err
-	}
 	lock := r.referrerLock(subject)
 	lock.Lock()
 	defer lock.Unlock()

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxTreeNodes bounds what [Tree] looks at, and maxTreeDepth how deep.
+// maxTreeNodes bounds what [Tree] looks at, and maxTreeDepth how deep. A node costs
+// five requests, and more than a list of referrers has is nothing to look at.
 const (
-	maxTreeNodes = maxManifests + 2*MaxReferrers
+	maxTreeNodes = maxManifests + MaxReferrers
 	maxTreeDepth = 8
 )
 
@@ -84,6 +85,9 @@ func (w *treeWalk) fill(ctx context.Context, n *Node, m Manifest, depth int) {
 	for _, layer := range content.Layers {
 		n.Size += max(layer.Size, 0)
 	}
+	if content.Subject != nil {
+		n.Descriptor.ArtifactType = content.artifactKind() // a list may have said another
+	}
 	if n.Kind == "" {
 		n.Kind, n.Type = kindOfNode(content.manifestHead, content.Layers)
 	}
@@ -112,7 +116,7 @@ func (w *treeWalk) children(ctx context.Context, n *Node, m Manifest, depth int)
 		} else if kindOf(desc.MediaType) == kindIndex {
 			child.Kind = KindIndex
 		}
-		if !w.follow(ctx, &n.Children, child, depth) {
+		if !w.follow(ctx, &n.Children, child, fetchManifest, depth) {
 			n.Problem = tooMany
 			return
 		}
@@ -121,9 +125,12 @@ func (w *treeWalk) children(ctx context.Context, n *Node, m Manifest, depth int)
 
 const tooMany = "there is more than is shown"
 
+// fetcher reads what an index or a list of referrers names.
+type fetcher func(context.Context, Source, Reference, ocispec.Descriptor) (Manifest, error)
+
 // follow reads the manifest of child and adds it to list. false: there are too
 // many already.
-func (w *treeWalk) follow(ctx context.Context, list *[]*Node, child *Node, depth int) bool {
+func (w *treeWalk) follow(ctx context.Context, list *[]*Node, child *Node, fetch fetcher, depth int) bool {
 	d := child.Descriptor.Digest
 	if w.seen[d] {
 		return true
@@ -133,13 +140,14 @@ func (w *treeWalk) follow(ctx context.Context, list *[]*Node, child *Node, depth
 	}
 	w.seen[d] = true
 	*list = append(*list, child)
-	m, err := fetchManifest(ctx, w.src, w.ref, child.Descriptor)
+	m, err := fetch(ctx, w.src, w.ref, child.Descriptor)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		child.Problem = "not here"
 	case err != nil:
 		child.Problem = err.Error()
 	default:
+		child.Descriptor.MediaType, child.Descriptor.Size = m.Descriptor.MediaType, m.Descriptor.Size
 		w.fill(ctx, child, m, depth+1)
 	}
 	return true
@@ -170,7 +178,7 @@ func (w *treeWalk) attached(ctx context.Context, n *Node, depth int) {
 		n.Problem = err.Error()
 	}
 	for _, desc := range list {
-		if !w.follow(ctx, &n.Referrers, &Node{Descriptor: desc}, depth) {
+		if !w.follow(ctx, &n.Referrers, &Node{Descriptor: desc}, fetchReferrer, depth) {
 			n.Problem = tooMany
 			break
 		}
