@@ -80,6 +80,8 @@ type Registry struct {
 	down map[hosts.Place]placeDown
 	// referrerLocks serialise the updates of one fallback tag.
 	referrerLocks map[Reference]*sync.Mutex
+	// listing are the repositories, by name, whose referrers API has answered.
+	listing map[string]bool
 }
 
 var (
@@ -117,6 +119,7 @@ func newRegistry(opts RegistryOptions) *Registry {
 		down:          map[hosts.Place]placeDown{},
 		sessions:      map[sessionKey]*sessionSlot{},
 		referrerLocks: map[Reference]*sync.Mutex{},
+		listing:       map[string]bool{},
 	}
 	if r.transport == nil {
 		r.transport = newTransport()
