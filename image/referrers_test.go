@@ -383,8 +383,9 @@ func TestPutFallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Its API answers while sig is put and looked for, with nothing.
 	r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(testregistry.Fault{
-		Method: http.MethodPut, Path: "/manifests/sha256:", Do: testregistry.Header(headerSubject, im.manifest.Descriptor.Digest.String()),
+		Path: "/referrers/", Times: 2, Do: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { sendIndex(w, nil) },
 	}.Wrap(registry))})
 	ref := mustParse(t, "localhost:1/a:v1")
 	im.put(t, r, ref)
@@ -405,6 +406,75 @@ func TestPutFallback(t *testing.T) {
 	}
 	if err := r.PutFallback(t.Context(), subject, im.manifest); err == nil {
 		t.Error("an image that refers to nothing was listed")
+	}
+}
+
+// TestSubjectHeader: that the registry says it lists a referrer counts only where its
+// API has answered, and is then asked once.
+func TestSubjectHeader(t *testing.T) {
+	t.Parallel()
+	for _, api := range []bool{false, true} {
+		im := newImage(t, "subject", nil)
+		rec := &testregistry.Recorder{}
+		registry, err := testregistry.New(testregistry.Options{NoReferrers: !api, Recorder: rec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(testregistry.Fault{
+			Method: http.MethodPut, Path: "/manifests/sha256:", Do: testregistry.Header(headerSubject, im.manifest.Descriptor.Digest.String()),
+		}.Wrap(registry))})
+		ref := mustParse(t, "localhost:1/a:v1")
+		im.put(t, r, ref)
+		for _, seed := range []string{"one", "two"} {
+			sig := referrerOf(t, im.manifest, seed)
+			sig.put(t, r, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
+		}
+		if got := rec.Count(http.MethodGet, "/referrers/"); api && got != 1 {
+			t.Errorf("the API was asked %d times", got)
+		}
+		list, err := r.Referrers(t.Context(), ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+		if err != nil || len(list) != 2 {
+			t.Errorf("API %t: got %+v, %v", api, list, err)
+		}
+		if got := rec.Count(http.MethodPut, "/manifests/sha256-"); (got > 0) == api {
+			t.Errorf("API %t: the fallback tag was written %d times", api, got)
+		}
+	}
+}
+
+// TestImmutableAttachment: a fallback tag that the registry does not let be moved is
+// left as it is, and the error says what it is for.
+func TestImmutableAttachment(t *testing.T) {
+	t.Parallel()
+	profile, _ := testregistry.ProfileNamed("nexus-noredeploy")
+	registry, err := testregistry.New(testregistry.Options{Profile: profile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := testClient(t, RegistryOptions{Transport: testregistry.InProcess(registry)})
+	ref := mustParse(t, "localhost:1/a:v1")
+	im := newImage(t, "subject", nil)
+	im.put(t, r, ref)
+	one, two := referrerOf(t, im.manifest, "one"), referrerOf(t, im.manifest, "two")
+	one.put(t, r, ref.WithDigest(one.manifest.Descriptor.Digest.String()))
+	err = two.tryPut(t.Context(), r, ref.WithDigest(two.manifest.Descriptor.Digest.String()))
+	if !errors.Is(err, ErrAttachmentImmutable) || !errors.Is(err, ErrImmutable) {
+		t.Errorf("got %v", err)
+	}
+	list, err := r.Referrers(t.Context(), ref.WithDigest(im.manifest.Descriptor.Digest.String()))
+	if err != nil || len(list) != 1 {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	// The tag of cosign 2's signatures is one of those.
+	sig := ref.WithTag(strings.Replace(im.manifest.Descriptor.Digest.String(), ":", "-", 1) + ".sig")
+	one = newImage(t, "one", nil)
+	one.put(t, r, sig)
+	two = newImage(t, "two", nil)
+	if err := two.tryPut(t.Context(), r, sig); !errors.Is(err, ErrAttachmentImmutable) {
+		t.Errorf("got %v", err)
+	}
+	if err := two.tryPut(t.Context(), r, ref); !errors.Is(err, ErrImmutable) || errors.Is(err, ErrAttachmentImmutable) {
+		t.Errorf("got %v", err)
 	}
 }
 

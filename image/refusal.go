@@ -73,6 +73,8 @@ var refusals = []struct {
 	cause error
 	is    func(complaint) bool
 }{
+	// What the tag is for is known where it was written, not by the answer.
+	{ErrAttachmentImmutable, func(complaint) bool { return false }},
 	{ErrImmutable, complaint.isImmutable},
 	{ErrQuota, complaint.isQuota},
 	{ErrNoRepository, func(c complaint) bool { return c.status == http.StatusNotFound && c.code("NAME_UNKNOWN") }},

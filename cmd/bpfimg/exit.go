@@ -105,7 +105,9 @@ var registryHints = []struct {
 	cause error
 	hint  string
 }{
-	{sign.ErrUnlisted, "`bpfimg sign --legacy-signature` needs no list, only a tag; attestations do need one"},
+	{image.ErrAttachmentImmutable, "let the tags sha256-* be moved in the settings of the registry: they change with every signature"},
+	{sign.ErrUnlisted, "`bpfimg sign --legacy-signature` needs no such list, only a tag; attestations do need one"},
+	{image.ErrFallbackTaken, "`bpfimg sign --legacy-signature` needs no such list, only a tag; attestations do need one"},
 	{image.ErrImmutable, "give it another tag, or let this one be moved in the settings of the registry"},
 	{image.ErrQuota, "make room there, such as by deleting old tags, or have the quota raised"},
 	{image.ErrNoRepository, "create the repository first, as Amazon ECR and Google Artifact Registry want it"},

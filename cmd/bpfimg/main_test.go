@@ -91,7 +91,7 @@ func TestRegistryHints(t *testing.T) {
 		{image.ErrNotFound, ""},
 		{image.ErrNoRepository, "create the repository first"},
 		{image.ErrImmutable, "another tag"},
-		{sign.ErrUnlisted, "needs no list"},
+		{sign.ErrUnlisted, "needs no such list"},
 		{image.ErrQuota, "quota"},
 		{image.ErrBodyTooLarge, "client_max_body_size"},
 		{image.ErrArtifactRefused, "--format image"},
