@@ -91,6 +91,7 @@ func TestRegistryHints(t *testing.T) {
 		{image.ErrNotFound, ""},
 		{image.ErrNoRepository, "create the repository first"},
 		{image.ErrImmutable, "another tag"},
+		{image.ErrAttachmentImmutable, "sha256-*"},
 		{sign.ErrUnlisted, "needs no such list"},
 		{image.ErrQuota, "quota"},
 		{image.ErrBodyTooLarge, "client_max_body_size"},
