@@ -18,9 +18,8 @@ import (
 const MaxArtifactObjects = 64
 
 // packArtifact makes an artifact: its config is the Description, and each object
-// is a layer as it is. The manifest's annotations are those of an image, but for
-// the Description, which is in the config, and the platform, which an image has
-// in its config.
+// is a layer as it is. The manifest's annotations are those of an image, and the
+// platform, which an image has in its config.
 func packArtifact(src source) (contents, error) {
 	if n := len(src.files); n > MaxArtifactObjects {
 		return contents{}, fmt.Errorf("%w: %d objects given, at most %d fit one artifact; choose format %s, or spread them over several artifacts",
@@ -46,7 +45,7 @@ func packArtifact(src source) (contents, error) {
 	if c.config, err = jsonBlob(schemas.MediaTypeDescription, src.desc); err != nil {
 		return contents{}, err
 	}
-	c.manifest, err = manifestBlob(c, annotations)
+	c.manifest, err = manifestBlob(c, schemas.ArtifactType, annotations)
 	return c, err
 }
 
@@ -61,7 +60,6 @@ func artifactAnnotations(src source) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(annotations, schemas.LabelDescription)
 	annotations[schemas.AnnotationPlatform] = platformText(src.platform)
 	return annotations, nil
 }

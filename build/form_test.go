@@ -100,13 +100,23 @@ func TestArtifact(t *testing.T) {
 	}
 }
 
-// TestImageKeepsItsAnnotations: what is left out of an artifact is in an image.
-func TestImageKeepsItsAnnotations(t *testing.T) {
+// TestImageSaysThingsOnce: the Description of an image is a label, its platform in the
+// config, and neither is an annotation; there is no artifactType, which some registries
+// refuse.
+func TestImageSaysThingsOnce(t *testing.T) {
 	t.Parallel()
-	sink, _ := mustBuild(t, build.Options{Form: build.FormImage}, object(t, counterObject))
-	m := manifest(t, sink)
-	if m.Annotations[schemas.LabelDescription] == "" || m.Annotations[schemas.AnnotationPlatform] != "" {
-		t.Errorf("annotations %v", m.Annotations)
+	for _, form := range []build.Form{"", build.FormImage} {
+		sink, result := mustBuild(t, build.Options{Form: form}, object(t, counterObject))
+		m := manifest(t, sink)
+		if m.Annotations[schemas.LabelDescription] != "" || m.Annotations[schemas.AnnotationPlatform] != "" {
+			t.Errorf("annotations %v", m.Annotations)
+		}
+		if config(t, sink).Config.Labels[schemas.LabelDescription] == "" {
+			t.Error("the config has no Description")
+		}
+		if bytes.Contains(sink.manifest.Bytes, []byte("artifactType")) || result.Manifest.Descriptor.ArtifactType != "" {
+			t.Errorf("an artifactType: %s", sink.manifest.Bytes)
+		}
 	}
 }
 

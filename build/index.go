@@ -155,7 +155,7 @@ func shareDefaults(ctx context.Context, variants []Variant, all map[string]schem
 
 // indexBlob lists the images. Every entry names its platform: some registries
 // refuse an index otherwise. There is nothing in it that OCI 1.0 did not have, no
-// artifactType either: skopeo 1.9, as Debian 12 has it, writes an index anew when
+// artifactType of artifacts either: skopeo 1.9, as Debian 12 has it, writes an index anew when
 // it copies all of one, and leaves out what it does not know, which changes the
 // digest that was signed.
 func indexBlob(images []platformImage, opts Options) (blob, error) {

@@ -22,7 +22,8 @@ import (
 var reserved = []string{"io.ebpf.", "dev.bpfimg.", ocispec.AnnotationCreated}
 
 // allLabels returns the config labels and the manifest annotations: what we
-// know goes into both, what the person adds only where they said.
+// know goes into both, so that a manifest alone tells what the image is, but for the
+// Description, which is long; what the person adds only where they said.
 func allLabels(desc schemas.Description, created time.Time, opts Options) (labels, annotations map[string]string, err error) {
 	ours, err := ownLabels(desc, created, opts.File)
 	if err != nil {
@@ -34,6 +35,7 @@ func allLabels(desc schemas.Description, created time.Time, opts Options) (label
 	if labels, err = merge("label", ours, opts.File.Labels, opts.Labels); err != nil {
 		return nil, nil, err
 	}
+	delete(ours, schemas.LabelDescription)
 	annotations, err = merge("annotation", ours, opts.File.Annotations, opts.Annotations)
 	return labels, annotations, err
 }

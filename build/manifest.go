@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
-	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// packImage makes an image: a config with labels, and one layer with all objects.
+// packImage makes an image: a config with labels, and one layer with all objects. Its
+// manifest has no artifactType: some registries refuse those they do not know, even
+// beside the config of a container image (docs/spec.md, "Beside what docker buildx
+// writes").
 func packImage(src source) (contents, error) {
 	labels, annotations, err := allLabels(src.desc, src.created, src.opts)
 	if err != nil {
@@ -39,7 +41,7 @@ func packImage(src source) (contents, error) {
 	if c.config, err = jsonBlob(ocispec.MediaTypeImageConfig, config); err != nil {
 		return contents{}, err
 	}
-	c.manifest, err = manifestBlob(c, annotations)
+	c.manifest, err = manifestBlob(c, "", annotations)
 	return c, err
 }
 
@@ -58,8 +60,8 @@ func packLayer(archive []byte, how Compression) (blob, error) {
 	return newBlob(compressions[how].mediaType, packed), nil
 }
 
-// manifestBlob is the manifest of the config and layers in c.
-func manifestBlob(c contents, annotations map[string]string) (blob, error) {
+// manifestBlob is the manifest of the config and layers in c; artifactType may be "".
+func manifestBlob(c contents, artifactType string, annotations map[string]string) (blob, error) {
 	layers := make([]ocispec.Descriptor, 0, len(c.layers))
 	for _, l := range c.layers {
 		layers = append(layers, l.desc)
@@ -67,14 +69,13 @@ func manifestBlob(c contents, annotations map[string]string) (blob, error) {
 	manifest, err := jsonBlob(ocispec.MediaTypeImageManifest, ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: schemas.ArtifactType,
+		ArtifactType: artifactType,
 		Config:       c.config.desc,
 		Layers:       layers,
 		Annotations:  annotations,
 	})
-	// Only the descriptor in an index or store carries it; the manifest itself
-	// says it above.
-	manifest.desc.ArtifactType = schemas.ArtifactType
+	// The descriptor in a store has it, too.
+	manifest.desc.ArtifactType = artifactType
 	return manifest, err
 }
 

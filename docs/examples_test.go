@@ -121,18 +121,30 @@ func (k *kit) manifest(ref image.Reference) (image.Manifest, ocispec.Manifest) {
 	return m, parsed
 }
 
+// description is the label of the example that has it.
+func (k *kit) description() string {
+	k.t.Helper()
+	_, parsed := k.manifest(k.ref)
+	var config ocispec.Image
+	if err := json.Unmarshal(k.blob(parsed.Config), &config); err != nil {
+		k.t.Fatal(err)
+	}
+	return config.Config.Labels[schemas.LabelDescription]
+}
+
 // examples are the blocks that the code writes, by name.
 func examples(t *testing.T) map[string]string {
 	k := newKit(t)
 	m, parsed := k.manifest(k.ref)
 	config, layer := k.blob(parsed.Config), k.blob(parsed.Layers[0])
 	validate(t, "config", config)
-	description := parsed.Annotations[schemas.LabelDescription]
+	description := k.description()
 	validate(t, "description", []byte(description))
 	all := map[string]string{
 		"digests": fmt.Sprintf("object    sha256:%s\nlayer     %s\nconfig    %s\nmanifest  %s\n",
 			strings.TrimPrefix(k.built.Description.Objects[0].Digest, "sha256:"), parsed.Layers[0].Digest, parsed.Config.Digest, m.Descriptor.Digest),
-		"manifest":    short(t, m.Bytes, description),
+		"sizes":       sizes(parsed.Layers[0].Size, parsed.Config.Size, m.Descriptor.Size),
+		"manifest":    indent(t, m.Bytes),
 		"config":      short(t, config, description),
 		"description": indent(t, []byte(description)),
 		"layer":       listing(t, layer),
@@ -147,6 +159,10 @@ func examples(t *testing.T) map[string]string {
 		all[name] = text
 	}
 	return all
+}
+
+func sizes(layer, config, manifest int64) string {
+	return fmt.Sprintf("layer     %d bytes\nconfig    %d bytes\nmanifest  %d bytes\ntogether  %d bytes\n", layer, config, manifest, layer+config+manifest)
 }
 
 func indent(t *testing.T, data []byte) string {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/bpfimg/bpfimg/build"
 	"github.com/bpfimg/bpfimg/pull"
-	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/klauspost/compress/zstd"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -24,7 +23,7 @@ func (k *kit) forms() map[string]string {
 	m, parsed := k.manifest(ref)
 	config := k.blob(parsed.Config)
 	validate(t, "description", config)
-	if _, image := k.manifest(k.ref); string(config) != image.Annotations[schemas.LabelDescription] {
+	if string(config) != k.description() {
 		t.Error("the config of an artifact is not the Description of the image")
 	}
 	k.pull("artifact", pull.FormatArtifact)

@@ -18,7 +18,8 @@ import (
 // specs/SIGNATURE_SPEC.md and SBOM_SPEC.md).
 var legacySuffixes = []string{".sig", ".att", ".sbom"}
 
-// maxAttached bounds the manifests of an image and its referrers together.
+// maxAttached bounds the manifests of an image and its referrers together: all that
+// are listed of one image, or as many of several.
 const maxAttached = maxManifests + MaxReferrers
 
 // copyAttached copies what refers to the images, and what refers to that. Over the
@@ -54,7 +55,7 @@ func (c *copier) copyReferrers(ctx context.Context, subject Reference, seen map[
 	}
 	if len(list) >= MaxReferrers {
 		c.skipped(ocispec.Descriptor{Digest: digest.Digest(subject.digest)},
-			fmt.Errorf("%s has %d referrers or more, of which only the first %d are looked at", subject, MaxReferrers, MaxReferrers))
+			fmt.Errorf("%s has %d referrers or more, of which only the first %d are copied", subject, MaxReferrers, MaxReferrers))
 	}
 	for _, desc := range list {
 		if seen[desc.Digest] || c.have != nil && !c.have(desc) {
@@ -77,7 +78,7 @@ func (c *copier) copyReferrers(ctx context.Context, subject Reference, seen map[
 // copyReferrer copies a manifest that the source lists as a referrer of subject. One
 // that is not would be an image of its own at the destination.
 func (c *copier) copyReferrer(ctx context.Context, subject Reference, desc ocispec.Descriptor) ([]Manifest, error) {
-	m, err := fetchManifest(ctx, c.src, c.srcRef, desc)
+	m, err := fetchReferrer(ctx, c.src, c.srcRef, desc)
 	if err == nil {
 		err = refersTo(m, subject)
 	}
@@ -85,6 +86,19 @@ func (c *copier) copyReferrer(ctx context.Context, subject Reference, desc ocisp
 		return nil, c.skip(ctx, desc, &sourceError{err})
 	}
 	return c.copyAttachment(ctx, m, c.dstRef.WithDigest(desc.Digest.String()))
+}
+
+// fetchReferrer reads the manifest that an entry of a list of referrers names. The
+// list's word on its size and type does not count ([Source]).
+func fetchReferrer(ctx context.Context, src Source, ref Reference, entry ocispec.Descriptor) (Manifest, error) {
+	if err := checkDigest(entry.Digest.String()); err != nil {
+		return Manifest{}, err
+	}
+	m, err := readManifest(ctx, src, ref.WithDigest(entry.Digest.String()))
+	if err != nil {
+		return m, err
+	}
+	return m, checkDescriptor(m.Descriptor, MaxManifest)
 }
 
 func refersTo(m Manifest, subject Reference) error {

@@ -21,8 +21,8 @@ const (
 	// MaxLayer bounds one compressed layer. The largest BPF objects known are
 	// a few MiB.
 	MaxLayer = 64 << 20
-	// MaxReferrers bounds how many referrers of one image are looked at.
-	MaxReferrers = 64
+	// MaxReferrers bounds how many referrers of one image are listed.
+	MaxReferrers = 1024
 )
 
 // Errors a caller decides on. They are wrapped with what was being done; test
@@ -60,7 +60,9 @@ type Source interface {
 	Blob(ctx context.Context, ref Reference, desc ocispec.Descriptor, limit int64) ([]byte, error)
 	// Referrers lists up to [MaxReferrers] manifests whose subject is ref's
 	// digest (ref must have one), through the referrers API or, where the
-	// registry lacks it, the fallback tag. No referrers is no error.
+	// registry lacks it, the fallback tag. No referrers is no error; as many as
+	// [MaxReferrers] mean that there may be more. Of an entry only the digest is to be
+	// believed: registries say wrong sizes and types.
 	Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error)
 }
 
@@ -75,4 +77,13 @@ type Sink interface {
 	// blobs and child manifests must be there already. A manifest with a subject
 	// becomes a referrer, through the fallback tag where the registry needs it.
 	PutManifest(ctx context.Context, ref Reference, m Manifest) error
+}
+
+// FallbackWriter is a [Sink] of registries that may say they list a referrer, and
+// not do so.
+type FallbackWriter interface {
+	// PutFallback lists m, which was put before and has a subject, at the fallback tag
+	// of that subject, whatever the registry says. [ErrFallbackTaken] if something else
+	// is there.
+	PutFallback(ctx context.Context, ref Reference, m Manifest) error
 }

@@ -84,6 +84,13 @@ func (h manifestHead) artifactKind() string {
 	return h.ArtifactType
 }
 
+// entry is what a list of referrers says of m, whose head this is.
+func (h manifestHead) entry(m Manifest) ocispec.Descriptor {
+	entry := m.Descriptor
+	entry.ArtifactType, entry.Annotations = h.artifactKind(), h.Annotations
+	return entry
+}
+
 // formatError is a manifest that is not what it should be: the fault of whoever
 // wrote it, not of the one that sent it.
 type formatError struct{ err error }

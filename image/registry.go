@@ -46,7 +46,7 @@ type RegistryOptions struct {
 	MaxTransfers int
 	// ChunkSize is how many bytes of a larger blob are uploaded at a time; an
 	// upload that is cut goes on after the last part the registry has. A registry
-	// can ask for more. Default: 8 MiB.
+	// can ask for more or less. Default: 4 MiB.
 	ChunkSize int64
 	// IdleTimeout is how long an upload or an answer, a document's as a blob's, may
 	// stand still before the connection is taken for dead and the request made
@@ -80,11 +80,14 @@ type Registry struct {
 	down map[hosts.Place]placeDown
 	// referrerLocks serialise the updates of one fallback tag.
 	referrerLocks map[Reference]*sync.Mutex
+	// listing are the repositories, by name, whose referrers API has answered.
+	listing map[string]bool
 }
 
 var (
-	_ Source = (*Registry)(nil)
-	_ Sink   = (*Registry)(nil)
+	_ Source         = (*Registry)(nil)
+	_ Sink           = (*Registry)(nil)
+	_ FallbackWriter = (*Registry)(nil)
 )
 
 // NewRegistry makes a client. It opens no connection.
@@ -116,6 +119,7 @@ func newRegistry(opts RegistryOptions) *Registry {
 		down:          map[hosts.Place]placeDown{},
 		sessions:      map[sessionKey]*sessionSlot{},
 		referrerLocks: map[Reference]*sync.Mutex{},
+		listing:       map[string]bool{},
 	}
 	if r.transport == nil {
 		r.transport = newTransport()

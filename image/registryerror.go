@@ -23,8 +23,9 @@ import (
 const maxMessage = 300
 
 // RegistryError is a registry that answered with an error or did not answer.
-// [errors.Is] sees [ErrNotFound], [ErrUnauthorized], [ErrPlainHTTP], the
-// context's error or the network's.
+// [errors.Is] sees [ErrNotFound], [ErrUnauthorized], [ErrPlainHTTP], why it did not
+// take what was written ([ErrImmutable] and those beside it), the context's error or
+// the network's.
 type RegistryError struct {
 	// Op is what was being done: "fetching manifest".
 	Op string
@@ -32,9 +33,10 @@ type RegistryError struct {
 	Reference Reference
 	// Status is the HTTP status of the last attempt, 0 when there was no answer.
 	Status int
-	// Code and Message are the registry's own words (OCI distribution spec,
-	// "Error Codes"), empty when it gave none. Foreign text: quote it.
-	Code, Message string
+	// Code, Message and Detail are the registry's own words (OCI distribution spec,
+	// "Error Codes"), empty when it gave none; a detail that is no text is JSON.
+	// Foreign text: quote it. It is shortened, and has no credentials.
+	Code, Message, Detail string
 	// Attempts counts how often it was tried.
 	Attempts int
 	// RetryAfter is how long the registry asked to be left alone when it was asked
@@ -42,14 +44,14 @@ type RegistryError struct {
 	RetryAfter time.Duration
 	// Err is the reason.
 	Err error
+
+	complaint complaint
 }
 
 // Error is one sentence with the reference in it.
 func (e *RegistryError) Error() string {
 	s := fmt.Sprintf("%s %s: %v", e.Op, e.Reference, e.Err)
-	if e.Code != "" || e.Message != "" {
-		s += fmt.Sprintf(" (%s: %q)", printable(e.Code), e.Message)
-	}
+	s += e.words()
 	if e.RetryAfter > 0 {
 		s += fmt.Sprintf(", it asks to wait %s", e.RetryAfter.Round(time.Second))
 	}
@@ -57,6 +59,20 @@ func (e *RegistryError) Error() string {
 		s += fmt.Sprintf(", %d attempts", e.Attempts)
 	}
 	return s
+}
+
+// words are the registry's own, in brackets.
+func (e *RegistryError) words() string {
+	if e.Code == "" && e.Message == "" && e.Detail == "" {
+		return ""
+	}
+	s := printable(e.Code)
+	for _, text := range []string{e.Message, e.Detail} {
+		if text != "" {
+			s += fmt.Sprintf(": %q", text)
+		}
+	}
+	return " (" + s + ")"
 }
 
 // Unwrap returns Err.
@@ -101,10 +117,17 @@ func (op operation) failed(err, lastErr error, n int) error {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
 		var handshake *handshakeError
-		e.Status = answer.StatusCode
+		e.Status, e.complaint = answer.StatusCode, newComplaint(answer)
 		if len(answer.Errors) > 0 {
 			e.Code = cut(string(answer.Errors[0].Code))
-			e.Message = cut(answer.Errors[0].Message)
+			e.Message = quiet(answer.Errors[0].Message)
+			if e.Detail = quiet(detailText(answer.Errors[0].Detail)); e.Detail == e.Message {
+				e.Detail = ""
+			}
+		}
+		if cause := refusedWrite(err); cause != nil {
+			e.Err = fmt.Errorf("%w: %s", cause, answeredWith(op.ref.registry, answer.StatusCode))
+			return e
 		}
 		e.Err = statusError(op.ref.registry, answer.StatusCode, errors.As(err, &handshake))
 		return e
@@ -116,7 +139,7 @@ func (op operation) failed(err, lastErr error, n int) error {
 // statusError words an HTTP status. The sentinels come first, so that a caller
 // need not know the numbers.
 func statusError(registry string, status int, handshake bool) error {
-	answered := fmt.Sprintf("registry %s answered %d %s", registry, status, http.StatusText(status))
+	answered := answeredWith(registry, status)
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return fmt.Errorf("%w: %s", ErrUnauthorized, answered)
@@ -126,6 +149,10 @@ func statusError(registry string, status int, handshake bool) error {
 		return fmt.Errorf("%w: %s", ErrNotFound, answered)
 	}
 	return errors.New(answered)
+}
+
+func answeredWith(registry string, status int) string {
+	return fmt.Sprintf("registry %s answered %d %s", registry, status, http.StatusText(status))
 }
 
 // networkError words everything that is not an answer. URLs are left out: they

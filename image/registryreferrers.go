@@ -4,6 +4,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,28 +15,33 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxReferrerPages bounds how often "there is more" is believed.
-const maxReferrerPages = 4
+const (
+	// maxReferrerPages bounds how often "there is more" is believed: enough for
+	// [MaxReferrers] where a page has 16 entries (Amazon's have 50).
+	maxReferrerPages = 64
+	// maxReferrersRead bounds all pages of one list together, in bytes. An honest
+	// entry is below 1 KiB.
+	maxReferrersRead = 2 * MaxManifest
+	// maxEntryAnnotations bounds the annotations of an entry that are kept.
+	maxEntryAnnotations = 64
+)
 
 // noReferrersAPI are the answers of registries without the referrers API. Only
-// 404 is in the specification.
+// 404 is in the specification. 303, to another host, is GitHub's to those who are
+// not logged in.
 var noReferrersAPI = []int{
+	http.StatusSeeOther,
 	http.StatusBadRequest,
 	http.StatusNotFound,
 	http.StatusMethodNotAllowed,
 	http.StatusNotAcceptable,
 	http.StatusNotImplemented,
 }
-
-// nextLink finds the link to the next page among those of a header (RFC 8288), of
-// whose parameters only rel counts.
-var nextLink = lazyregexp.New(`<([^<>]+)>(?:\s*;[^<,]*?)?\s*;\s*rel="?next"?\s*(?:[;,]|$)`)
 
 // Referrers implements [Source].
 func (r *Registry) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error) {
@@ -67,85 +73,167 @@ func (s *session) allReferrers(ctx context.Context, ref Reference) ([]ocispec.De
 		return list, err
 	}
 	index, err := s.fallbackIndex(ctx, ref)
+	if errors.Is(err, ErrFallbackTaken) || s.hidden(ctx, ref, err) {
+		return nil, nil
+	}
 	return saneReferrers(index.Manifests), err
+}
+
+// hidden says whether err, of a tag, only means that there is no such tag: some
+// registries answer 401 or 403 then (Artifactory, sigstore/cosign#2973). Whoever can
+// read the image itself can read all tags beside it.
+func (s *session) hidden(ctx context.Context, image Reference, err error) bool {
+	var answer *transport.Error
+	if !errors.As(err, &answer) || answer.StatusCode != http.StatusForbidden && answer.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	_, err = s.manifest(ctx, image.WithTag("").WithDigest(image.digest))
+	return err == nil
 }
 
 // referrers asks the API, page by page until [MaxReferrers] are known.
 func (s *session) referrers(ctx context.Context, ref Reference) (list []ocispec.Descriptor, supported bool, err error) {
-	next := s.url("referrers/" + ref.digest)
-	for page := 0; next != nil && page < maxReferrerPages && len(list) < MaxReferrers; page++ {
-		index, more, err := s.referrersPage(ctx, next)
-		if err != nil {
+	next, before, size := s.url("referrers/"+ref.digest), trail{}, 0
+	for next != nil && len(list) < MaxReferrers {
+		if err := before.step(next); err != nil {
 			return nil, false, err
 		}
-		if index == nil {
+		page, err := s.referrersPage(ctx, next)
+		switch size += page.size; {
+		case err != nil:
+			return nil, false, err
+		case page.index == nil && len(before) == 1:
 			return nil, false, nil
+		case page.index == nil:
+			return nil, false, fmt.Errorf("%w: it is no list of referrers", errPageLost)
+		case size > maxReferrersRead:
+			return nil, false, fmt.Errorf("the registry's list of referrers is over %d bytes: %w", maxReferrersRead, ErrTooLarge)
 		}
-		list = saneReferrers(slices.Concat(list, index.Manifests))
-		next = more
+		list = saneReferrers(slices.Concat(list, page.index.Manifests))
+		if next, err = nextPage(next, page.links); err != nil && len(list) < MaxReferrers {
+			return nil, false, err
+		}
+		if next != nil && len(before) == maxReferrerPages && len(list) < MaxReferrers {
+			return nil, false, fmt.Errorf("%w: these were %d already", errPageLost, maxReferrerPages)
+		}
+		exchangeOf(ctx).progressed()
 	}
 	return list, true, nil
 }
 
-// referrersPage returns nil when the registry has no referrers API.
-func (s *session) referrersPage(ctx context.Context, u *url.URL) (*ocispec.Index, *url.URL, error) {
-	resp, err := s.send(ctx, http.MethodGet, u, http.Header{"Accept": {ocispec.MediaTypeImageIndex}}, nil)
+// referrersPage is one answer of the API. index is nil when there is no API.
+type referrersPage struct {
+	index *ocispec.Index
+	links []string
+	size  int // of the answer, in bytes
+}
+
+func (s *session) referrersPage(ctx context.Context, u *url.URL) (referrersPage, error) {
+	var page referrersPage
+	resp, err := s.staying().send(ctx, http.MethodGet, u, http.Header{"Accept": {ocispec.MediaTypeImageIndex}}, nil)
 	if err != nil {
-		return nil, nil, err
+		return page, err
 	}
 	defer resp.Body.Close()
 	if slices.Contains(noReferrersAPI, resp.StatusCode) {
-		return nil, nil, nil
+		return page, nil
 	}
 	if err := transport.CheckError(resp, http.StatusOK); err != nil {
-		return nil, nil, err
-	}
-	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil || mediaType != ocispec.MediaTypeImageIndex {
-		return nil, nil, nil // a catch-all page, not the API
+		return page, err
 	}
 	data, err := readDocument(resp)
 	if err != nil {
-		return nil, nil, err
+		return page, err
+	}
+	page.size, page.links = len(data), resp.Header.Values("Link")
+	page.index, err = parseReferrers(data, resp.Header.Get("Content-Type"))
+	return page, err
+}
+
+// staying is s, which does not go where another host has something else to see
+// (303). Other redirects are followed.
+func (s *session) staying() *session {
+	client := *s.client
+	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		if req.Response.StatusCode == http.StatusSeeOther && req.URL.Host != via[0].URL.Host {
+			return http.ErrUseLastResponse
+		}
+		return checkRedirect(req, via)
+	}
+	at := *s
+	at.client = &client
+	return &at
+}
+
+// parseReferrers reads a page of the API. It is nil, without an error, when data is
+// something else, such as the web page of a server that answers everything: that is
+// told by the content. Headers do not tell: Harbor before 2.11 sent the list as
+// application/json (goharbor/harbor#19690).
+func parseReferrers(data []byte, contentType string) (*ocispec.Index, error) {
+	declared, _, _ := mime.ParseMediaType(contentType) // "" if it is none
+	var page struct {
+		SchemaVersion int                   `json:"schemaVersion"`
+		MediaType     string                `json:"mediaType"`
+		Config        json.RawMessage       `json:"config"`
+		Manifests     *[]ocispec.Descriptor `json:"manifests"`
+	}
+	if err := decodeList(data, &page); err != nil {
+		isJSON := declared == "application/json" || strings.HasSuffix(declared, "+json")
+		if !isJSON || bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("the registry's referrers list is malformed: %w", err)
 	}
 	var index ocispec.Index
-	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, nil, fmt.Errorf("the registry's referrers list is malformed: %w", err)
+	if page.Manifests != nil {
+		index.Manifests = *page.Manifests
 	}
-	return &index, nextPage(u, resp.Header.Values("Link")), nil
+	switch {
+	case page.MediaType != "":
+		if kindOf(page.MediaType) != kindIndex {
+			return nil, nil
+		}
+	case page.Config != nil:
+		return nil, nil
+	case page.Manifests != nil, page.SchemaVersion == 2:
+	case declared != ocispec.MediaTypeImageIndex: // Harbor 2.13 sends {} as an index
+		return nil, nil
+	}
+	return &index, nil
 }
 
-// nextPage follows links within the registry only.
-func nextPage(from *url.URL, links []string) *url.URL {
-	for _, link := range links {
-		m := nextLink().FindStringSubmatch(link)
-		if m == nil {
-			continue
-		}
-		if to, err := from.Parse(m[1]); err == nil && to.Host == from.Host {
-			to.Scheme = from.Scheme
-			return to
-		}
-	}
-	return nil
-}
+// decodeList decodes what a registry sends as a list.
+func decodeList(data []byte, list any) error { return json.Unmarshal(data, list) }
 
 // saneReferrers keeps the first [MaxReferrers] entries that can be fetched at
-// all, once each: a bad entry must not hide a good one behind it.
+// all, once each: a bad entry must not hide a good one behind it. All that counts is
+// the digest: registries say wrong sizes and types (goharbor/harbor#20187,
+// oras-project/oras#1626).
 func saneReferrers(entries []ocispec.Descriptor) []ocispec.Descriptor {
 	var list []ocispec.Descriptor
 	seen := map[digest.Digest]bool{}
 	for _, desc := range entries {
-		if seen[desc.Digest] || kindOf(desc.MediaType) == kindUnknown || checkDescriptor(desc, MaxManifest) != nil {
+		if seen[desc.Digest] || kindOf(desc.MediaType) == kindUnknown || checkDigest(desc.Digest.String()) != nil {
 			continue
 		}
 		seen[desc.Digest] = true
-		if list = append(list, desc); len(list) == MaxReferrers {
+		kept := ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, ArtifactType: desc.ArtifactType}
+		if checkDescriptor(desc, MaxManifest) == nil {
+			kept.Size = desc.Size
+		}
+		if len(desc.Annotations) <= maxEntryAnnotations {
+			kept.Annotations = desc.Annotations
+		}
+		if list = append(list, kept); len(list) == MaxReferrers {
 			break
 		}
 	}
 	return list
 }
+
+// ErrFallbackTaken: the tag at which a registry without the referrers API would keep
+// the referrers of an image is something else. It is left as it is.
+var ErrFallbackTaken = errors.New("it is no list of referrers")
 
 // fallbackTag is where a registry without the API keeps the referrers of a
 // digest (OCI distribution spec, "Referrers Tag Schema").
@@ -154,22 +242,30 @@ func fallbackTag(subject Reference) Reference {
 }
 
 // fallbackIndex reads the index at the fallback tag; an empty one if there is
-// none.
+// none. What else is there is [ErrFallbackTaken]: GitLab resolves the tag to the
+// image itself (oras-project/oras-go#1403).
 func (s *session) fallbackIndex(ctx context.Context, subject Reference) (ocispec.Index, error) {
 	var index ocispec.Index
+	tag := fallbackTag(subject).tag
 	m, err := s.manifest(ctx, fallbackTag(subject))
-	var answer *transport.Error
-	if errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound {
+	var (
+		answer *transport.Error
+		format *formatError
+	)
+	switch {
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
 		return index, nil
+	case errors.As(err, &format):
+		return index, fmt.Errorf("fallback tag %s: %w: %w", tag, ErrFallbackTaken, err)
+	case err != nil:
+		return index, fmt.Errorf("fallback tag %s: %w", tag, err)
+	case m.Descriptor.Digest.String() == subject.digest:
+		return index, fmt.Errorf("fallback tag %s: %w, the registry has the image itself there", tag, ErrFallbackTaken)
+	case m.Descriptor.MediaType != ocispec.MediaTypeImageIndex:
+		return index, fmt.Errorf("fallback tag %s: %w, but a %q", tag, ErrFallbackTaken, m.Descriptor.MediaType)
 	}
-	if err != nil {
-		return index, fmt.Errorf("fallback tag %s: %w", fallbackTag(subject).tag, err)
-	}
-	if m.Descriptor.MediaType != ocispec.MediaTypeImageIndex {
-		return index, fmt.Errorf("fallback tag %s is a %q, not an index", fallbackTag(subject).tag, m.Descriptor.MediaType)
-	}
-	if err := json.Unmarshal(m.Bytes, &index); err != nil {
-		return index, fmt.Errorf("fallback tag %s is malformed: %w", fallbackTag(subject).tag, err)
+	if err := decodeList(m.Bytes, &index); err != nil {
+		return ocispec.Index{}, fmt.Errorf("fallback tag %s: %w: %w", tag, ErrFallbackTaken, err)
 	}
 	return index, nil
 }

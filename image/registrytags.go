@@ -50,7 +50,7 @@ func ParseRepository(s string) (Reference, error) {
 // page, in the registry's order. more says that there are others. Names that are no tags are
 // left out. [ErrNotFound] if there is no such repository.
 func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func(tag string) bool) (tags []string, more bool, err error) {
-	seen := map[string]bool{}
+	seen, before := map[string]bool{}, trail{}
 	var next *url.URL
 	for page := 0; ; page++ {
 		names, link, err := r.tagsPage(ctx, ref, next, min(tagsPerPage, max(limit+1, minTagsPerPage)))
@@ -58,12 +58,11 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 			return nil, false, err
 		}
 		next = link
-		fresh := false
 		for _, name := range names {
 			if seen[name] || checkTag(name) != nil {
 				continue
 			}
-			fresh, seen[name] = true, true
+			seen[name] = true
 			if !keep(name) {
 				continue
 			}
@@ -75,16 +74,20 @@ func (r *Registry) Tags(ctx context.Context, ref Reference, limit int, keep func
 		switch {
 		case next == nil:
 			return tags, false, nil
-		case !fresh || page == maxTagPages || len(seen) >= maxTagsRead:
-			// A registry that sends the same page again never ends.
+		case page == maxTagPages || len(seen) >= maxTagsRead:
 			return tags, true, nil
+		}
+		if err := before.step(next); err != nil {
+			return nil, false, tagsOf(ref).failed(err, nil, 1)
 		}
 	}
 }
 
+func tagsOf(ref Reference) operation { return operation{"listing the tags of", ref.WithTag("")} }
+
 // tagsPage reads the page at from, nil for the first, with n tags or fewer.
 func (r *Registry) tagsPage(ctx context.Context, ref Reference, from *url.URL, n int) (names []string, next *url.URL, err error) {
-	err = r.read(ctx, operation{"listing the tags of", ref.WithTag("")}, ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
+	err = r.read(ctx, tagsOf(ref), ofOrigin, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
 		at := from
 		if at == nil {
 			at = s.url("tags/list")
@@ -116,7 +119,8 @@ func (s *session) tagsPage(ctx context.Context, u *url.URL) ([]string, *url.URL,
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, nil, fmt.Errorf("the registry's list of tags is malformed: %w", err)
 	}
-	return list.Tags, nextPage(u, resp.Header.Values("Link")), nil
+	next, err := nextPage(u, resp.Header.Values("Link"))
+	return list.Tags, next, err
 }
 
 // Tags lists up to limit tags the store has in ref's repository for which keep is

@@ -60,8 +60,8 @@ func (s *session) hasBlob(ctx context.Context, desc ocispec.Descriptor) (bool, e
 	return resp.StatusCode == http.StatusOK, transport.CheckError(resp, http.StatusOK, http.StatusNotFound)
 }
 
-// startUpload gets the place to upload a blob to (202), or has the registry take
-// it over from another repository ("" for none), if that has it (201). The body
+// startUpload gets the place to upload a blob to, or has the registry take it over
+// from another repository ("" for none), if that has it (201). The body
 // of the answer is closed.
 func (s *session) startUpload(ctx context.Context, desc ocispec.Descriptor, mountFrom string) (*http.Response, error) {
 	at := s.url("blobs/uploads/")
@@ -73,5 +73,5 @@ func (s *session) startUpload(ctx context.Context, desc ocispec.Descriptor, moun
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return resp, transport.CheckError(resp, http.StatusCreated, http.StatusAccepted)
+	return resp, checkDone(resp)
 }

@@ -6,13 +6,13 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -37,15 +37,68 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		}
 		subject := ref.WithDigest(head.Subject.Digest.String())
 		kept, err := s.putManifest(ctx, ref, m)
-		if err != nil || kept == subject.digest {
+		if err != nil {
 			return err
 		}
-		entry := m.Descriptor
-		entry.ArtifactType = head.artifactKind()
-		entry.Annotations = head.Annotations
-		return r.ensureReferrer(ctx, s, subject, entry)
+		if listed, err := r.isListed(ctx, s, subject, kept == subject.digest); listed || err != nil {
+			return err
+		}
+		return r.ensureReferrer(ctx, s, subject, head.entry(m))
 	})
-	return refusedArtifact(head, err)
+	if ref.digest == "" && IsAttachmentTag(ref.tag) {
+		err = immutableAttachment(ref.tag, err)
+	}
+	return refusedType(head, err)
+}
+
+// isListed says whether the registry lists what refers to subject by itself. That it
+// says so in a header counts only after its referrers API has answered once in this
+// repository: Docker Hub and Amazon's registry sent the header before they had the API
+// (docker/hub-feedback#2372, sigstore/sigstore-js#1183), and what was not listed then is
+// lost. Others have the API and no header (Quay, Harbor 2.8).
+func (r *Registry) isListed(ctx context.Context, s *session, subject Reference, says bool) (bool, error) {
+	r.mu.Lock()
+	known := r.listing[subject.Name()]
+	r.mu.Unlock()
+	if says && known {
+		return true, nil
+	}
+	page, err := s.referrersPage(ctx, s.url("referrers/"+subject.digest))
+	if err != nil || page.index == nil {
+		return false, err
+	}
+	r.mu.Lock()
+	r.listing[subject.Name()] = true
+	r.mu.Unlock()
+	return true, nil
+}
+
+// ErrAttachmentImmutable: the tag that a registry cannot move is one that attaches
+// something to an image, and changes with everything that is attached. It is an
+// [ErrImmutable], too.
+var ErrAttachmentImmutable = fmt.Errorf("%w, and what is attached to the image needs that", ErrImmutable)
+
+// immutableAttachment adds [ErrAttachmentImmutable] to the error of writing such a tag.
+func immutableAttachment(tag string, err error) error {
+	if !isImmutable(err) || errors.Is(err, ErrAttachmentImmutable) {
+		return err
+	}
+	return fmt.Errorf("tag %s: %w: %w", tag, ErrAttachmentImmutable, err)
+}
+
+// PutFallback implements [FallbackWriter].
+func (r *Registry) PutFallback(ctx context.Context, ref Reference, m Manifest) error {
+	head, err := checkManifest(ref, m)
+	if err == nil && head.Subject == nil {
+		err = malformed("it refers to no image")
+	}
+	if err != nil {
+		return fmt.Errorf("listing %s at the fallback tag: %w", ref, err)
+	}
+	subject := ref.WithDigest(head.Subject.Digest.String())
+	return r.write(ctx, operation{"listing at the fallback tag", ref}, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) error {
+		return r.ensureReferrer(ctx, s, subject, head.entry(m))
+	})
 }
 
 // hasManifest spares the upload, and the refusal by registries whose tags cannot
@@ -68,7 +121,7 @@ func (s *session) putManifest(ctx context.Context, ref Reference, m Manifest) (s
 		return "", err
 	}
 	defer resp.Body.Close()
-	if err := transport.CheckError(resp, http.StatusCreated, http.StatusOK, http.StatusAccepted); err != nil {
+	if err := checkDone(resp); err != nil {
 		return "", err
 	}
 	got := resp.Header.Get(headerDigest)
@@ -90,16 +143,12 @@ func manifestName(ref Reference, m Manifest) string {
 const fallbackRounds = 8
 
 // ensureReferrer makes entry a referrer of subject where the registry does not
-// do so itself: through the fallback tag, which is read, changed and written.
+// do so itself, through the fallback tag, which is read, changed and written.
 // The specification has no conditional write. Within this value a lock keeps
 // updates from being lost. Another process may have read before we wrote, and
 // write after: so a second look is taken when it will have, and what it lost is
 // added again.
 func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Reference, entry ocispec.Descriptor) error {
-	page, _, err := s.referrersPage(ctx, s.url("referrers/"+subject.digest))
-	if err != nil || page != nil {
-		return err
-	}
 	lock := r.referrerLock(subject)
 	lock.Lock()
 	defer lock.Unlock()
@@ -113,7 +162,7 @@ func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Refer
 			return nil
 		}
 		if err := s.putFallbackIndex(ctx, subject, index, entry); err != nil {
-			return err
+			return immutableAttachment(fallbackTag(subject).tag, err)
 		}
 		if err := pause(ctx, r.retry.settle(time.Since(begin))); err != nil {
 			return err

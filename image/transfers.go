@@ -14,9 +14,10 @@ const (
 	// defaultMaxTransfers is what podman and skopeo allow (containers/image,
 	// copy/copy.go, maxParallelDownloads); docker's daemon takes 3 down, 5 up.
 	defaultMaxTransfers = 6
-	// defaultChunkSize, in bytes, is above the least part every object store
-	// behind a registry takes (Amazon S3: 5 MiB) and small enough to be sent again.
-	defaultChunkSize = 8 << 20
+	// defaultChunkSize, in bytes, is the most that GitHub's registry takes, which does
+	// not say so (oras-project/rust-oci-client#35). Registries that want more do
+	// ([headerMinChunk]).
+	defaultChunkSize = 4 << 20
 	// defaultIdleTimeout is longer than any honest pause between two packets.
 	defaultIdleTimeout = 30 * time.Second
 )

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxTreeNodes bounds what [Tree] looks at, and maxTreeDepth how deep.
+// maxTreeNodes bounds what [Tree] looks at, and maxTreeDepth how deep. A node costs
+// five requests, and more than a list of referrers has is nothing to look at.
 const (
-	maxTreeNodes = maxManifests + 2*MaxReferrers
+	maxTreeNodes = maxManifests + MaxReferrers
 	maxTreeDepth = 8
 )
 
@@ -26,7 +27,10 @@ type Node struct {
 	Kind NodeKind `json:"kind"`
 	// Type is the artifactType, or the predicate type of an attestation. Foreign
 	// text, "" for ordinary images.
-	Type       string             `json:"type,omitempty"`
+	Type string `json:"type,omitempty"`
+	// Bytecode: the manifest says, in its artifactType or annotations, that it holds BPF
+	// bytecode. Labels are not looked at, which are all that bpfman's images have.
+	Bytecode   bool               `json:"bytecode,omitempty"`
 	Descriptor ocispec.Descriptor `json:"descriptor"`
 	// Platform is "os/arch[/variant]" for the children of an index.
 	Platform string `json:"platform,omitempty"`
@@ -81,9 +85,13 @@ func (w *treeWalk) fill(ctx context.Context, n *Node, m Manifest, depth int) {
 	for _, layer := range content.Layers {
 		n.Size += max(layer.Size, 0)
 	}
+	if content.Subject != nil {
+		n.Descriptor.ArtifactType = content.artifactKind() // a list may have said another
+	}
 	if n.Kind == "" {
 		n.Kind, n.Type = kindOfNode(content.manifestHead, content.Layers)
 	}
+	n.Bytecode = content.saysBytecode()
 	if depth == maxTreeDepth {
 		n.Problem = fmt.Sprintf("nothing is shown more than %d levels deep", maxTreeDepth)
 		return
@@ -108,7 +116,7 @@ func (w *treeWalk) children(ctx context.Context, n *Node, m Manifest, depth int)
 		} else if kindOf(desc.MediaType) == kindIndex {
 			child.Kind = KindIndex
 		}
-		if !w.follow(ctx, &n.Children, child, depth) {
+		if !w.follow(ctx, &n.Children, child, fetchManifest, depth) {
 			n.Problem = tooMany
 			return
 		}
@@ -117,9 +125,12 @@ func (w *treeWalk) children(ctx context.Context, n *Node, m Manifest, depth int)
 
 const tooMany = "there is more than is shown"
 
+// fetcher reads what an index or a list of referrers names.
+type fetcher func(context.Context, Source, Reference, ocispec.Descriptor) (Manifest, error)
+
 // follow reads the manifest of child and adds it to list. false: there are too
 // many already.
-func (w *treeWalk) follow(ctx context.Context, list *[]*Node, child *Node, depth int) bool {
+func (w *treeWalk) follow(ctx context.Context, list *[]*Node, child *Node, fetch fetcher, depth int) bool {
 	d := child.Descriptor.Digest
 	if w.seen[d] {
 		return true
@@ -129,13 +140,14 @@ func (w *treeWalk) follow(ctx context.Context, list *[]*Node, child *Node, depth
 	}
 	w.seen[d] = true
 	*list = append(*list, child)
-	m, err := fetchManifest(ctx, w.src, w.ref, child.Descriptor)
+	m, err := fetch(ctx, w.src, w.ref, child.Descriptor)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		child.Problem = "not here"
 	case err != nil:
 		child.Problem = err.Error()
 	default:
+		child.Descriptor.MediaType, child.Descriptor.Size = m.Descriptor.MediaType, m.Descriptor.Size
 		w.fill(ctx, child, m, depth+1)
 	}
 	return true
@@ -166,7 +178,7 @@ func (w *treeWalk) attached(ctx context.Context, n *Node, depth int) {
 		n.Problem = err.Error()
 	}
 	for _, desc := range list {
-		if !w.follow(ctx, &n.Referrers, &Node{Descriptor: desc}, depth) {
+		if !w.follow(ctx, &n.Referrers, &Node{Descriptor: desc}, fetchReferrer, depth) {
 			n.Problem = tooMany
 			break
 		}

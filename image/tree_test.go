@@ -108,6 +108,11 @@ func TestTags(t *testing.T) {
 		w.Header().Set("Link", `</v2/a/tags/list?again>; rel="next"`)
 		_, _ = fmt.Fprint(w, `{"tags":["v1","not a tag","v2"]}`)
 	}
+	empty := func(w http.ResponseWriter, req *http.Request) {
+		page := req.URL.Query().Get("page")
+		w.Header().Set("Link", map[string]string{"": `</v2/a/tags/list?page=2>; rel="next"`, "2": `</v2/a/tags/list?page=3>; rel="next"`}[page])
+		_, _ = fmt.Fprint(w, map[string]string{"": `{"tags":["v1"]}`, "2": `{"tags":null}`, "3": `{"tags":["v2"]}`}[page])
+	}
 	linked := func(link string) http.HandlerFunc {
 		return func(w http.ResponseWriter, req *http.Request) {
 			if req.URL.Query().Has("last") {
@@ -136,8 +141,9 @@ func TestTags(t *testing.T) {
 		{"links in one header", linked(`</v2/a/tags/list?first>; rel="prev", </v2/a/tags/list?last=v1>; rel="next"`), 10, allTags, first, false, 2},
 		{"a link with more parameters", linked(`</v2/a/tags/list?last=v1>; title="more"; rel=next; type="x"`), 10, allTags, first, false, 2},
 		{"a link to something else", linked(`</v2/a/tags/list?last=v1>; rel="nextcloud", </v2/a/tags/list?last=v1>; rel="prev"`), 10, allTags, first[:1], false, 1},
-		{"a link to another host", linked(`<https://elsewhere.example/v2/a/tags/list?last=v1>; rel="next"`), 10, allTags, first[:1], false, 1},
-		{"the same page for ever", again, 10, allTags, first, true, 2},
+		{"a link to another host", linked(`<https://elsewhere.example/v2/a/tags/list?last=v1>; rel="next"`), 10, allTags, first, false, 2},
+		{"a link without angle brackets", linked(`https://elsewhere.example/v2/a/tags/list?n=1&last=v1; rel=next`), 10, allTags, first, false, 2},
+		{"an empty page", empty, 10, allTags, first, false, 3},
 	}
 	for _, tt := range tests {
 		host, rec := serve(t, answer(tt.serve))
@@ -147,6 +153,15 @@ func TestTags(t *testing.T) {
 		}
 		if got := len(rec.requests("/tags/list")); got != tt.requests {
 			t.Errorf("%s: %d requests, want %d", tt.name, got, tt.requests)
+		}
+	}
+	for text, handler := range map[string]http.HandlerFunc{
+		"came before":        again,
+		"cannot be followed": linked(`<ftp://elsewhere.example/v2/a/tags/list?last=v1>; rel="next"`),
+	} {
+		host, _ := serve(t, answer(handler))
+		if _, _, err := testClient(t, RegistryOptions{}).Tags(t.Context(), mustParse(t, host+"/a"), 10, allTags); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want %q", err, text)
 		}
 	}
 	_, _, err := testClient(t, RegistryOptions{}).Tags(t.Context(), mustParse(t, "127.0.0.1:1/a"), 10, allTags)

@@ -83,6 +83,32 @@ func kindOfNode(head manifestHead, layers []ocispec.Descriptor) (NodeKind, strin
 	return KindImage, head.ArtifactType
 }
 
+// What marks a manifest that holds BPF bytecode: the artifactType of bpfimg's artifacts,
+// and the beginnings of annotations, of bpfimg and of the eBPF bytecode image
+// specification. bpfman's own images have the latter as labels only.
+const (
+	artifactBytecode = "application/vnd.bpfimg.bytecode.v1"
+	prefixBpfimg     = "dev.bpfimg."
+	prefixBytecode   = "io.ebpf."
+)
+
+// saysBytecode: the manifest alone says that it holds BPF bytecode. One that does not
+// may hold some all the same, if only the labels of its config say so.
+func (h manifestHead) saysBytecode() bool {
+	if h.Config == nil || h.Subject != nil {
+		return false
+	}
+	if h.ArtifactType == artifactBytecode {
+		return true
+	}
+	for key := range h.Annotations {
+		if strings.HasPrefix(key, prefixBpfimg) || strings.HasPrefix(key, prefixBytecode) {
+			return true
+		}
+	}
+	return false
+}
+
 // bundleKind tells the two things a bundle can be apart.
 func bundleKind(annotations map[string]string, mediaType string) (NodeKind, string) {
 	predicate := annotations[annotationBundlePredicate]

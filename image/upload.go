@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -19,9 +20,13 @@ import (
 // at [MaxLayer]; this only keeps sizes that cannot be meant out of the arithmetic.
 const maxUpload = 1 << 40
 
-// headerMinChunk is the least size of all chunks but the last that the registry
-// takes (OCI distribution spec, "Pushing a blob in chunks").
-const headerMinChunk = "OCI-Chunk-Min-Length"
+const (
+	// headerMinChunk is the least size of all chunks but the last that the registry
+	// takes (OCI distribution spec, "Pushing a blob in chunks").
+	headerMinChunk = "OCI-Chunk-Min-Length"
+	// headerMaxChunk is the most; only Cloudflare's serverless-registry has it.
+	headerMaxChunk = "OCI-Chunk-Max-Length"
+)
 
 // errUploadLost: the registry no longer knows the upload, or another state of it
 // than we do. It is begun anew.
@@ -47,6 +52,8 @@ type upload struct {
 	chunk  int64
 	// refused: it did not take the byte at offset next.
 	refused bool
+	// standing: the Range of its answers stands still, although it takes the chunks.
+	standing bool
 	// whole: this registry does not take chunks.
 	whole bool
 	// furthest is the most it ever had, in bytes.
@@ -116,11 +123,21 @@ func (u *upload) begin(ctx context.Context, s *session) (there bool, err error) 
 	if resp.StatusCode == http.StatusCreated && u.mountFrom != "" {
 		return true, nil
 	}
-	u.offset, u.chunk, u.refused = 0, u.transfers.chunk, false
-	if least, err := strconv.ParseInt(resp.Header.Get(headerMinChunk), 10, 64); err == nil && least > u.chunk {
-		u.chunk = least
-	}
+	u.offset, u.refused, u.standing = 0, false, false
+	u.chunk = chunkSize(u.transfers.chunk, resp.Header)
 	return false, u.follow(resp)
+}
+
+// chunkSize fits the size that we would take to what the registry asks for. Where it
+// wants no less and no more than what cannot be both, the upper limit counts.
+func chunkSize(ours int64, header http.Header) int64 {
+	if least, err := strconv.ParseInt(header.Get(headerMinChunk), 10, 64); err == nil {
+		ours = max(ours, least)
+	}
+	if most, err := strconv.ParseInt(header.Get(headerMaxChunk), 10, 64); err == nil && most > 0 {
+		ours = min(ours, most)
+	}
+	return ours
 }
 
 // follow takes the place where the upload goes on from an answer. The same rules
@@ -180,11 +197,14 @@ func (u *upload) finish(ctx context.Context, s *session, at *url.URL, rest []byt
 		return err
 	}
 	defer resp.Body.Close()
+	if u.standing && (lost(resp.StatusCode) || resp.StatusCode == http.StatusBadRequest) {
+		return errNoChunks // it has not kept what it seemed to take
+	}
 	if lost(resp.StatusCode) {
 		u.at = nil
 		return fmt.Errorf("%w: it answered %d", errUploadLost, resp.StatusCode)
 	}
-	if err := transport.CheckError(resp, http.StatusCreated, http.StatusNoContent); err != nil {
+	if err := checkDone(resp); err != nil {
 		return err
 	}
 	u.furthest = u.desc.Size
@@ -197,14 +217,32 @@ func lost(status int) bool {
 	return status == http.StatusNotFound || status == http.StatusGone || status == http.StatusRequestedRangeNotSatisfiable
 }
 
-// noChunks are what registries without chunked uploads answer to the first one.
+// checkDone takes any 2xx: what the specification says of each step (201, 202, 204)
+// is not what all registries answer, and what is needed next is in the header.
+func checkDone(resp *http.Response) error {
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	return transport.CheckError(resp, http.StatusOK)
+}
+
+// noChunks are what registries answer to a chunk that take none, or none of this size.
 var noChunks = []int{
 	http.StatusBadRequest,
-	http.StatusNotFound,
 	http.StatusMethodNotAllowed,
 	http.StatusLengthRequired,
 	http.StatusUnsupportedMediaType,
 	http.StatusNotImplemented,
+}
+
+// refusesChunk says whether a status means that the blob has to go in one piece. To a
+// first chunk, 404 and 416 do too: nothing was there that could be lost, and no other
+// byte can come next (GitHub's 416 is for chunks over 4 MiB).
+func (u *upload) refusesChunk(status int) bool {
+	if u.offset == 0 && (status == http.StatusNotFound || status == http.StatusRequestedRangeNotSatisfiable) {
+		return true
+	}
+	return slices.Contains(noChunks, status)
 }
 
 // errNoChunks: the registry takes blobs in one piece only.

@@ -25,6 +25,37 @@ func requestLog(rec *testregistry.Recorder) (list []string) {
 	return list
 }
 
+// withHeader lets the registry answer, with another header than its own.
+func withHeader(key, value string) testregistry.Action {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(&changedWriter{w, key, value, 0}, r)
+	}
+}
+
+// withStatus lets the registry answer, with another status if it is a success.
+func withStatus(status int) testregistry.Action {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(&changedWriter{w, "", "", status}, r)
+	}
+}
+
+// changedWriter changes what is set as the answer begins.
+type changedWriter struct {
+	http.ResponseWriter
+	key, value string
+	status     int
+}
+
+func (w *changedWriter) WriteHeader(status int) {
+	if w.key != "" {
+		w.Header().Set(w.key, w.value)
+	}
+	if w.status != 0 && status/100 == 2 {
+		status = w.status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
 // uploadRow is one way an upload goes: the blob's size in bytes, chunks being 40,
 // and the requests it takes.
 type uploadRow struct {
@@ -79,10 +110,43 @@ func uploadRows() []uploadRow {
 			begin + "PATCH 0-39|PATCH 40-79|" + begin + parts, true,
 		},
 		{
-			"another byte is wanted", 100,
-			testregistry.Options{Faults: fault("PATCH", 1, 1, testregistry.Status(416, "no"))},
-			begin + "PATCH 0-39|PATCH 40-79|GET|" + begin + parts, true,
+			"the byte it wants is refused", 100,
+			testregistry.Options{Faults: fault("PATCH", 1, 0, testregistry.Status(416, "no"))},
+			begin + "PATCH 0-39|PATCH 40-79|GET|" + begin + "PUT", true,
 		},
+		{
+			"another byte is wanted", 100,
+			testregistry.Options{Faults: append(fault("PATCH", 1, 1, testregistry.Status(416, "no")), fault("GET", 0, 1, withHeader("Range", "0-19"))...)},
+			begin + "PATCH 0-39|PATCH 40-79|GET|PATCH 20-59|GET|PATCH 40-79|PATCH 80-99|PUT", true,
+		},
+		{"chunks are refused", 100, testregistry.Options{Faults: fault("PATCH", 0, 0, testregistry.Status(416, "too large"))}, begin + "PATCH 0-39|" + begin + "PUT", true},
+		{"a later chunk is refused", 100, testregistry.Options{Faults: fault("PATCH", 1, 0, testregistry.Status(400, "no"))}, begin + "PATCH 0-39|PATCH 40-79|" + begin + "PUT", true},
+		{
+			"smaller chunks are asked for", 100,
+			testregistry.Options{Faults: fault("POST", 0, 0, testregistry.Header("OCI-Chunk-Max-Length", "30"))},
+			begin + "PATCH 0-29|PATCH 30-59|PATCH 60-89|PATCH 90-99|PUT", true,
+		},
+		{
+			"what is asked for makes no sense", 100,
+			testregistry.Options{Faults: append(fault("POST", 0, 0, testregistry.Header("OCI-Chunk-Max-Length", "-1")), fault("POST", 0, 0, testregistry.Header("OCI-Chunk-Min-Length", "many"))...)},
+			begin + parts, true,
+		},
+		{"its range stands still", 100, testregistry.Options{Faults: fault("PATCH", 1, 0, withHeader("Range", "0-39"))}, begin + parts, true},
+		{
+			"its range stands still, and a chunk is cut", 100,
+			testregistry.Options{Faults: append(fault("PATCH", 2, 1, testregistry.CutUpload(3)), fault("PATCH", 1, 0, withHeader("Range", "0-39"))...)},
+			begin + parts[:len(parts)-len("|PUT")] + "|" + begin + parts, true,
+		},
+		{
+			"its range stands still, and so does the upload", 100,
+			testregistry.Options{Faults: fault("PATCH", 1, 0, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+				w.Header().Set("Range", "0-39")
+				w.WriteHeader(http.StatusCreated)
+			})},
+			begin + parts + "|" + begin + "PUT", true,
+		},
+		{"any success will do", 100, testregistry.Options{Faults: append(fault("POST", 0, 0, withStatus(200)), append(fault("PATCH", 0, 0, withStatus(200)), fault("PUT", 0, 0, withStatus(202))...)...)}, begin + parts, true},
+		{"any success will do, small", 40, testregistry.Options{Faults: append(fault("POST", 0, 0, withStatus(201)), fault("PUT", 0, 0, withStatus(200))...)}, begin + "PUT", true},
 		{
 			"no status to be had", 100,
 			testregistry.Options{Faults: append(fault("PATCH", 1, 1, testregistry.CutUpload(7)), fault("GET", 0, 1, testregistry.Status(405, "no"))...)},

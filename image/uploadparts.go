@@ -38,7 +38,7 @@ func (u *upload) sendChunk(ctx context.Context, s *session) error {
 	}
 	defer resp.Body.Close()
 	switch {
-	case u.furthest == 0 && slices.Contains(noChunks, resp.StatusCode):
+	case u.refusesChunk(resp.StatusCode):
 		return errNoChunks
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		u.refused = true // it is asked which byte it wants
@@ -47,16 +47,20 @@ func (u *upload) sendChunk(ctx context.Context, s *session) error {
 		u.at = nil
 		return fmt.Errorf("%w: it answered %d", errUploadLost, resp.StatusCode)
 	}
-	if err := transport.CheckError(resp, http.StatusAccepted, http.StatusCreated, http.StatusNoContent); err != nil {
+	if err := checkDone(resp); err != nil {
 		return err
 	}
 	have, said := uploadedBytes(resp)
 	switch {
 	case !said:
 		have = end
-	case have <= u.offset || have > end:
+	case have > end:
 		u.at = nil
 		return fmt.Errorf("%w: it says it has %d bytes after byte %d was sent", errUploadLost, have, end)
+	case have <= u.offset:
+		// Amazon's stands still after the first chunk, and nothing is lost
+		// (aws/containers-roadmap#2831). What is true, the digest will tell.
+		u.standing, have = true, end
 	}
 	u.reached(have)
 	if resp.Header.Get("Location") == "" {
@@ -72,8 +76,12 @@ func (u *upload) reached(offset int64) {
 
 // askOffset asks how much of a cut upload has arrived (OCI distribution spec,
 // "Pushing a blob in chunks": GET on its location). Without a usable answer it
-// is begun anew.
+// is begun anew, and in one piece if it is the chunks that are refused.
 func (u *upload) askOffset(ctx context.Context, s *session) error {
+	if u.standing {
+		u.at = nil
+		return nil
+	}
 	resp, err := s.send(ctx, http.MethodGet, u.at, nil, nil)
 	if err != nil {
 		return err
@@ -83,9 +91,9 @@ func (u *upload) askOffset(ctx context.Context, s *session) error {
 		return transport.CheckError(resp, http.StatusNoContent)
 	}
 	have, said := uploadedBytes(resp)
-	ok := resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusOK
-	if !ok || !said || have > u.desc.Size || u.refused && have == u.offset {
-		u.at = nil
+	usable := resp.StatusCode/100 == 2 && said && have <= u.desc.Size
+	if !usable || u.refused && have == u.offset {
+		u.at, u.whole = nil, usable // it wants the very byte that it refused
 		return nil
 	}
 	// What it had and has no more is sent again. moved does not count it twice.

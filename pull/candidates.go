@@ -80,7 +80,7 @@ func likelyFirst(list []ocispec.Descriptor) []ocispec.Descriptor {
 		seen[d.Digest] = true
 	}
 	all := append(likely, others...)
-	return all[:min(len(all), image.MaxReferrers)]
+	return all[:min(len(all), maxReferrers)]
 }
 
 // referrer returns the bundle a referrer holds; nil when it is something else,
@@ -109,16 +109,19 @@ func (f *fetch) bundleLayer(ctx context.Context, subject digest.Digest, desc oci
 	if err := checkDescriptor(desc); err != nil {
 		return nil, err
 	}
-	if desc.Size > maxReferrerManifest {
-		return nil, fmt.Errorf("%w: its manifest is %d bytes, at most %d are read", image.ErrTooLarge, desc.Size, maxReferrerManifest)
+	// The list's word on the size is not to be believed; some registries say that of
+	// manifest, config and layers together (goharbor/harbor#20187).
+	if desc.Size > maxReferrerManifest+maxBundle {
+		return nil, fmt.Errorf("%w: it is listed with %d bytes, at most %d are read", image.ErrTooLarge, desc.Size, maxReferrerManifest+maxBundle)
 	}
 	m, err := f.src.Manifest(ctx, f.ref.WithDigest(desc.Digest.String()))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if m.Descriptor.Digest != desc.Digest || m.Descriptor.Size != desc.Size {
-		return nil, fmt.Errorf("%w: the list names %s of %d bytes, fetched was %s of %d",
-			image.ErrDigestMismatch, desc.Digest, desc.Size, m.Descriptor.Digest, m.Descriptor.Size)
+	case m.Descriptor.Digest != desc.Digest:
+		return nil, fmt.Errorf("%w: the list names %s, fetched was %s", image.ErrDigestMismatch, desc.Digest, m.Descriptor.Digest)
+	case m.Descriptor.Size > maxReferrerManifest:
+		return nil, fmt.Errorf("%w: its manifest is %d bytes, at most %d are read", image.ErrTooLarge, m.Descriptor.Size, maxReferrerManifest)
 	}
 	manifest, err := parseManifest(m)
 	if err != nil {

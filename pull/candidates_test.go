@@ -156,27 +156,32 @@ func TestLyingReferrersLists(t *testing.T) {
 	k, m := signed(t)
 	one := k.refer(m, schemas.MediaTypeBundle, "good")
 	foreign := k.refer(descriptor("x", []byte("another image")), schemas.MediaTypeBundle, "foreign")
-	wrongSize := one
+	wrongSize, noSize, huge := one, one, foreign
 	wrongSize.Size--
+	noSize.Size = 0
+	huge.Size = maxReferrerManifest + maxBundle + 1
 	for name, row := range map[string]struct {
 		listed ocispec.Descriptor
 		want   error
 	}{
 		"of another image": {foreign, ErrBadImage},
-		"of another size":  {wrongSize, image.ErrDigestMismatch},
+		"of another size":  {wrongSize, nil},
+		"of no size":       {noSize, nil},
+		"far too large":    {huge, image.ErrTooLarge},
 		"that is missing":  {descriptor(ocispec.MediaTypeImageManifest, []byte("x")), image.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			entries := []ocispec.Descriptor{row.listed}
-			want := ""
+			const want = "good"
 			if row.listed.Digest != one.Digest {
-				entries, want = append(entries, one), "good"
+				entries = append(entries, one)
 			}
 			img, err := Fetch(t.Context(), source(t, lists(k, entries...)), k.ref, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bad := failures(img.Candidates); bundlesOf(img.Candidates) != want || len(bad) != 1 || !errors.Is(bad[0].Err, row.want) {
+			bad := failures(img.Candidates)
+			if bundlesOf(img.Candidates) != want || len(bad) > 1 || (len(bad) == 1) != (row.want != nil) || row.want != nil && !errors.Is(bad[0].Err, row.want) {
 				t.Errorf("got %+v", img.Candidates)
 			}
 		})
@@ -211,7 +216,7 @@ func TestManyReferrers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(img.Candidates) > image.MaxReferrers+1 || recorder.Count("", "") > 2*image.MaxReferrers {
+			if len(img.Candidates) > maxReferrers+1 || recorder.Count("", "") > 2*maxReferrers {
 				t.Errorf("%d candidates after %d requests", len(img.Candidates), recorder.Count("", ""))
 			}
 			if name == "ten thousand" && bundlesOf(img.Candidates) != "good" {
@@ -224,15 +229,15 @@ func TestManyReferrers(t *testing.T) {
 func TestLikelyFirst(t *testing.T) {
 	t.Parallel()
 	var list []ocispec.Descriptor
-	for i := range 100 {
+	for i := range 200 {
 		d := descriptor(ocispec.MediaTypeImageManifest, []byte(fmt.Sprint(i)))
-		if i == 99 {
+		if i == 199 {
 			d.ArtifactType = schemas.MediaTypeBundle
 		}
 		list = append(list, d, d)
 	}
 	got := likelyFirst(list)
-	if len(got) != image.MaxReferrers || got[0].Digest != digest.FromString("99") || got[1].Digest != digest.FromString("0") || got[2].Digest != digest.FromString("1") {
+	if len(got) != maxReferrers || got[0].Digest != digest.FromString("199") || got[1].Digest != digest.FromString("0") || got[2].Digest != digest.FromString("1") {
 		t.Errorf("got %d: %v", len(got), got[:3])
 	}
 }

@@ -90,15 +90,15 @@ func read(img *Image, manifest ocispec.Manifest, layers [][]byte) error {
 		return err
 	}
 	img.Format = recogniser.format
+	c := contents{manifest, config, layers}
 	if recogniser.format == FormatArtifact {
 		img.Described, err = configDescription(img.Config)
 	} else {
-		img.Described, err = parseDescription(config.labels, recogniser.format)
+		img.Described, err = parseDescription(c, recogniser.format)
 	}
 	if err != nil {
 		return err
 	}
-	c := contents{manifest, config, layers}
 	switch img.Format {
 	case FormatGadget:
 		gadgetExtras(c, img)

@@ -10,18 +10,31 @@ import (
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
-// parseDescription reads the Description label; nil when there is none. In an
-// image of another format it is nobody's promise: a broken one is left out.
-func parseDescription(labels map[string]string, format Format) (*schemas.Description, error) {
-	text, ok := labels[schemas.LabelDescription]
-	if !ok || format != FormatBpfimg {
+// parseDescription reads the Description label or, of an older image that has lost its
+// labels, the annotation of the same name; nil when there is neither. In an image of
+// another format it is nobody's promise: a broken one is left out.
+func parseDescription(c contents, format Format) (*schemas.Description, error) {
+	if format != FormatBpfimg {
 		return nil, nil
 	}
-	desc, err := decodeDescription(text)
-	if err != nil {
-		return nil, fmt.Errorf("label %s: %w", schemas.LabelDescription, err)
+	for _, place := range []struct {
+		name string
+		keys map[string]string
+	}{
+		{"label", c.config.labels},
+		{"annotation", c.manifest.Annotations},
+	} {
+		text, ok := place.keys[schemas.LabelDescription]
+		if !ok {
+			continue
+		}
+		desc, err := decodeDescription(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", place.name, schemas.LabelDescription, err)
+		}
+		return desc, nil
 	}
-	return desc, nil
+	return nil, nil
 }
 
 // decodeDescription ignores keys it does not know, so that a later bpfimg can

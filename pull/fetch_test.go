@@ -33,8 +33,14 @@ func TestFormats(t *testing.T) {
 		"bpfimg, several objects in load order": {
 			ours(t, file{name: "b.o", content: object}, file{name: "a.o", content: object}), FormatBpfimg, "b.o a.o",
 		},
-		"bpfimg without its artifact type": {
+		"bpfimg, by a label": {
 			pushed{labels: map[string]string{schemas.LabelHooks: "{}"}, layers: one("x.o")}, FormatBpfimg, "x.o",
+		},
+		"bpfimg, by an annotation": {
+			pushed{annotations: map[string]string{schemas.LabelHooks: "{}"}, layers: one("x.o")}, FormatBpfimg, "x.o",
+		},
+		"bpfimg of the first releases, without its labels": {
+			pushed{artifactType: schemas.ArtifactType, layers: one("x.o")}, FormatBpfimg, "x.o",
 		},
 		"bpfman": {
 			pushed{labels: map[string]string{schemas.LabelPrograms: `{"xdp_prog_func":"xdp"}`, schemas.LabelMaps: `{"xdp_stats_map":"lru_hash"}`}, layers: one("bpf.o")},
@@ -108,6 +114,19 @@ func TestDescribed(t *testing.T) {
 	if img.Described == nil || img.Described.Name != "counter" || img.Labels[schemas.LabelMaps] != "{}" {
 		t.Errorf("described as %+v, labels %v", img.Described, img.Labels)
 	}
+	// Images of bpfimg's first releases have it as an annotation, too, which counts
+	// where there is no label.
+	older := ours(t, file{name: "counter.o", content: "x"})
+	older.annotations = map[string]string{schemas.LabelDescription: `{"schemaVersion":1,"name":"annotated","objects":[]}`}
+	k.image(older)
+	if img := k.mustFetch(Options{}); img.Described == nil || img.Described.Name != "counter" {
+		t.Errorf("with both, described as %+v", img.Described)
+	}
+	delete(older.labels, schemas.LabelDescription)
+	k.image(older)
+	if img := k.mustFetch(Options{}); img.Described == nil || img.Described.Name != "annotated" {
+		t.Errorf("by the annotation alone, described as %+v", img.Described)
+	}
 	for name, row := range map[string]struct {
 		text string
 		want error
@@ -131,7 +150,8 @@ func TestDescribed(t *testing.T) {
 			}
 		})
 	}
-	if desc, err := parseDescription(map[string]string{schemas.LabelDescription: "{"}, FormatBpfman); desc != nil || err != nil {
+	labelled := contents{config: config{labels: map[string]string{schemas.LabelDescription: "{"}}}
+	if desc, err := parseDescription(labelled, FormatBpfman); desc != nil || err != nil {
 		t.Errorf("in an image of another format: %v, %v", desc, err)
 	}
 }

@@ -128,7 +128,7 @@ type pushed struct {
 	tag, artifactType       string
 	manifestType, layerType string // default: OCI image manifest, tar+gzip
 	configType              string // default: OCI image config
-	labels                  map[string]string
+	labels, annotations     map[string]string
 	config                  []byte   // instead of one made from labels and layers
 	layers                  [][]byte // as unpacked, gzipped unless layerType says otherwise
 	raw                     [][]byte // instead of layers: as they go over the wire
@@ -137,7 +137,7 @@ type pushed struct {
 
 func (k *kit) image(p pushed) ocispec.Descriptor {
 	k.t.Helper()
-	m := ocispec.Manifest{MediaType: p.manifestType, ArtifactType: p.artifactType}
+	m := ocispec.Manifest{MediaType: p.manifestType, ArtifactType: p.artifactType, Annotations: p.annotations}
 	layerType := or(p.layerType, ocispec.MediaTypeImageLayerGzip)
 	diffIDs := []digest.Digest{}
 	for i, content := range p.layers {
@@ -180,8 +180,7 @@ func ours(t *testing.T, files ...file) pushed {
 	t.Helper()
 	desc := schemas.Description{SchemaVersion: 1, Name: "counter", Objects: []schemas.Object{{File: "counter.o"}}}
 	return pushed{
-		tag:          "v1",
-		artifactType: schemas.ArtifactType,
+		tag: "v1",
 		labels: map[string]string{
 			schemas.LabelPrograms:    `{"xdp_count":"xdp"}`,
 			schemas.LabelMaps:        `{}`,

@@ -65,18 +65,21 @@ func unknownFormat(c contents) error {
 	return fmt.Errorf("%w: it is a %q without eBPF labels, and neither is its layer an ELF file nor has its root objects for BPF", ErrUnknownFormat, clip(kind))
 }
 
-// ownPrefix begins every label of ours.
+// ownPrefix begins every label and annotation of ours.
 const ownPrefix = "dev.bpfimg."
 
-// isBpfimg: either mark is enough, because registries and tools that copy images
-// may drop the one or the other.
+// isBpfimg: any mark is enough. A label is what there always is; tools that write a
+// config anew may drop it, and those that write a manifest anew the annotations and the
+// artifactType, which only images of bpfimg's first releases have.
 func isBpfimg(c contents) bool {
 	if c.manifest.ArtifactType == schemas.ArtifactType {
 		return true
 	}
-	for label := range c.config.labels {
-		if strings.HasPrefix(label, ownPrefix) {
-			return true
+	for _, marks := range []map[string]string{c.config.labels, c.manifest.Annotations} {
+		for key := range marks {
+			if strings.HasPrefix(key, ownPrefix) {
+				return true
+			}
 		}
 	}
 	return false

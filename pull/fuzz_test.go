@@ -99,7 +99,7 @@ func FuzzConfig(f *testing.F) {
 			}
 			return
 		}
-		desc, err := parseDescription(c.labels, FormatBpfimg)
+		desc, err := parseDescription(contents{config: c}, FormatBpfimg)
 		if err != nil && !errors.Is(err, ErrBadImage) && !errors.Is(err, ErrNewer) {
 			t.Errorf("another kind of error: %v", err)
 		}

@@ -39,6 +39,8 @@ const (
 
 // Limits on the candidates of one subject.
 const (
+	// maxReferrers bounds how many of the referrers that are listed are looked at.
+	maxReferrers = 128
 	// maxReferrerManifest bounds a referrer's manifest in bytes; cosign's are
 	// below 1 KiB.
 	maxReferrerManifest = 256 << 10

@@ -41,7 +41,7 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"entries of all layers", maxEntries},
 		{"file name, bytes", maxFileName},
 		{"one object, bytes", inspect.MaxObject},
-		{"referrers", image.MaxReferrers},
+		{"referrers", maxReferrers},
 		{"manifest of a referrer, bytes", maxReferrerManifest},
 		{"bundle fetched, bytes", maxBundle},
 		{fmt.Sprintf("bundles and legacy attestations over %d bytes together, bytes", smallBundle), maxLargeBundles},

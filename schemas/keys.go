@@ -5,8 +5,9 @@ package schemas
 
 // Media types of bpfimg's own content.
 const (
-	// ArtifactType is the artifactType of every bpfimg image manifest, so that
-	// artifact-aware tools can list bytecode by kind.
+	// ArtifactType is the artifactType of the artifact form, so that artifact-aware
+	// tools can list bytecode by kind. Images have none: some registries refuse them
+	// for it. Those of bpfimg's first releases had it.
 	ArtifactType = "application/vnd.bpfimg.bytecode.v1"
 	// MediaTypeDescription is the config of the artifact form: a [Description]
 	// as compact JSON. It marks the form.
@@ -65,10 +66,12 @@ const (
 	LabelOldFunctionName = "io.ebpf.bpf_function_name"
 )
 
-// bpfimg's own keys, used as config labels and manifest annotations alike.
+// bpfimg's own keys, used as config labels and, but for the first, as manifest
+// annotations too.
 const (
-	// LabelDescription is the whole [Description] as compact JSON. In the artifact
-	// form the config is the Description, and no label or annotation repeats it.
+	// LabelDescription is the whole [Description] as compact JSON, in images of
+	// bpfimg's first releases as an annotation, too. In the artifact form the config is
+	// the Description, and no label repeats it.
 	LabelDescription = "dev.bpfimg.description"
 	// LabelHooks is a JSON object: program name → [ProgramHook].
 	LabelHooks = "dev.bpfimg.programs"

@@ -57,7 +57,7 @@ func (j *job) writeBundle(ctx context.Context, p Predicate) (ocispec.Descriptor,
 	if created.IsZero() {
 		created = time.Now()
 	}
-	return j.putManifest(ctx, "", ocispec.Manifest{
+	return j.attach(ctx, ocispec.Manifest{
 		ArtifactType: schemas.MediaTypeBundle,
 		Config:       config,
 		Layers:       []ocispec.Descriptor{layer},

@@ -9,6 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -17,28 +20,37 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 )
 
-// maxLegacy bounds the signatures under one tag. cosign itself stops at 1000
-// (sigstore/cosign, pkg/oci/mutate/signatures.go), readers here far earlier.
-const maxLegacy = image.MaxReferrers
+const (
+	// maxLegacy bounds the signatures under one tag: what readers here look at.
+	// cosign itself stops at 1000 (sigstore/cosign, pkg/oci/mutate/signatures.go).
+	maxLegacy = 64
+	// legacyRounds is how often the tag is looked at until it is quiet with the signature.
+	legacyRounds = 64
+	// legacySettle and maxLegacySettle bound the wait after an update.
+	legacySettle    = 200 * time.Millisecond
+	maxLegacySettle = 10 * time.Second
+)
+
+// ErrOverwritten: others changed the legacy signatures each time that this one was
+// added.
+var ErrOverwritten = errors.New("others overwrite the signatures: try again")
 
 // writeLegacy appends a simple-signing signature to those under the subject's
-// signature tag. Two signers at the same moment can lose one of the two
-// signatures, as with cosign: a tag has no compare-and-swap.
+// signature tag.
 func (j *job) writeLegacy(ctx context.Context) (ocispec.Descriptor, error) {
 	message, err := j.legacyPayload()
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	tag := j.subject.Digest.Algorithm().String() + "-" + j.subject.Digest.Encoded() + ".sig"
-	old, at, err := j.readLegacy(ctx, tag)
+	old, err := j.readLegacy(ctx)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if j.has(old, message) {
-		return at, nil
+	if j.has(old.content, message) {
+		return old.desc, nil
 	}
-	if len(old.Layers) >= maxLegacy {
-		return ocispec.Descriptor{}, fmt.Errorf("tag %s holds %d signatures already: delete old ones", tag, len(old.Layers))
+	if err := old.full(); err != nil {
+		return ocispec.Descriptor{}, err
 	}
 	sig, err := j.sign(ctx, message)
 	if err != nil {
@@ -52,11 +64,70 @@ func (j *job) writeLegacy(ctx context.Context) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, err
 	}
 	layer.Annotations = map[string]string{schemas.AnnotationCosignSignature: base64.StdEncoding.EncodeToString(sig)}
-	old.Layers = append(old.Layers, layer)
-	if old.Config, err = j.putLegacyConfig(ctx, old.Layers); err != nil {
+	return j.addLegacy(ctx, old, layer, message)
+}
+
+// addLegacy adds layer, the signature of message, to those at the tag, which were old
+// when it was read. Registries have no conditional write: another signer may have read
+// before we wrote, and write after. So little time passes between reading and writing,
+// and the signature counts as written only when the tag stayed as it was while others
+// who read before will have written. What they took away is added again.
+func (j *job) addLegacy(ctx context.Context, old legacy, layer ocispec.Descriptor, message []byte) (ocispec.Descriptor, error) {
+	with, err := j.extended(ctx, old, layer)
+	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return j.putManifest(ctx, tag, old)
+	var seen digest.Digest // what was at the tag when the signature was there last
+	for range legacyRounds {
+		begin := time.Now()
+		now, err := j.readLegacy(ctx)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		switch {
+		case j.has(now.content, message):
+			if now.desc.Digest == seen {
+				return now.desc, nil
+			}
+			seen = now.desc.Digest
+		case now.desc.Digest == old.desc.Digest:
+			put, err := j.putManifest(ctx, old.tag, with)
+			if err != nil {
+				return ocispec.Descriptor{}, err
+			}
+			seen = put.Descriptor.Digest
+		default:
+			old = now
+			if with, err = j.extended(ctx, old, layer); err != nil {
+				return ocispec.Descriptor{}, err
+			}
+			continue
+		}
+		if err := pause(ctx, settle(time.Since(begin))); err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("looking at the signatures at tag %s again: %w", old.tag, err)
+		}
+	}
+	return ocispec.Descriptor{}, fmt.Errorf("tag %s: %w", old.tag, ErrOverwritten)
+}
+
+// extended is what old holds and layer, with the config of both, which it stores.
+func (j *job) extended(ctx context.Context, old legacy, layer ocispec.Descriptor) (ocispec.Manifest, error) {
+	with := old.content
+	if err := old.full(); err != nil {
+		return with, err
+	}
+	with.Layers = append(slices.Clone(old.content.Layers), layer)
+	var err error
+	with.Config, err = j.putLegacyConfig(ctx, with.Layers)
+	return with, err
+}
+
+// settle is the pause after an update that took so long, in which those end that began
+// before it did: they take about as long, on a slower machine longer. Random, so that
+// two signers do not overwrite each other in step.
+func settle(took time.Duration) time.Duration {
+	d := min(max(legacySettle, 4*took), maxLegacySettle)
+	return d + rand.N(d)
 }
 
 // legacyPayload is what a simple signature signs (sigstore/cosign,
@@ -80,24 +151,40 @@ func (j *job) legacyPayload() ([]byte, error) {
 	return data, nil
 }
 
-// readLegacy returns the manifest under the signature tag, empty when there is
-// none yet.
-func (j *job) readLegacy(ctx context.Context, tag string) (ocispec.Manifest, ocispec.Descriptor, error) {
-	var m ocispec.Manifest
-	raw, err := j.repo.Manifest(ctx, j.ref.WithTag(tag))
+// legacy is what a signature tag holds.
+type legacy struct {
+	tag     string
+	content ocispec.Manifest
+	desc    ocispec.Descriptor // zero when there is none
+}
+
+// full refuses to add to what readers do not look at any more.
+func (l legacy) full() error {
+	if len(l.content.Layers) >= maxLegacy {
+		return fmt.Errorf("tag %s holds %d signatures already: delete old ones", l.tag, len(l.content.Layers))
+	}
+	return nil
+}
+
+// readLegacy returns what is at the subject's signature tag, empty when there is
+// nothing yet.
+func (j *job) readLegacy(ctx context.Context) (legacy, error) {
+	l := legacy{tag: j.subject.Digest.Algorithm().String() + "-" + j.subject.Digest.Encoded() + ".sig"}
+	raw, err := j.repo.Manifest(ctx, j.ref.WithTag(l.tag))
 	if errors.Is(err, image.ErrNotFound) {
-		return m, ocispec.Descriptor{}, nil
+		return l, nil
 	}
 	if err != nil {
-		return m, ocispec.Descriptor{}, fmt.Errorf("reading the signatures at tag %s: %w", tag, err)
+		return l, fmt.Errorf("reading the signatures at tag %s: %w", l.tag, err)
 	}
 	if raw.Descriptor.MediaType != ocispec.MediaTypeImageManifest {
-		return m, raw.Descriptor, fmt.Errorf("tag %s holds a %q, not signatures: remove it or sign without --legacy-signature", tag, raw.Descriptor.MediaType)
+		return l, fmt.Errorf("tag %s holds a %q, not signatures: remove it or sign without --legacy-signature", l.tag, raw.Descriptor.MediaType)
 	}
-	if err := json.Unmarshal(raw.Bytes, &m); err != nil {
-		return m, raw.Descriptor, fmt.Errorf("reading the signatures at tag %s: %w", tag, err)
+	if err := json.Unmarshal(raw.Bytes, &l.content); err != nil {
+		return l, fmt.Errorf("reading the signatures at tag %s: %w", l.tag, err)
 	}
-	return m, raw.Descriptor, nil
+	l.desc = raw.Descriptor
+	return l, nil
 }
 
 // has says whether m holds a good signature of message by this key already, so

@@ -5,6 +5,7 @@ package sign_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -51,8 +52,14 @@ func (m *memory) Blob(_ context.Context, ref image.Reference, desc ocispec.Descr
 	return data, nil
 }
 
-func (m *memory) Referrers(context.Context, image.Reference) ([]ocispec.Descriptor, error) {
-	return nil, nil
+func (m *memory) Referrers(_ context.Context, ref image.Reference) (list []ocispec.Descriptor, err error) {
+	for _, put := range m.manifests {
+		var head struct{ Subject *ocispec.Descriptor }
+		if json.Unmarshal(put.Bytes, &head) == nil && head.Subject != nil && head.Subject.Digest.String() == ref.Digest() {
+			list = append(list, put.Descriptor)
+		}
+	}
+	return list, nil
 }
 
 func (m *memory) PutBlob(_ context.Context, ref image.Reference, desc ocispec.Descriptor, data []byte, _ string) error {

@@ -21,7 +21,8 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
-// Repository is where the image is and its signature goes.
+// Repository is where the image is and its signature goes. One that is an
+// [image.FallbackWriter], too, is helped where it does not list what it got.
 type Repository interface {
 	image.Source
 	image.Sink
@@ -60,7 +61,8 @@ type Result struct {
 var ErrMoved = errors.New("the tag moved while the image was being signed")
 
 // Sign resolves ref once and signs that digest, never a tag: the signature is
-// written only when the tag still names it then ([ErrMoved]). Signing again with
+// written only when the tag still names it then ([ErrMoved]). What was written is
+// looked for where readers look, and must be there ([ErrUnlisted]). Signing again with
 // the same key is not an error: a legacy signature that is there already is
 // kept, a bundle is added to those there are.
 func Sign(ctx context.Context, repo Repository, ref image.Reference, signer signature.SignerVerifier, opts Options) (Result, error) {
@@ -198,20 +200,23 @@ func (j *job) putBlob(ctx context.Context, mediaType string, data []byte) (ocisp
 }
 
 // putManifest stores m under tag or, when that is "", under its digest alone.
-func (j *job) putManifest(ctx context.Context, tag string, m ocispec.Manifest) (ocispec.Descriptor, error) {
+func (j *job) putManifest(ctx context.Context, tag string, m ocispec.Manifest) (image.Manifest, error) {
 	m.Versioned = specs.Versioned{SchemaVersion: 2}
 	m.MediaType = ocispec.MediaTypeImageManifest
 	data, err := json.Marshal(m)
 	if err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("encoding the signature manifest: %w", err)
+		return image.Manifest{}, fmt.Errorf("encoding the signature manifest: %w", err)
 	}
-	desc := ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
-	at := j.ref.WithDigest(desc.Digest.String())
+	put := image.Manifest{
+		Descriptor: ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(data), Size: int64(len(data))},
+		Bytes:      data,
+	}
+	at := j.ref.WithDigest(put.Descriptor.Digest.String())
 	if tag != "" {
 		at = j.ref.WithTag(tag)
 	}
-	if err := j.repo.PutManifest(ctx, at, image.Manifest{Descriptor: desc, Bytes: data}); err != nil {
-		return desc, fmt.Errorf("writing the signature manifest: %w", err)
+	if err := j.repo.PutManifest(ctx, at, put); err != nil {
+		return put, fmt.Errorf("writing the signature manifest: %w", err)
 	}
-	return desc, nil
+	return put, nil
 }

@@ -21,7 +21,7 @@ func Status(status int, message string) Action {
 			w.WriteHeader(status)
 			return
 		}
-		writeError(w, &apiError{status, codeFor(status), message})
+		writeError(w, &apiError{status: status, code: codeFor(status), message: message})
 	}
 }
 

@@ -14,12 +14,14 @@ import (
 type apiError struct {
 	status        int
 	code, message string
+	// detail is what some vendors add, in a form of their own; nil: nothing.
+	detail any
 }
 
 func (e *apiError) Error() string { return fmt.Sprintf("%d %s: %s", e.status, e.code, e.message) }
 
 func refuse(status int, code, format string, args ...any) *apiError {
-	return &apiError{status, code, fmt.Sprintf(format, args...)}
+	return &apiError{status: status, code: code, message: fmt.Sprintf(format, args...)}
 }
 
 func internal(err error) *apiError {
@@ -34,10 +36,11 @@ func writeError(w http.ResponseWriter, e *apiError) {
 	type item struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
+		Detail  any    `json:"detail,omitempty"`
 	}
-	body, err := json.Marshal(map[string][]item{"errors": {{e.code, e.message}}})
+	body, err := json.Marshal(map[string][]item{"errors": {{e.code, e.message, e.detail}}})
 	if err != nil {
-		body = nil // two strings always marshal
+		body = nil // strings and maps of strings always marshal
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -46,6 +46,9 @@ type Options struct {
 	// NoReferrers turns the referrers API off (404), as in registries older than
 	// OCI 1.1: clients then use the fallback tag.
 	NoReferrers bool
+	// Profile makes the registry behave as a vendor's does, in what differs from the
+	// specification. Default: it keeps to the specification.
+	Profile Profile
 	// Latency delays every request before it is looked at: the round trip time
 	// of a simulated network.
 	Latency time.Duration
@@ -85,6 +88,9 @@ var _ http.Handler = (*Registry)(nil)
 // New opens the registry in opts.Dir and reads what it holds. Damaged files
 // there are left out and logged.
 func New(opts Options) (*Registry, error) {
+	if opts.Profile.options != nil {
+		opts.Profile.options(&opts)
+	}
 	opts = opts.withDefaults()
 	r := &Registry{opts: opts, uploads: newUploads(opts.MaxBlob)}
 	logger := registry.Logger(slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug))
@@ -101,7 +107,7 @@ func New(opts Options) (*Registry, error) {
 	if r.store, err = openStore(opts.Dir, opts.Log); err != nil {
 		return nil, fmt.Errorf("opening the registry in %q: %w", opts.Dir, err)
 	}
-	r.handler = withFaults(http.HandlerFunc(r.serve), opts.Faults)
+	r.handler = withFaults(opts.Profile.wrap(r, http.HandlerFunc(r.serve)), opts.Faults)
 	if opts.Latency > 0 {
 		r.handler = Fault{Do: Delay(opts.Latency)}.Wrap(r.handler)
 	}

@@ -126,6 +126,7 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 		}
 		done.Digest, done.Description, done.BTF = result.Manifest.Descriptor.Digest.String(), &result.Description, result.BTF
 		s.noticeBTF("", result)
+		s.noticeBpfman(result)
 		return done, nil
 	}
 	result, err := build.Index(s.c.Context, store, ref, variants, opts)
@@ -139,7 +140,24 @@ func (s *session) buildImage(ref image.Reference) (buildResult, error) {
 		s.term.notice("%s: %s", im.Platform, digest)
 		s.noticeBTF(im.Platform+": ", im.Result)
 	}
+	for _, im := range result.Images {
+		if s.noticeBpfman(im.Result) {
+			break
+		}
+	}
 	return done, nil
+}
+
+// noticeBpfman says what bpfman, which images are for as well, makes of several objects,
+// and whether there was a reason to. It does not read zstd, and whoever wants an artifact
+// does not think of it.
+func (s *session) noticeBpfman(result build.Result) bool {
+	objects := result.Description.Objects
+	if len(objects) < 2 || s.c.String("format") != string(build.FormImage) || s.c.String("compression") == string(build.CompressionZstd) {
+		return false
+	}
+	s.term.notice("%d objects: bpfman would load the first alone, %s; for it, build an image of each", len(objects), objects[0].File)
+	return true
 }
 
 // buildInputs compiles sources, which fill in what opts do not say of them, or

@@ -89,16 +89,40 @@ func hint(err error) string {
 		return "run as root, or as the user whom that file belongs to; BPFIMG_ROOT and BPFIMG_BPFFS name other folders"
 	case errors.Is(err, sign.ErrPassword):
 		return "set COSIGN_PASSWORD, or type the password when asked"
-	case errors.Is(err, image.ErrUnauthorized):
-		return "log in with `bpfimg login`, `docker login` or `podman login`: they share their credentials"
-	case errors.Is(err, image.ErrArtifactRefused):
-		return "build it with --format image: every registry takes container images"
 	case errors.Is(err, bpf.ErrExists):
 		return "give another --name, or `bpfimg stop` it first"
 	case errors.Is(err, inspect.ErrNotBPF):
 		return "compile with: clang -g -O2 -target bpf -c FILE.bpf.c -o FILE.bpf.o"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "the other side did not answer in time; try again, or give a longer --timeout"
+	}
+	return registryHint(err)
+}
+
+// registryHints say what helps when a registry refuses something. The first that fits
+// counts, so that what was refused comes before who asked.
+var registryHints = []struct {
+	cause error
+	hint  string
+}{
+	{image.ErrAttachmentImmutable, "let the tags sha256-* be moved in the settings of the registry: they change with every signature"},
+	{sign.ErrUnlisted, "`bpfimg sign --legacy-signature` needs no such list, only a tag; attestations do need one"},
+	{image.ErrFallbackTaken, "`bpfimg sign --legacy-signature` needs no such list, only a tag; attestations do need one"},
+	{image.ErrImmutable, "give it another tag, or let this one be moved in the settings of the registry"},
+	{image.ErrQuota, "make room there, such as by deleting old tags, or have the quota raised"},
+	{image.ErrNoRepository, "create the repository first, as Amazon ECR and Google Artifact Registry want it"},
+	{image.ErrBodyTooLarge, "raise the largest body that the registry, or the proxy before it, takes (client_max_body_size of nginx)"},
+	{image.ErrArtifactRefused, "build it with --format image: every registry takes container images"},
+	{image.ErrSignatureRefused, "sign with a key and --legacy-signature: what cosign 2 wrote is a container image to a registry"},
+	{image.ErrReferrerRefused, "have its type allowed in the settings of the registry; attestations have no other form (copy --no-referrers leaves them out)"},
+	{image.ErrUnauthorized, "log in with `bpfimg login`, `docker login` or `podman login`: they share their credentials"},
+}
+
+func registryHint(err error) string {
+	for _, row := range registryHints {
+		if errors.Is(err, row.cause) {
+			return row.hint
+		}
 	}
 	return ""
 }

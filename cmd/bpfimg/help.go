@@ -208,7 +208,7 @@ func flagValues() map[string]string {
 		"interval": "DURATION", "key": "FILE", "label": "KEY=VALUE", "limit": "N", "map-group": "GROUP",
 		"map-max-entries": "MAP=NUMBER", "map-mode": "MODE", "measure": "DURATION", "mirror": "URL", "name": "NAME",
 		"netns": "/run/netns/NAME|pid:NUMBER", "output": "text|json", "output-key-prefix": "PREFIX",
-		"platform": "OS/ARCH[/VARIANT]", "policy": "FILE", "predicate": "FILE", "pull": "always|missing|never",
+		"platform": "OS/ARCH[/VARIANT]", "policy": "FILE", "predicate": "FILE", "profile": "NAME", "pull": "always|missing|never",
 		"rekor-url": "URL", "root": "DIR", "set": "VARIABLE=VALUE", "share-maps": "INSTANCE", "signing-config": "FILE",
 		"tag": "NAME", "timeout": "DURATION", "timestamp-server-url": "URL", "trusted-root": "FILE",
 		"tuf-root": "FILE", "type": "NAME", "use-map": "MAP=PATH", "username": "USER",

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/verify"
 	"github.com/urfave/cli/v2"
 )
@@ -75,6 +76,34 @@ func TestExitCodes(t *testing.T) {
 		}
 		if got := exitCode(err); got != test.want {
 			t.Errorf("exit code of %v: %d, want %d", err, got, test.want)
+		}
+	}
+}
+
+// TestRegistryHints: a refusal with a cause gets what helps against it, also where the
+// registry called it denied, and even if two things are wrong at once.
+func TestRegistryHints(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{image.ErrUnauthorized, "log in with"},
+		{image.ErrNotFound, ""},
+		{image.ErrNoRepository, "create the repository first"},
+		{image.ErrImmutable, "another tag"},
+		{image.ErrAttachmentImmutable, "sha256-*"},
+		{sign.ErrUnlisted, "needs no such list"},
+		{image.ErrQuota, "quota"},
+		{image.ErrBodyTooLarge, "client_max_body_size"},
+		{image.ErrArtifactRefused, "--format image"},
+		{image.ErrSignatureRefused, "--legacy-signature"},
+		{image.ErrReferrerRefused, "no other form"},
+		{errors.Join(image.ErrUnauthorized, image.ErrArtifactRefused), "--format image"},
+		{errors.Join(image.ErrUnauthorized, image.ErrSignatureRefused), "--legacy-signature"},
+	} {
+		got := hint(fmt.Errorf("pushing x: %w", test.err))
+		if !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+			t.Errorf("hint of %v: %q, want %q", test.err, got, test.want)
 		}
 	}
 }

@@ -84,8 +84,11 @@ func nodeText(n *image.Node) string {
 	if n.Size > 0 {
 		text += " " + sizeText(n.Size)
 	}
-	if n.Type != "" {
+	switch {
+	case n.Type != "":
 		text += " " + n.Type
+	case n.Bytecode:
+		text += " BPF bytecode"
 	}
 	if n.Tag != "" {
 		text += " (tag " + n.Tag + ")"

@@ -47,6 +47,7 @@ func TestSlips(t *testing.T) {
 		{"bpfimg images x", "images takes no arguments, got \"x\": see `bpfimg images --help`"},
 		{"bpfimg ps x", "ps takes no arguments, got \"x\": see `bpfimg ps --help`"},
 		{"bpfimg store check x", "store check takes no arguments, got \"x\": see `bpfimg store check --help`"},
+		{"bpfimg registry serve --profile x", "there is no profile \"x\": see `bpfimg registry serve --profile list`"},
 		{"bpfimg registry serve x", "registry serve takes no arguments, got \"x\": see `bpfimg registry serve --help`"},
 	} {
 		code, _, stderr := typed(t, test.line)
