@@ -113,7 +113,7 @@ func (c *copier) copyAttachment(ctx context.Context, m Manifest, dstRef Referenc
 // error like any other.
 func (c *copier) skip(ctx context.Context, desc ocispec.Descriptor, err error) error {
 	var source *sourceError
-	if err == nil || ctx.Err() != nil || !errors.As(err, &source) {
+	if err == nil || ctx.Err() != nil || !errors.As(err, &source) || errors.Is(err, ErrNotMounted) {
 		return err
 	}
 	var (

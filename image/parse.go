@@ -78,6 +78,14 @@ func parseReference(s string) (Reference, error) {
 	return Reference{registry: registry, repository: repository, tag: tag, digest: dgst}, nil
 }
 
+// NamesTag says whether s, a reference, has a tag of its own, rather than the one
+// that is meant when there is none.
+func NamesTag(s string) bool {
+	name, _, _ := strings.Cut(s, "@")
+	_, _, tagged := cutTag(name)
+	return tagged
+}
+
 // checkText refuses what no reference can contain, with the mistake named.
 func checkText(s string) error {
 	switch scheme, _, found := strings.Cut(s, "://"); {
