@@ -137,7 +137,10 @@ func (c *copier) skipped(desc ocispec.Descriptor, err error) {
 // copyLegacy copies the manifests cosign 2 attached to subject by tag.
 func (c *copier) copyLegacy(ctx context.Context, subject Reference) error {
 	for _, suffix := range legacySuffixes {
-		tag := fallbackTag(subject).tag + suffix
+		tag := LegacyTag(digest.Digest(subject.digest), suffix)
+		if tag == "" {
+			continue
+		}
 		m, err := readManifest(ctx, c.src, c.srcRef.WithTag(tag))
 		switch {
 		case errors.Is(err, ErrNotFound):

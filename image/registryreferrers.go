@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -145,12 +144,6 @@ func saneReferrers(entries []ocispec.Descriptor) []ocispec.Descriptor {
 		}
 	}
 	return list
-}
-
-// fallbackTag is where a registry without the API keeps the referrers of a
-// digest (OCI distribution spec, "Referrers Tag Schema").
-func fallbackTag(subject Reference) Reference {
-	return subject.WithTag(strings.Replace(subject.digest, ":", "-", 1))
 }
 
 // fallbackIndex reads the index at the fallback tag; an empty one if there is
