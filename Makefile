@@ -35,6 +35,10 @@ test-interop: ## other people's registries and clients, in both directions
 	.ci/install
 	go test -v -count=1 -run '^TestInterop$$' ./cmd/bpfimg
 
+.PHONY: test-conformance
+test-conformance: build ## OCI's conformance suites against `bpfimg registry serve`
+	.ci/conformance
+
 .PHONY: test-sigstore
 test-sigstore: ## signatures without a key, with Sigstore's own services on this machine
 	.ci/install services

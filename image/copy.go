@@ -32,6 +32,9 @@ type CopyOptions struct {
 	// Have, if set, is asked about every child of an index and every referrer;
 	// those it denies are left out. It is for sources that hold part of an image.
 	Have func(desc ocispec.Descriptor) bool
+	// NoDownload copies only blobs that the destination has or takes over by
+	// itself; any other is [ErrNotMounted].
+	NoDownload bool
 	// Progress, if set, hears of every manifest and blob that arrived, and of
 	// referrers that were skipped. It must be safe for concurrent use. Bytes on
 	// their way are reported by [RegistryOptions.Progress].
@@ -94,6 +97,7 @@ type copier struct {
 	src            Source
 	dstRef, srcRef Reference
 	have           func(ocispec.Descriptor) bool
+	noDownload     bool
 	progress       reporter
 	mounts         func(digest.Digest) string
 
@@ -109,7 +113,7 @@ func newCopier(dst Sink, dstRef Reference, src Source, srcRef Reference, opts Co
 	}
 	return &copier{
 		dst: dst, src: src, dstRef: dstRef, srcRef: srcRef,
-		have: opts.Have, progress: opts.Progress,
+		have: opts.Have, noDownload: opts.NoDownload, progress: opts.Progress,
 		mounts: mountLookup(dst, dstRef, src, srcRef),
 		copied: map[digest.Digest]bool{},
 	}
@@ -227,6 +231,9 @@ func (c *copier) copyBlobs(ctx context.Context, nodes []planNode) error {
 
 func (c *copier) copyBlob(ctx context.Context, blob planBlob) error {
 	read := func(ctx context.Context) ([]byte, error) {
+		if c.noDownload {
+			return nil, &sourceError{fmt.Errorf("copying %s: blob %s: %w", c.srcRef, blob.desc.Digest, ErrNotMounted)}
+		}
 		data, err := c.src.Blob(ctx, c.srcRef, blob.desc, blob.limit)
 		if err != nil {
 			return nil, &sourceError{err}

@@ -127,7 +127,7 @@ func (c *copier) copyAttachment(ctx context.Context, m Manifest, dstRef Referenc
 // error like any other.
 func (c *copier) skip(ctx context.Context, desc ocispec.Descriptor, err error) error {
 	var source *sourceError
-	if err == nil || ctx.Err() != nil || !errors.As(err, &source) {
+	if err == nil || ctx.Err() != nil || !errors.As(err, &source) || errors.Is(err, ErrNotMounted) {
 		return err
 	}
 	var (
@@ -151,7 +151,10 @@ func (c *copier) skipped(desc ocispec.Descriptor, err error) {
 // copyLegacy copies the manifests cosign 2 attached to subject by tag.
 func (c *copier) copyLegacy(ctx context.Context, subject Reference) error {
 	for _, suffix := range legacySuffixes {
-		tag := fallbackTag(subject).tag + suffix
+		tag := LegacyTag(digest.Digest(subject.digest), suffix)
+		if tag == "" {
+			continue
+		}
 		m, err := readManifest(ctx, c.src, c.srcRef.WithTag(tag))
 		switch {
 		case errors.Is(err, ErrNotFound):

@@ -149,6 +149,18 @@ func blobsOf(m Manifest) ([]planBlob, error) {
 	return blobs, nil
 }
 
+// Config reads the config of the image manifest m, of ref's repository.
+func Config(ctx context.Context, src Source, ref Reference, m Manifest) ([]byte, error) {
+	if kindOf(m.Descriptor.MediaType) != kindImage {
+		return nil, malformed("%s is a %q, which has no config", m.Descriptor.Digest, m.Descriptor.MediaType)
+	}
+	blobs, err := blobsOf(m)
+	if err != nil {
+		return nil, err
+	}
+	return src.Blob(ctx, ref, blobs[0].desc, blobs[0].limit)
+}
+
 // isForeign recognises layers that are fetched from somewhere else: those with
 // URLs, and the types docker and OCI reserved for them.
 func isForeign(desc ocispec.Descriptor) bool {

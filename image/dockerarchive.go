@@ -99,7 +99,7 @@ func (a *dockerArchive) add(ctx context.Context, im dockerImage) error {
 	if err != nil {
 		return fmt.Errorf("encoding its manifest: %w", err)
 	}
-	m, err := newManifest(data, "")
+	m, err := newManifest(data, "", "")
 	if err != nil {
 		return err
 	}

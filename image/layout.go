@@ -32,7 +32,7 @@ const annotationContainerd = "io.containerd.image.name"
 
 // attachmentTag are the tags that attach something to a digest: the referrers
 // tag schema of the OCI distribution spec, and cosign 2's.
-var attachmentTag = lazyregexp.New(`(?:^|:)sha256-[0-9a-f]{64}(?:\.[a-z]+)?$`)
+var attachmentTag = lazyregexp.New(`(?:^|:)(?:sha256|sha512)-[0-9a-f]{64}(?:\.[a-z]+)?$`)
 
 // layoutFiles are the files of an image layout, wherever they are.
 type layoutFiles interface {
@@ -156,7 +156,7 @@ func (l *layout) manifestAt(d digest.Digest) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	return newManifest(data, "")
+	return newManifest(data, "", d)
 }
 
 // content reads the blob with a digest and hashes it.
@@ -168,7 +168,7 @@ func (l *layout) content(d digest.Digest, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if digest.FromBytes(data) != d {
+	if !isNamed(data, d) {
 		return nil, fmt.Errorf("%s: %w", d, ErrDigestMismatch)
 	}
 	return data, nil
@@ -234,7 +234,7 @@ func (l *layout) scanSubjects() (map[digest.Digest][]ocispec.Descriptor, error) 
 		if err != nil {
 			continue
 		}
-		subject, desc, children := readSubject(data)
+		subject, desc, children := readSubject(data, entry.Digest)
 		if subject != "" {
 			subjects[subject] = append(subjects[subject], desc)
 		}
@@ -245,10 +245,10 @@ func (l *layout) scanSubjects() (map[digest.Digest][]ocispec.Descriptor, error) 
 	return subjects, nil
 }
 
-// readSubject returns a manifest's subject ("" without one), the manifest's
+// readSubject returns the subject ("" without one) of the manifest that d names, its
 // descriptor as a list of referrers has it, and its children.
-func readSubject(data []byte) (subject digest.Digest, desc ocispec.Descriptor, children []ocispec.Descriptor) {
-	m, err := newManifest(data, "")
+func readSubject(data []byte, d digest.Digest) (subject digest.Digest, desc ocispec.Descriptor, children []ocispec.Descriptor) {
+	m, err := newManifest(data, "", d)
 	if err != nil {
 		return "", desc, nil
 	}

@@ -37,7 +37,7 @@ func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest
 			return err
 		}
 	}
-	for _, folder := range []string{ocispec.ImageBlobsDir + "/", ocispec.ImageBlobsDir + "/" + digest.SHA256.String() + "/"} {
+	for _, folder := range layoutFolders(blobs) {
 		header := &tar.Header{Typeflag: tar.TypeDir, Name: folder, Mode: exportMode, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
 		if err := archive.WriteHeader(header); err != nil {
 			return err
@@ -65,6 +65,18 @@ func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest
 	return err
 }
 
+// layoutFolders are those of a layout with these blobs.
+func layoutFolders(blobs map[digest.Digest]bool) []string {
+	folders := []string{ocispec.ImageBlobsDir + "/"}
+	for i, a := range algorithms {
+		used := func(d digest.Digest) bool { return isBy(a, d) }
+		if i == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(blobs)), used) {
+			folders = append(folders, ocispec.ImageBlobsDir+"/"+a.String()+"/")
+		}
+	}
+	return folders
+}
+
 // addFile copies one file into the archive.
 func addFile(archive *tar.Writer, name, path string) (err error) {
 	f, err := os.Open(path)
@@ -76,7 +88,9 @@ func addFile(archive *tar.Writer, name, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: info.Size(), Mode: fileMode, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+	// The name of a blob by SHA-512 is too long for the plain form. The package takes
+	// the extended one for those alone.
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: info.Size(), Mode: fileMode, ModTime: time.Unix(0, 0)}
 	if err := archive.WriteHeader(header); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -107,7 +107,7 @@ func TestExactLimits(t *testing.T) {
 			return err
 		}},
 		{"a manifest of any source", MaxManifest, func(_ *testing.T, n int64) error {
-			_, err := newManifest(padded(im.manifest.Bytes, n), "")
+			_, err := newManifest(padded(im.manifest.Bytes, n), "", "")
 			return err
 		}},
 		{"an error of a registry", maxErrorBody, func(t *testing.T, n int64) error {

@@ -104,8 +104,9 @@ func malformed(format string, args ...any) error {
 
 // newManifest names data, whose sender calls it declared (a Content-Type; may
 // be empty or vague). The two names of the type, outside and inside, must
-// agree: otherwise two readers of one digest could see two documents.
-func newManifest(data []byte, declared string) (Manifest, error) {
+// agree: otherwise two readers of one digest could see two documents. The digest is
+// made by the algorithm of want, which may be "" and is not compared.
+func newManifest(data []byte, declared string, want digest.Digest) (Manifest, error) {
 	head, err := parseHead(data)
 	if err != nil {
 		return Manifest{}, err
@@ -129,7 +130,7 @@ func newManifest(data []byte, declared string) (Manifest, error) {
 	return Manifest{
 		Descriptor: ocispec.Descriptor{
 			MediaType:    mediaType,
-			Digest:       digest.FromBytes(data),
+			Digest:       digestLike(want, data),
 			Size:         int64(len(data)),
 			ArtifactType: head.ArtifactType,
 		},

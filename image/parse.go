@@ -12,7 +12,6 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/excerpt"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
-	"github.com/opencontainers/go-digest"
 )
 
 // Docker's defaults for short names, and the limits of the distribution
@@ -25,7 +24,7 @@ const (
 	maxNameLength  = 255
 	maxTagLength   = 128
 	// maxReferenceLength is a full name, tag and digest with their separators.
-	maxReferenceLength = maxNameLength + maxTagLength + len("sha256:") + 64 + 2
+	maxReferenceLength = maxNameLength + maxTagLength + len("sha512:") + 128 + 2
 )
 
 var (
@@ -76,6 +75,14 @@ func parseReference(s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("the name is longer than %d characters", maxNameLength)
 	}
 	return Reference{registry: registry, repository: repository, tag: tag, digest: dgst}, nil
+}
+
+// NamesTag says whether s, a reference, has a tag of its own, rather than the one
+// that is meant when there is none.
+func NamesTag(s string) bool {
+	name, _, _ := strings.Cut(s, "@")
+	_, _, tagged := cutTag(name)
+	return tagged
 }
 
 // checkText refuses what no reference can contain, with the mistake named.
@@ -168,21 +175,6 @@ func checkTag(tag string) error {
 		return fmt.Errorf("the tag is longer than %d characters", maxTagLength)
 	case !tagPattern().MatchString(tag):
 		return fmt.Errorf("the tag %q must be letters, digits, '_', '.' and '-', and not start with '.' or '-'", tag)
-	}
-	return nil
-}
-
-// checkDigest accepts "sha256:" and 64 lower-case hex digits, nothing else.
-func checkDigest(s string) error {
-	d := digest.Digest(s)
-	algorithm, _, found := strings.Cut(s, ":")
-	switch {
-	case !found || algorithm == "":
-		return fmt.Errorf("the digest %q must be sha256:<64 hex digits>", s)
-	case algorithm != string(digest.SHA256):
-		return fmt.Errorf("the digest algorithm %q is not supported, only sha256 is", algorithm)
-	case d.Validate() != nil:
-		return fmt.Errorf("the digest %q must be sha256: and 64 lower-case hex digits", s)
 	}
 	return nil
 }

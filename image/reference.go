@@ -46,7 +46,7 @@ func (r Reference) Name() string {
 // Tag is "" when the reference has none.
 func (r Reference) Tag() string { return r.tag }
 
-// Digest is "sha256:<hex>", or "" when the reference has none.
+// Digest is "sha256:<hex>" or "sha512:<hex>", or "" when the reference has none.
 func (r Reference) Digest() string { return r.digest }
 
 // String is the full form, which [ParseReference] reads back to the same
@@ -68,8 +68,7 @@ func (r Reference) WithTag(tag string) Reference {
 	return Reference{registry: r.registry, repository: r.repository, tag: tag}
 }
 
-// WithDigest is the same repository with digest ("sha256:<hex>") alone, without
-// r's tag.
+// WithDigest is the same repository with digest alone, without r's tag.
 func (r Reference) WithDigest(digest string) Reference {
 	return Reference{registry: r.registry, repository: r.repository, digest: digest}
 }

@@ -485,7 +485,7 @@ func FuzzNewManifest(f *testing.F) {
 	f.Add([]byte(`{"config":{},"manifests":[null]}`), "")
 	f.Add([]byte(`{"mediaType":1}`), "text/html; x")
 	f.Fuzz(func(t *testing.T, data []byte, declared string) {
-		m, err := newManifest(data, declared)
+		m, err := newManifest(data, declared, "")
 		if err != nil {
 			return
 		}

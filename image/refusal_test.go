@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 				w.WriteHeader(tt.status)
 				_, _ = w.Write([]byte(tt.body))
 			}))
-			m, err := newManifest([]byte(tt.manifest), "")
+			m, err := newManifest([]byte(tt.manifest), "", "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,7 +180,7 @@ func TestQuotaOfTheTokenServer(t *testing.T) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
-	m, err := newManifest([]byte(plainManifest), "")
+	m, err := newManifest([]byte(plainManifest), "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

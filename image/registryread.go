@@ -67,10 +67,10 @@ func (s *session) manifest(ctx context.Context, ref Reference) (Manifest, error)
 	if want == "" {
 		want = resp.Header.Get(headerDigest)
 	}
-	if checkDigest(want) == nil && digest.FromBytes(data).String() != want {
-		return Manifest{}, fmt.Errorf("the registry sent %s instead of %s: %w", digest.FromBytes(data), want, ErrDigestMismatch)
+	if got := digestLike(digest.Digest(want), data); checkDigest(want) == nil && got.String() != want {
+		return Manifest{}, fmt.Errorf("the registry sent %s instead of %s: %w", got, want, ErrDigestMismatch)
 	}
-	return newManifest(data, resp.Header.Get("Content-Type"))
+	return newManifest(data, resp.Header.Get("Content-Type"), digest.Digest(want))
 }
 
 // readDocument reads a JSON document of at most [MaxManifest] bytes; the guard

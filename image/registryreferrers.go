@@ -235,12 +235,6 @@ func saneReferrers(entries []ocispec.Descriptor) []ocispec.Descriptor {
 // the referrers of an image is something else. It is left as it is.
 var ErrFallbackTaken = errors.New("it is no list of referrers")
 
-// fallbackTag is where a registry without the API keeps the referrers of a
-// digest (OCI distribution spec, "Referrers Tag Schema").
-func fallbackTag(subject Reference) Reference {
-	return subject.WithTag(strings.Replace(subject.digest, ":", "-", 1))
-}
-
 // fallbackIndex reads the index at the fallback tag; an empty one if there is
 // none. What else is there is [ErrFallbackTaken]: GitLab resolves the tag to the
 // image itself (oras-project/oras-go#1403).

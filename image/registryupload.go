@@ -65,9 +65,14 @@ func (s *session) hasBlob(ctx context.Context, desc ocispec.Descriptor) (bool, e
 // of the answer is closed.
 func (s *session) startUpload(ctx context.Context, desc ocispec.Descriptor, mountFrom string) (*http.Response, error) {
 	at := s.url("blobs/uploads/")
+	query := url.Values{}
 	if mountFrom != "" {
-		at.RawQuery = url.Values{"mount": {desc.Digest.String()}, "from": {mountFrom}}.Encode()
+		query = url.Values{"mount": {desc.Digest.String()}, "from": {mountFrom}}
 	}
+	if a := desc.Digest.Algorithm(); a != algorithms[0] {
+		query.Set("digest-algorithm", a.String()) // what the registry is to hash by (OCI distribution spec, "Pushing a blob in chunks")
+	}
+	at.RawQuery = query.Encode()
 	resp, err := s.send(ctx, http.MethodPost, at, nil, nil)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -116,6 +118,11 @@ func (s *session) hasManifest(ctx context.Context, ref Reference, m Manifest) bo
 // putManifest returns the subject whose referrers the registry keeps by itself.
 func (s *session) putManifest(ctx context.Context, ref Reference, m Manifest) (subject string, err error) {
 	header := http.Header{"Content-Type": {m.Descriptor.MediaType}}
+	if ref.tag != "" && !isBy(algorithms[0], m.Descriptor.Digest) {
+		if done, subject, err := s.putWithTag(ctx, ref, m); done || err != nil {
+			return subject, err
+		}
+	}
 	resp, err := s.send(ctx, http.MethodPut, s.url("manifests/"+manifestName(ref, m)), header, bytes.NewReader(m.Bytes))
 	if err != nil {
 		return "", err
@@ -125,10 +132,35 @@ func (s *session) putManifest(ctx context.Context, ref Reference, m Manifest) (s
 		return "", err
 	}
 	got := resp.Header.Get(headerDigest)
-	if checkDigest(got) == nil && got != m.Descriptor.Digest.String() {
+	if checkDigest(got) == nil && !isNamed(m.Bytes, digest.Digest(got)) {
 		return "", fmt.Errorf("the registry stored %s instead of %s: %w", got, m.Descriptor.Digest, ErrDigestMismatch)
 	}
 	return resp.Header.Get(headerSubject), nil
+}
+
+// headerTag lists the tags a registry gave a manifest that was put by its digest.
+const headerTag = "OCI-Tag"
+
+// putWithTag puts a manifest under a digest that registries do not choose themselves,
+// and its tag with it (OCI distribution spec of 2026, "Pushing Manifests": the parameter
+// tag). Registries that know no such parameter have it under the digest then, and what
+// the tag says there is up to them.
+func (s *session) putWithTag(ctx context.Context, ref Reference, m Manifest) (done bool, subject string, err error) {
+	at := s.url("manifests/" + m.Descriptor.Digest.String())
+	at.RawQuery = url.Values{"tag": {ref.tag}}.Encode()
+	header := http.Header{"Content-Type": {m.Descriptor.MediaType}}
+	resp, err := s.send(ctx, http.MethodPut, at, header, bytes.NewReader(m.Bytes))
+	if err != nil {
+		return false, "", err
+	}
+	defer resp.Body.Close()
+	if err := checkDone(resp); err != nil {
+		return false, "", err
+	}
+	for tag := range strings.SplitSeq(strings.Join(resp.Header.Values(headerTag), ","), ",") {
+		done = done || strings.TrimSpace(tag) == ref.tag
+	}
+	return done, resp.Header.Get(headerSubject), nil
 }
 
 func manifestName(ref Reference, m Manifest) string {

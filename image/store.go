@@ -25,7 +25,8 @@ const annotationSubject = "dev.bpfimg.referrer.subject"
 // Store holds images in a folder: an OCI image layout, which skopeo, crane and
 // others read, with a lock file and a folder for unfinished writes beside it.
 //
-//	oci-layout, index.json, blobs/sha256/<hex>   the OCI image layout
+//	oci-layout, index.json, blobs/sha256/<hex>   the OCI image layout; blobs/sha512
+//	                                             once something is named so
 //	.lock                                        held while index.json changes
 //	tmp/                                         files being written, and what
 //	                                             was downloaded and is not kept yet
@@ -133,7 +134,7 @@ func (s *Store) manifestAt(d digest.Digest) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	return newManifest(data, "")
+	return newManifest(data, "", d)
 }
 
 // Blob implements [Source]. Like digests of manifests, blobs are found whatever
@@ -202,4 +203,33 @@ func (s *Store) blobPath(d digest.Digest) string {
 	return filepath.Join(s.dir, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
-func (s *Store) blobFolder() string { return filepath.Dir(s.blobPath(digest.FromString(""))) }
+func (s *Store) blobFolder(a digest.Algorithm) string {
+	return filepath.Join(s.dir, ocispec.ImageBlobsDir, a.String())
+}
+
+// blobFile is one file in a folder of blobs, by its name.
+type blobFile struct {
+	fs.DirEntry
+	digest digest.Digest
+}
+
+// blobFiles lists the files that are named as blobs are. fs.ErrNotExist if there is
+// no store.
+func (s *Store) blobFiles() ([]blobFile, error) {
+	var files []blobFile
+	for _, a := range algorithms {
+		entries, err := os.ReadDir(s.blobFolder(a))
+		if errors.Is(err, fs.ErrNotExist) && a != algorithms[0] {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if d := digest.NewDigestFromEncoded(a, entry.Name()); checkDigest(d.String()) == nil {
+				files = append(files, blobFile{entry, d})
+			}
+		}
+	}
+	return files, nil
+}

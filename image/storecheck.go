@@ -227,7 +227,7 @@ func hashFile(path string, d digest.Digest) (size int64, err error) {
 		return 0, err
 	}
 	defer func() { err = joined.Errors(err, f.Close()) }()
-	got, err := digest.FromReader(f)
+	got, err := d.Algorithm().FromReader(f)
 	if err == nil && got != d {
 		err = ErrDigestMismatch
 	}
@@ -236,23 +236,19 @@ func hashFile(path string, d digest.Digest) (size int64, err error) {
 
 // strays checks the files that no image needs.
 func (c *storeCheck) strays(ctx context.Context) error {
-	entries, err := os.ReadDir(c.s.blobFolder())
+	files, err := c.s.blobFiles()
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
+	for _, file := range files {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		d := digest.NewDigestFromEncoded(digest.SHA256, entry.Name())
-		if checkDigest(d.String()) != nil {
-			continue
-		}
-		if state := c.look(d); state != "" && state != problemMissing {
-			c.add(ocispec.Descriptor{Digest: d, Size: -1}, state, nil)
+		if state := c.look(file.digest); state != "" && state != problemMissing {
+			c.add(ocispec.Descriptor{Digest: file.digest, Size: -1}, state, nil)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func (s *Store) checkLayout() error {
 
 // prepare creates what is missing of the layout.
 func (s *Store) prepare() error {
-	for _, dir := range []string{filepath.Join(s.dir, ocispec.ImageBlobsDir, digest.SHA256.String()), filepath.Join(s.dir, tempFolder)} {
+	for _, dir := range []string{s.blobFolder(algorithms[0]), filepath.Join(s.dir, tempFolder)} {
 		if err := os.MkdirAll(dir, s.mode); err != nil {
 			return s.cannotWrite(err)
 		}
@@ -63,6 +64,17 @@ func (s *Store) prepare() error {
 		return fmt.Errorf("encoding %s: %w", ocispec.ImageLayoutFile, err)
 	}
 	return s.writeDurably(path, data)
+}
+
+// prepareFor is prepare and makes the folder that the blob d is kept in.
+func (s *Store) prepareFor(d digest.Digest) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.blobPath(d)), s.mode); err != nil {
+		return s.cannotWrite(err)
+	}
+	return nil
 }
 
 // writeDurably puts data at path so that it survives a power cut.
@@ -92,8 +104,16 @@ func (s *Store) syncBlobs(blobs []digest.Digest) error {
 			return s.cannotWrite(err)
 		}
 	}
-	if err := atomicfile.SyncFolder(s.blobFolder()); err != nil {
-		return s.cannotWrite(err)
+	folders := []string{s.blobFolder(algorithms[0])}
+	for _, a := range algorithms[1:] {
+		if slices.ContainsFunc(blobs, func(d digest.Digest) bool { return isBy(a, d) }) {
+			folders = append(folders, s.blobFolder(a), filepath.Dir(s.blobFolder(a))) // it may be new itself
+		}
+	}
+	for _, folder := range folders {
+		if err := atomicfile.SyncFolder(folder); err != nil {
+			return s.cannotWrite(err)
+		}
 	}
 	return nil
 }
@@ -168,7 +188,7 @@ func (s *Store) readBlob(d digest.Digest, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if digest.FromBytes(data) != d {
+	if !isNamed(data, d) {
 		return nil, fmt.Errorf("%s is damaged: %w", s.blobPath(d), ErrDigestMismatch)
 	}
 	return data, nil

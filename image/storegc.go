@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -166,24 +165,23 @@ func (s *Store) below(root digest.Digest) (map[digest.Digest]bool, error) {
 // sweep deletes the blobs that are not live: those of the removed images at
 // once, others when they are old. With dryRun it only counts them.
 func (s *Store) sweep(live, used map[digest.Digest]bool, dryRun bool) (swept Pruned, failed error) {
-	dir := s.blobFolder()
-	entries, err := os.ReadDir(dir)
+	files, err := s.blobFiles()
 	if err != nil {
 		return swept, fmt.Errorf("cleaning up the local store: %w", err)
 	}
-	for _, entry := range entries {
-		d := digest.NewDigestFromEncoded(digest.SHA256, entry.Name())
-		if live[d] || checkDigest(d.String()) != nil || !used[d] && !s.old(d) {
+	for _, file := range files {
+		d := file.digest
+		if live[d] || !used[d] && !s.old(d) {
 			continue
 		}
-		if info, err := entry.Info(); err == nil {
+		if info, err := file.Info(); err == nil {
 			swept.Blobs++
 			swept.Bytes += info.Size()
 		}
 		if dryRun {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(s.blobPath(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = joined.Errors(failed, s.cannotWrite(err))
 		}
 	}

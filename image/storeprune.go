@@ -66,15 +66,13 @@ func (s *Store) Prune(ctx context.Context, opts PruneOptions) (pruned Pruned, er
 
 // everything is the set of all blobs that are there.
 func (s *Store) everything() (map[digest.Digest]bool, error) {
-	entries, err := os.ReadDir(s.blobFolder())
+	files, err := s.blobFiles()
 	if err != nil {
 		return nil, fmt.Errorf("reading the local store: %w", err)
 	}
 	all := map[digest.Digest]bool{}
-	for _, entry := range entries {
-		if d := digest.NewDigestFromEncoded(digest.SHA256, entry.Name()); checkDigest(d.String()) == nil {
-			all[d] = true
-		}
+	for _, file := range files {
+		all[file.digest] = true
 	}
 	return all, nil
 }

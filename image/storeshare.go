@@ -67,7 +67,7 @@ func (f *sharedSource) Manifest(ctx context.Context, ref Reference) (Manifest, e
 		}
 		return *fetched, err
 	}
-	return newManifest(data, "")
+	return newManifest(data, "", digest.Digest(ref.digest))
 }
 
 // Blob implements [Source].
@@ -110,7 +110,7 @@ func (f *sharedSource) once(ctx context.Context, ref Reference, d digest.Digest,
 		return data, nil
 	}
 	data, err := fetch()
-	if err == nil && digest.FromBytes(data) == d {
+	if err == nil && isNamed(data, d) {
 		// Whoever waits downloads it again if it cannot be written.
 		_ = s.writeFile(s.sharedPath(d), data, func(*os.File) error { return nil })
 	}
@@ -174,7 +174,7 @@ func (s *Store) sharedPath(d digest.Digest) string {
 // moved to its place in between is then found there.
 func (s *Store) readShared(d digest.Digest, limit int64) ([]byte, error) {
 	data, err := readFile(s.sharedPath(d), limit)
-	if err == nil && digest.FromBytes(data) == d {
+	if err == nil && isNamed(data, d) {
 		return data, nil
 	}
 	return s.readBlob(d, limit)

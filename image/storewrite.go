@@ -40,7 +40,7 @@ func (s *Store) putBlob(ctx context.Context, ref Reference, desc ocispec.Descrip
 	if err := checkContent(content, desc); err != nil {
 		return fmt.Errorf("storing a blob of %s: %w", ref, err)
 	}
-	if err := s.prepare(); err != nil {
+	if err := s.prepareFor(desc.Digest); err != nil {
 		return err
 	}
 	if s.adopt(desc) { // reading it may have been what brought it here

@@ -193,7 +193,10 @@ func (w *treeWalk) attached(ctx context.Context, n *Node, depth int) {
 
 // legacy returns what cosign 2 attached by tag, nil if there is nothing.
 func (w *treeWalk) legacy(ctx context.Context, subject Reference, suffix string) *Node {
-	tag := fallbackTag(subject).tag + suffix
+	tag := LegacyTag(digest.Digest(subject.digest), suffix)
+	if tag == "" {
+		return nil
+	}
 	m, err := readManifest(ctx, w.src, w.ref.WithTag(tag))
 	if errors.Is(err, ErrNotFound) {
 		return nil

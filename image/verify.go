@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -33,7 +32,7 @@ func checkContent(data []byte, desc ocispec.Descriptor) error {
 	if int64(len(data)) != desc.Size {
 		return fmt.Errorf("%s: got %d bytes instead of %d: %w", desc.Digest, len(data), desc.Size, ErrDigestMismatch)
 	}
-	if got := digest.FromBytes(data); got != desc.Digest {
+	if got := digestLike(desc.Digest, data); got != desc.Digest {
 		return fmt.Errorf("got %s instead of %s: %w", got, desc.Digest, ErrDigestMismatch)
 	}
 	return nil

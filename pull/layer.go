@@ -72,7 +72,10 @@ func unpackLayer(found *files, mediaType string, data []byte, diffID digest.Dige
 		return err
 	}
 	defer tarball.Close() // frees memory; reading to the end found every error
-	hash := digest.SHA256.Digester()
+	if err := image.CheckDigest(diffID); err != nil {
+		return bad("the config's diff_ids: %w", err)
+	}
+	hash := diffID.Algorithm().Digester()
 	in := &budgetReader{r: io.TeeReader(tarball, hash.Hash()), left: left}
 	if err := found.readTar(in, left); err != nil {
 		return err

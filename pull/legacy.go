@@ -44,15 +44,14 @@ func legacyAttestations(large *atomic.Int64) legacyForm {
 	}
 }
 
-// legacyTag is the tag for what is about subject.
-func legacyTag(subject digest.Digest, suffix string) string {
-	return subject.Algorithm().String() + "-" + subject.Encoded() + suffix
-}
-
 // legacy returns what cosign 2 keeps in one form about subject.
 func (f *fetch) legacy(ctx context.Context, subject digest.Digest, form legacyForm) []Candidate {
+	tag := image.LegacyTag(subject, form.suffix)
+	if tag == "" {
+		return nil
+	}
 	failed := Candidate{Kind: form.kind, Subject: subject.String()}
-	m, err := f.src.Manifest(ctx, f.ref.WithTag(legacyTag(subject, form.suffix)))
+	m, err := f.src.Manifest(ctx, f.ref.WithTag(tag))
 	if errors.Is(err, image.ErrNotFound) {
 		return nil
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -99,8 +98,8 @@ func parseDocument(m image.Manifest, v any) (map[string]json.RawMessage, error) 
 }
 
 func checkDescriptor(d ocispec.Descriptor) error {
-	if err := d.Digest.Validate(); err != nil || d.Digest.Algorithm() != digest.SHA256 {
-		return bad("%q in the manifest is not sha256:<64 hex digits>", d.Digest)
+	if err := image.CheckDigest(d.Digest); err != nil {
+		return bad("in the manifest: %w", err)
 	}
 	if d.Size < 0 {
 		return bad("the size of %s in the manifest is negative", d.Digest)

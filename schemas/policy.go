@@ -26,7 +26,7 @@ type Policy struct {
 
 // PolicyDeny lists what was revoked.
 type PolicyDeny struct {
-	// Digests, "sha256:<hex>", of an index, an image manifest or an object.
+	// Digests, "sha256:<hex>" or "sha512:<hex>", of an index, an image manifest or an object.
 	Digests []string `yaml:"digests" json:"digests,omitempty"`
 	// Keys are public key files (PEM), relative to the policy file. Signatures by
 	// them count for nothing.

@@ -130,8 +130,11 @@ type job struct {
 // at is the same job for the manifest m.
 func (j *job) at(m image.Manifest) (*job, error) {
 	d := m.Descriptor.Digest
-	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
-		return nil, fmt.Errorf("digest %q: only sha256 digests can be signed", d)
+	if err := image.CheckDigest(d); err != nil {
+		return nil, err
+	}
+	if j.opts.Legacy && image.LegacyTag(d, ".sig") == "" {
+		return nil, fmt.Errorf("%s: cosign 2's signatures are found by a tag of the whole digest, which is too long a tag with sha512: make a bundle", d)
 	}
 	at := *j
 	if at.top == "" {

@@ -195,11 +195,16 @@ func TestSignFailures(t *testing.T) {
 		}, "not signatures", nil},
 		{"signature tag is not JSON", true, "reg.example/a:v1", func(m *memory) { m.add(sigTag, `]`) }, "reading the signatures", nil},
 		{"signature tag is full", true, "reg.example/a:v1", func(m *memory) { m.add(sigTag, full) }, "delete old ones", nil},
-		{"sha512", false, "reg.example/a:v1", func(m *memory) {
+		{"sha384", false, "reg.example/a:v1", func(m *memory) {
+			got := m.manifests[m.tags["v1"]]
+			got.Descriptor.Digest = digest.SHA384.FromString(`{}`)
+			m.manifests[m.tags["v1"]] = got
+		}, "only sha256 and sha512 are", nil},
+		{"sha512, by a tag", true, "reg.example/a:v1", func(m *memory) {
 			got := m.manifests[m.tags["v1"]]
 			got.Descriptor.Digest = digest.SHA512.FromString(`{}`)
 			m.manifests[m.tags["v1"]] = got
-		}, "only sha256", nil},
+		}, "too long a tag", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

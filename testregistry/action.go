@@ -100,6 +100,16 @@ func IgnoreRange() Action {
 	}
 }
 
+// WithoutQuery hides the request's query from the registry, which then mounts
+// nothing, as some do.
+func WithoutQuery() Action {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		plain := r.Clone(r.Context())
+		plain.URL.RawQuery = ""
+		next.ServeHTTP(w, plain)
+	}
+}
+
 // Corrupt changes one bit in the middle of the body, whose length and announced
 // digest stay.
 func Corrupt() Action {

@@ -15,10 +15,11 @@ import (
 
 func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, rt route) *apiError {
 	d := digest.Digest(rt.target)
+	content := r.store.blob(rt.name, d)
 	switch {
 	case !isRead(req.Method) && req.Method != http.MethodDelete:
 		return errMethod(req)
-	case !r.store.hasBlob(rt.name, d):
+	case content == "":
 		return unknownBlob(rt.name, d)
 	case req.Method == http.MethodDelete:
 		// Only this repository forgets it; another one may have it too.
@@ -28,13 +29,30 @@ func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, rt route)
 		w.WriteHeader(http.StatusAccepted)
 		return nil
 	}
-	fitted, err := r.fitRange(req)
+	kept := req.Clone(req.Context())
+	kept.URL.Path = "/v2/" + rt.name + "/blobs/" + content.String()
+	fitted, err := r.fitRange(kept)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	r.blobs.ServeHTTP(w, fitted)
+	r.blobs.ServeHTTP(&namedBlob{w, d}, fitted)
 	return nil
+}
+
+// namedBlob gives a blob the digest it was asked for by: go-containerregistry knows
+// all of them by SHA-256.
+type namedBlob struct {
+	http.ResponseWriter
+	digest digest.Digest
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (n *namedBlob) WriteHeader(status int) {
+	if n.Header().Get("Docker-Content-Digest") != "" {
+		n.Header().Set("Docker-Content-Digest", n.digest.String())
+	}
+	n.ResponseWriter.WriteHeader(status)
 }
 
 func unknownBlob(name string, d digest.Digest) *apiError {
@@ -75,11 +93,12 @@ func (r *Registry) fitRange(req *http.Request) (*http.Request, *apiError) {
 
 // putBlob checks data against d and stores it in the repository.
 func (r *Registry) putBlob(w http.ResponseWriter, req *http.Request, name string, d digest.Digest, data []byte) *apiError {
-	if got := digest.FromBytes(data); got != d {
+	if got := d.Algorithm().FromBytes(data); got != d {
 		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "the blob's digest is %s", got)
 	}
+	content := digest.FromBytes(data)
 	put, err := http.NewRequestWithContext(req.Context(), http.MethodPost,
-		"/v2/"+name+"/blobs/uploads/?digest="+d.String(), bytes.NewReader(data))
+		"/v2/"+name+"/blobs/uploads/?digest="+content.String(), bytes.NewReader(data))
 	if err != nil {
 		return internal(err)
 	}
@@ -88,12 +107,13 @@ func (r *Registry) putBlob(w http.ResponseWriter, req *http.Request, name string
 	if answer.status != http.StatusCreated {
 		return refuse(http.StatusInternalServerError, "BLOB_UPLOAD_INVALID", "storing the blob: %s", answer.body.Bytes())
 	}
-	return r.blobIsThere(w, name, d)
+	return r.blobIsThere(w, name, d, content)
 }
 
-// blobIsThere links a stored blob into the repository and says so.
-func (r *Registry) blobIsThere(w http.ResponseWriter, name string, d digest.Digest) *apiError {
-	if err := r.store.linkBlob(name, d); err != nil {
+// blobIsThere links a stored blob, content by its SHA-256, into the repository as d
+// and says so.
+func (r *Registry) blobIsThere(w http.ResponseWriter, name string, d, content digest.Digest) *apiError {
+	if err := r.store.linkBlob(name, d, content); err != nil {
 		return internal(fmt.Errorf("storing the blob: %w", err))
 	}
 	w.Header().Set("Location", "/v2/"+name+"/blobs/"+d.String())

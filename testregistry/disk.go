@@ -4,6 +4,7 @@
 package testregistry
 
 import (
+	_ "crypto/sha512" // a registered algorithm, which package digest leaves to its users
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 // disk is the folder of a registry:
 //
 //	blobs/sha256/<hex>       written and read by go-containerregistry
-//	manifests/sha256/<hex>   the bytes of each manifest
+//	manifests/sha256/<hex>   the bytes of each manifest; sha512 beside it
 //	links/<hex>              what a repository has: one small JSON document each
 //
 // File names are digests: those of the content, or for a link of what it says.
@@ -45,9 +46,11 @@ type link struct {
 	Tag        string        `json:"tag,omitempty"`
 	MediaType  string        `json:"mediaType,omitempty"`
 	Digest     digest.Digest `json:"digest"`
+	// Content is the SHA-256 of a blob that Digest names by another algorithm.
+	Content digest.Digest `json:"content,omitempty"`
 }
 
-// maxLink bounds a link on disk, in bytes; the longest is about 700.
+// maxLink bounds a link on disk, in bytes; the longest is about 900.
 const maxLink = 4 << 10
 
 // file is the link's name: it depends on what is linked where, not on what a
@@ -62,7 +65,8 @@ func (l link) file() string {
 
 func openDisk(dir string) (*disk, error) {
 	d := &disk{dir: dir}
-	for _, sub := range []string{"links", "manifests", filepath.Join("manifests", "sha256")} {
+	manifests := func(a digest.Algorithm) string { return filepath.Join("manifests", a.String()) }
+	for _, sub := range []string{"links", "manifests", manifests(digest.SHA256), manifests(digest.SHA512)} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			return nil, err
 		}
@@ -71,7 +75,7 @@ func openDisk(dir string) (*disk, error) {
 }
 
 func (d *disk) manifestPath(dgst digest.Digest) string {
-	return filepath.Join(d.dir, "manifests", "sha256", dgst.Encoded())
+	return filepath.Join(d.dir, "manifests", dgst.Algorithm().String(), dgst.Encoded())
 }
 
 func (d *disk) putManifest(m *storedManifest) error {
@@ -87,7 +91,7 @@ func (d *disk) manifest(dgst digest.Digest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if got := digest.FromBytes(data); got != dgst {
+	if got := dgst.Algorithm().FromBytes(data); got != dgst {
 		return nil, fmt.Errorf("the file holds %s", got)
 	}
 	return data, nil

@@ -85,27 +85,55 @@ func (r *Registry) putManifest(w http.ResponseWriter, req *http.Request, rt rout
 	if err != nil {
 		return refuse(http.StatusBadRequest, "MANIFEST_INVALID", "%v", err)
 	}
-	tag := rt.target
-	if wholeDigest().MatchString(rt.target) {
-		if tag = ""; digest.Digest(rt.target) != m.digest {
-			return refuse(http.StatusBadRequest, "DIGEST_INVALID", "the manifest's digest is %s", m.digest)
-		}
+	tags, apiErr := nameManifest(rt.target, req.URL.Query()["tag"], m)
+	if apiErr != nil {
+		return apiErr
 	}
 	if !r.opts.AcceptIncomplete {
 		if err := r.checkComplete(rt.name, m.head); err != nil {
 			return err
 		}
 	}
-	if err := r.store.putManifest(rt.name, tag, m); err != nil {
+	if err := r.store.putManifest(rt.name, tags, m); err != nil {
 		return internal(fmt.Errorf("storing the manifest: %w", err))
 	}
 	if m.head.Subject != nil && !r.opts.NoReferrers {
 		w.Header().Set("OCI-Subject", m.head.Subject.Digest.String())
 	}
+	if wholeDigest().MatchString(rt.target) {
+		for _, tag := range tags {
+			w.Header().Add("OCI-Tag", tag)
+		}
+	}
 	w.Header().Set("Location", "/v2/"+rt.name+"/manifests/"+m.digest.String())
 	w.Header().Set("Docker-Content-Digest", m.digest.String())
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// maxTagParams bounds the tags that come with one manifest; the specification asks for
+// 10 at least.
+const maxTagParams = 64
+
+// nameManifest gives m the digest it is put by, which may be of either algorithm, and
+// returns its tags: those of the query or, of a manifest put by its tag, that one.
+func nameManifest(target string, more []string, m *storedManifest) (tags []string, _ *apiError) {
+	if !wholeDigest().MatchString(target) {
+		return []string{target}, nil
+	}
+	d := digest.Digest(target)
+	if m.digest = d.Algorithm().FromBytes(m.data); m.digest != d {
+		return nil, refuse(http.StatusBadRequest, "DIGEST_INVALID", "the manifest's digest is %s", m.digest)
+	}
+	if len(more) > maxTagParams {
+		return nil, refuse(http.StatusRequestURITooLong, "TAG_INVALID", "at most %d tags come with a manifest", maxTagParams)
+	}
+	for _, tag := range more {
+		if !wholeTag().MatchString(tag) {
+			return nil, refuse(http.StatusBadRequest, "TAG_INVALID", "%q is not a tag", tag)
+		}
+	}
+	return more, nil
 }
 
 // acceptManifest takes any JSON object whose two names for its type agree.
@@ -121,7 +149,7 @@ func acceptManifest(contentType string, data []byte) (*storedManifest, error) {
 	if head.MediaType != "" && head.MediaType != mediaType {
 		return nil, fmt.Errorf("the manifest says it is %q, its Content-Type %q", head.MediaType, mediaType)
 	}
-	return newStored(mediaType, data), nil
+	return newStored(mediaType, digest.FromBytes(data), data), nil
 }
 
 // checkComplete refuses a manifest whose parts were not pushed before it. A

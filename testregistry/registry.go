@@ -158,5 +158,8 @@ func (r *Registry) dispatch(w http.ResponseWriter, req *http.Request) *apiError 
 			return r.serveReferrers(w, req, rt)
 		}
 	}
-	return refuse(http.StatusNotFound, "NAME_INVALID", "no such resource: %q", req.URL.Path)
+	if rt.kind != kindUnknown {
+		return refuse(http.StatusNotFound, "NAME_INVALID", "no such resource: %q", req.URL.Path)
+	}
+	return refusePath(req.Method, req.URL.Path)
 }

@@ -147,7 +147,7 @@ func TestManifests(t *testing.T) {
 		"too large":       {put("x", ocispec.MediaTypeImageManifest, strings.Repeat(" ", 1001)), 413},
 		"missing blob":    {put("x", ocispec.MediaTypeImageManifest, `{"layers":[{`+missing+`}]}`), 404},
 		"missing child":   {put("x", indexType, `{"manifests":[{`+missing+`}]}`), 404},
-		"bad tag":         {put("-x", ocispec.MediaTypeImageManifest, `{}`), 404},
+		"bad tag":         {put("-x", ocispec.MediaTypeImageManifest, `{}`), 400},
 		"unknown":         {c.do("GET", "/v2/a/b/manifests/v2", ""), 404},
 		"unknown name":    {c.do("GET", "/v2/a/c/manifests/v1", ""), 404},
 		"wrong method":    {c.do("POST", "/v2/a/b/manifests/v1", ""), 405},
@@ -316,7 +316,7 @@ func TestFileNames(t *testing.T) {
 		}
 	}
 	c.putImage("deep/er/name", "v1.2-x_y", "layer", nil)
-	digestName := regexp.MustCompile(`^(blobs|manifests|links)(/sha256)?(/[0-9a-f]{64})?$|^\.$`)
+	digestName := regexp.MustCompile(`^(blobs|manifests|links)(/sha256|/sha512)?(/[0-9a-f]{64})?$|^\.$`)
 	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		rel, relErr := filepath.Rel(dir, path)
 		if err != nil || relErr != nil {
@@ -337,6 +337,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "a/tags/list", "n=1&last=a", "")
 	f.Add("GET", "a/referrers/sha256:"+strings.Repeat("0", 64), "artifactType=x", "")
 	f.Add("POST", "a/blobs/uploads/", "mount=sha256:"+strings.Repeat("0", 64)+"&from=..", "")
+	f.Add("PUT", "a/manifests/sha512:"+strings.Repeat("0", 128), "tag=v1&tag=v2", `{"schemaVersion":2}`)
 	f.Add("GET", "_catalog", "n=x", "")
 	r, err := testregistry.New(testregistry.Options{AcceptIncomplete: true})
 	if err != nil {

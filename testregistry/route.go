@@ -6,6 +6,7 @@ package testregistry
 import (
 	"net/http"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
@@ -36,9 +37,10 @@ type route struct {
 // The OCI distribution spec's grammar (spec.md, "Pulling manifests"); names are
 // limited to 255 characters as clients do.
 const (
-	namePattern   = `([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)`
-	tagPattern    = `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`
-	digestPattern = `sha256:[a-f0-9]{64}`
+	namePattern = `([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)`
+	tagPattern  = `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`
+	// digestPattern has the registered algorithms (OCI image spec, descriptor.md).
+	digestPattern = `(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})`
 	maxName       = 255
 )
 
@@ -66,6 +68,9 @@ var routes = sync.OnceValue(func() []pattern {
 var (
 	wholeName   = lazyregexp.New(`^` + namePattern + `$`)
 	wholeDigest = lazyregexp.New(`^` + digestPattern + `$`)
+	wholeTag    = lazyregexp.New(`^` + tagPattern + `$`)
+	// roughly is what a path looks like whose name, tag or digest is malformed.
+	roughly = lazyregexp.New(`^/v2/(.+)/(manifests|blobs|referrers|tags)/([^/]+)$`)
 )
 
 func parseRoute(path string) route {
@@ -88,5 +93,29 @@ func parseRoute(path string) route {
 	}
 	return route{}
 }
+
+// refusePath says what is wrong with a path that is no [route]. Who asks for what
+// cannot be there is told that it is not (404); who writes, that it cannot be.
+func refusePath(method, path string) *apiError {
+	unknown := http.StatusNotFound
+	if !isRead(method) {
+		unknown = http.StatusBadRequest
+	}
+	m := roughly().FindStringSubmatch(path)
+	switch {
+	case m == nil:
+		return refuse(http.StatusNotFound, "NAME_INVALID", "no such resource: %q", path)
+	case len(m[1]) > maxName || !wholeName().MatchString(m[1]):
+		return refuse(unknown, "NAME_INVALID", "%q is not the name of a repository", m[1])
+	case m[2] == "tags":
+		return refuse(http.StatusNotFound, "NAME_INVALID", "no such resource: %q", path)
+	case m[2] != "manifests" || strings.Contains(m[3], ":"):
+		return refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not %s", m[3], digestForms)
+	}
+	return refuse(unknown, "TAG_INVALID", "%q is not a tag", m[3])
+}
+
+// digestForms is what a digest looks like, for people.
+const digestForms = "sha256: with 64 or sha512: with 128 lower-case hex digits"
 
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }

@@ -26,7 +26,8 @@ type storedManifest struct {
 type repository struct {
 	manifests map[digest.Digest]*storedManifest
 	tags      map[string]digest.Digest
-	blobs     map[digest.Digest]bool
+	// blobs are kept by the SHA-256 of their content, whatever they are called.
+	blobs map[digest.Digest]digest.Digest
 	// sorted are the keys of tags; nil when they have changed since.
 	sorted []string
 }
@@ -71,7 +72,10 @@ func (s *store) restore(d *disk, l link, log *slog.Logger) {
 	repo := s.repo(l.Repository)
 	switch l.Kind {
 	case linkBlob:
-		repo.blobs[l.Digest] = true
+		repo.blobs[l.Digest] = l.Digest
+		if l.Content != "" {
+			repo.blobs[l.Digest] = l.Content
+		}
 	case linkTag:
 		if repo.manifests[l.Digest] != nil {
 			repo.tags[l.Tag] = l.Digest
@@ -82,12 +86,13 @@ func (s *store) restore(d *disk, l link, log *slog.Logger) {
 			log.Warn("a manifest is damaged and left out", "repository", l.Repository, "digest", l.Digest, "error", err)
 			return
 		}
-		repo.manifests[l.Digest] = newStored(l.MediaType, data)
+		repo.manifests[l.Digest] = newStored(l.MediaType, l.Digest, data)
 	}
 }
 
-func newStored(mediaType string, data []byte) *storedManifest {
-	m := &storedManifest{mediaType: mediaType, data: data, digest: digest.FromBytes(data)}
+// newStored is data, which d names.
+func newStored(mediaType string, d digest.Digest, data []byte) *storedManifest {
+	m := &storedManifest{mediaType: mediaType, data: data, digest: d}
 	// What cannot be parsed was refused when it was put.
 	_ = json.Unmarshal(data, &m.head)
 	return m
@@ -97,14 +102,14 @@ func newStored(mediaType string, data []byte) *storedManifest {
 func (s *store) repo(name string) *repository {
 	r := s.repos[name]
 	if r == nil {
-		r = &repository{manifests: map[digest.Digest]*storedManifest{}, tags: map[string]digest.Digest{}, blobs: map[digest.Digest]bool{}}
+		r = &repository{manifests: map[digest.Digest]*storedManifest{}, tags: map[string]digest.Digest{}, blobs: map[digest.Digest]digest.Digest{}}
 		s.repos[name] = r
 	}
 	return r
 }
 
-// putManifest stores m under its digest and, unless that is "", a tag.
-func (s *store) putManifest(name, tag string, m *storedManifest) error {
+// putManifest stores m under its digest and tags.
+func (s *store) putManifest(name string, tags []string, m *storedManifest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.disk != nil {
@@ -114,7 +119,7 @@ func (s *store) putManifest(name, tag string, m *storedManifest) error {
 		if err := s.disk.putLink(link{Kind: linkManifest, Repository: name, MediaType: m.mediaType, Digest: m.digest}); err != nil {
 			return err
 		}
-		if tag != "" {
+		for _, tag := range tags {
 			if err := s.disk.putLink(link{Kind: linkTag, Repository: name, Tag: tag, Digest: m.digest}); err != nil {
 				return err
 			}
@@ -122,7 +127,7 @@ func (s *store) putManifest(name, tag string, m *storedManifest) error {
 	}
 	repo := s.repo(name)
 	repo.manifests[m.digest] = m
-	if tag != "" {
+	for _, tag := range tags {
 		repo.tags[tag] = m.digest
 		repo.sorted = nil
 	}
@@ -186,16 +191,21 @@ func (s *store) deleteTag(name string, repo *repository, tag string) error {
 	return nil
 }
 
-// linkBlob makes a blob that is stored visible in a repository.
-func (s *store) linkBlob(name string, d digest.Digest) error {
+// linkBlob makes a blob that is stored, content by its SHA-256, visible in a
+// repository as d.
+func (s *store) linkBlob(name string, d, content digest.Digest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.disk != nil {
-		if err := s.disk.putLink(link{Kind: linkBlob, Repository: name, Digest: d}); err != nil {
+		l := link{Kind: linkBlob, Repository: name, Digest: d}
+		if content != d {
+			l.Content = content
+		}
+		if err := s.disk.putLink(l); err != nil {
 			return err
 		}
 	}
-	s.repo(name).blobs[d] = true
+	s.repo(name).blobs[d] = content
 	return nil
 }
 
@@ -205,7 +215,7 @@ func (s *store) unlinkBlob(name string, d digest.Digest) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	repo := s.repos[name]
-	if repo == nil || !repo.blobs[d] {
+	if repo == nil || repo.blobs[d] == "" {
 		return false, nil
 	}
 	if s.disk != nil {
@@ -217,12 +227,17 @@ func (s *store) unlinkBlob(name string, d digest.Digest) (bool, error) {
 	return true, nil
 }
 
-func (s *store) hasBlob(name string, d digest.Digest) bool {
+// blob is the SHA-256 of the content of a repository's blob, "" if it has none.
+func (s *store) blob(name string, d digest.Digest) (content digest.Digest) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	repo := s.repos[name]
-	return repo != nil && repo.blobs[d]
+	if repo := s.repos[name]; repo != nil {
+		content = repo.blobs[d]
+	}
+	return content
 }
+
+func (s *store) hasBlob(name string, d digest.Digest) bool { return s.blob(name, d) != "" }
 
 // names lists the repositories, sorted.
 func (s *store) names() []string {

@@ -55,8 +55,8 @@ func (r *Registry) startUpload(w http.ResponseWriter, req *http.Request, name st
 	query := req.URL.Query()
 	if mount := query.Get("mount"); mount != "" {
 		from, d := query.Get("from"), digest.Digest(mount)
-		if wholeName().MatchString(from) && wholeDigest().MatchString(mount) && r.store.hasBlob(from, d) {
-			return r.blobIsThere(w, name, d)
+		if content := r.store.blob(from, d); content != "" && wholeName().MatchString(from) && wholeDigest().MatchString(mount) {
+			return r.blobIsThere(w, name, d, content)
 		}
 		// Not there: the client has to upload it.
 	} else if text := query.Get("digest"); text != "" {
@@ -133,7 +133,7 @@ func (r *Registry) finishUpload(w http.ResponseWriter, req *http.Request, rt rou
 
 func queryDigest(text string) (digest.Digest, *apiError) {
 	if !wholeDigest().MatchString(text) {
-		return "", refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not sha256:<64 hex digits>", text)
+		return "", refuse(http.StatusBadRequest, "DIGEST_INVALID", "%q is not %s", text, digestForms)
 	}
 	return digest.Digest(text), nil
 }

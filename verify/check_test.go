@@ -67,13 +67,27 @@ func TestAttacks(t *testing.T) {
 			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
 		}, "statement type"},
 		{"subject without sha256", func(t *testing.T, img *pull.Image) {
+			s := strings.Replace(statementOf(digestOf(img), schemas.PredicateCosignSign), "sha256", "sha384", 1)
+			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
+		}, "signs no sha256 or sha512 digest"},
+		{"sha256 called sha512", func(t *testing.T, img *pull.Image) {
 			s := strings.Replace(statementOf(digestOf(img), schemas.PredicateCosignSign), "sha256", "sha512", 1)
 			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
-		}, "signs no sha256 digest"},
+		}, "signs another image"},
+		{"another image by sha512", func(t *testing.T, img *pull.Image) {
+			named512(img)
+			other := digest.SHA512.FromString("another").String()
+			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, statement512(other)))}
+		}, "signs another image"},
+		{"a sha512 of other bytes", func(t *testing.T, img *pull.Image) {
+			img.Manifest.Descriptor.Digest = digest.SHA512.FromString("another")
+			img.Root = img.Manifest
+			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, statement512(digestOf(img))))}
+		}, "content does not match its digest"},
 		{"no subject", func(t *testing.T, img *pull.Image) {
 			s := `{"_type":"` + statementType + `","subject":[],"predicateType":"` + schemas.PredicateCosignSign + `"}`
 			img.Candidates = []pull.Candidate{candidateOf(good.envelope(t, inToto, s))}
-		}, "signs no sha256 digest"},
+		}, "signs no sha256 or sha512 digest"},
 		{"subject twice in one statement", func(t *testing.T, img *pull.Image) {
 			s := strings.Replace(statementOf(someOther, schemas.PredicateCosignSign), `"predicateType"`,
 				`"subject":[{"digest":{"sha256":"`+digest.Digest(digestOf(img)).Encoded()+`"}}],"predicateType"`, 1)

@@ -181,7 +181,7 @@ func (c *checker) target(targets []digest.Digest, signed ...string) (digest.Dige
 		}
 	}
 	if len(signed) == 0 {
-		return "", errors.New("signs no sha256 digest")
+		return "", errors.New("signs no sha256 or sha512 digest")
 	}
 	for _, t := range c.targets {
 		if slices.Contains(signed, t.String()) {

@@ -6,7 +6,9 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 )
@@ -30,9 +32,8 @@ func newDenyList(spec *schemas.PolicyDeny, from source) (denyList, error) {
 	}
 	list := make(denyList, len(spec.Digests)+len(spec.Keys))
 	for _, d := range spec.Digests {
-		parsed, err := digest.Parse(d)
-		if err != nil || parsed.Algorithm() != digest.SHA256 {
-			return nil, fmt.Errorf("digest %q: want sha256: and 64 lower-case hex digits", d)
+		if image.CheckDigest(digest.Digest(d)) != nil {
+			return nil, fmt.Errorf("digest %q: want sha256: and 64, or sha512: and 128, lower-case hex digits", clip(d))
 		}
 		list[d] = true
 	}
@@ -47,3 +48,17 @@ func newDenyList(spec *schemas.PolicyDeny, from source) (denyList, error) {
 }
 
 func (l denyList) has(id string) bool { return l[id] }
+
+// decides says whether the list names things by the same kind of digest as these, of
+// which only that is known: the same image has one of each kind.
+func (l denyList) decides(digests ...string) bool {
+	for _, d := range digests {
+		algorithm, _, _ := strings.Cut(d, ":")
+		for id := range l {
+			if d != "" && !strings.HasPrefix(id, algorithm+":") {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -31,12 +31,12 @@ func intact(img *pull.Image) ([]digest.Digest, error) {
 		return nil, err
 	}
 	for _, o := range img.Objects {
-		if err := rehash(fmt.Sprintf("object %q", o.File), o.Bytes, digest.Digest(o.Digest)); err != nil {
+		if err := rehashOurs(fmt.Sprintf("object %q", o.File), o.Bytes, digest.Digest(o.Digest)); err != nil {
 			return nil, err
 		}
 	}
 	for i, b := range img.BTF {
-		if err := rehash(fmt.Sprintf("BTF %d", i+1), b.Bytes, digest.Digest(b.Digest)); err != nil {
+		if err := rehashOurs(fmt.Sprintf("BTF %d", i+1), b.Bytes, digest.Digest(b.Digest)); err != nil {
 			return nil, err
 		}
 	}
@@ -67,13 +67,21 @@ func lists(root image.Manifest, child digest.Digest) error {
 	return fmt.Errorf("the index %s does not list this image", root.Descriptor.Digest)
 }
 
-// rehash compares data with want, which must be a SHA-256 digest: the only kind
-// signatures are made over.
-func rehash(what string, data []byte, want digest.Digest) error {
+// rehashOurs is rehash for what package pull has named: always by SHA-256, which is what
+// records and reports hold.
+func rehashOurs(what string, data []byte, want digest.Digest) error {
 	if err := want.Validate(); err != nil || want.Algorithm() != digest.SHA256 {
 		return fmt.Errorf("%s has the digest %q: want sha256:<hex>", what, want)
 	}
-	if got := digest.FromBytes(data); got != want {
+	return rehash(what, data, want)
+}
+
+// rehash compares data with want.
+func rehash(what string, data []byte, want digest.Digest) error {
+	if err := image.CheckDigest(want); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if got := want.Algorithm().FromBytes(data); got != want {
 		return fmt.Errorf("%s: %w: is %s, should be %s", what, image.ErrDigestMismatch, got, want)
 	}
 	return nil

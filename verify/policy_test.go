@@ -280,8 +280,9 @@ func TestDenyRefusals(t *testing.T) {
 	for deny, want := range map[string]string{
 		"digests: [sha256:x]": "want sha256:",
 		"digests: [x]":        "want sha256:",
-		"digests: ['sha512:" + strings.Repeat("0", 128) + "']": "want sha256:",
-		"digests: ['sha256:" + strings.Repeat("A", 64) + "']":  "want sha256:",
+		"digests: ['sha384:" + strings.Repeat("0", 96) + "']": "want sha256:",
+		"digests: ['sha512:" + strings.Repeat("0", 64) + "']": "want sha256:",
+		"digests: ['sha256:" + strings.Repeat("A", 64) + "']": "want sha256:",
 		"digest: []":   `unknown key "digest"; known here: `,
 		"keys: [gone]": "file does not exist",
 		"keys: [" + strings.Repeat("a,", maxDeniedKeys+1) + "]":       "over the limit",

@@ -15,7 +15,7 @@ import (
 // instance: its digests, and who had been proven to have signed it. The error
 // wraps [ErrNotTrusted]. Without one, known is false when the policy also asks what
 // the record does not say, such as a log entry that nobody looked for at that
-// time. repository is "registry/path".
+// time, or denies by another kind of digest than it has. repository is "registry/path".
 func Recorded(rec schemas.Instance, repository string, trust Trust, opts Options) (known bool, err error) {
 	for _, d := range append([]string{rec.Digest, rec.IndexDigest}, rec.Objects...) {
 		if d != "" && trust.Denied(d) {
@@ -40,7 +40,7 @@ func Recorded(rec schemas.Instance, repository string, trust Trust, opts Options
 	if text := rule.limits.versionProblem(rec.Version); text != "" {
 		return true, fmt.Errorf("%w by minimumVersion of %s: %s", ErrNotTrusted, rule, text)
 	}
-	return known && len(rec.Objects) > 0 && len(rule.attestations) == 0 && !rule.limits.restrict(), nil
+	return known && rule.denied.decides(rec.Digest, rec.IndexDigest) && len(rec.Objects) > 0 && len(rule.attestations) == 0 && !rule.limits.restrict(), nil
 }
 
 // recordedSigners sees whether enough of them are trusted today. Nobody is counted

@@ -121,8 +121,8 @@ func (s statement) same(result *sigverify.VerificationResult) bool {
 		return false
 	}
 	for i, sub := range got.GetSubject() {
-		for _, algorithm := range []string{digest.SHA256.String()} {
-			if sub.GetDigest()[algorithm] != s.subjects[i][algorithm] {
+		for _, algorithm := range digestAlgorithms {
+			if sub.GetDigest()[algorithm.String()] != s.subjects[i][algorithm.String()] {
 				return false
 			}
 		}
@@ -130,15 +130,20 @@ func (s statement) same(result *sigverify.VerificationResult) bool {
 	return true
 }
 
-// digests are the sha256 digests the statement is about.
+// digestAlgorithms are those of the images that signatures are for.
+var digestAlgorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}
+
+// digests are what the statement is about. A subject with two digests is about each.
 func (s statement) digests() ([]string, error) {
 	if len(s.subjects) > maxSubjects {
 		return nil, fmt.Errorf("has %d subjects, over the limit of %d", len(s.subjects), maxSubjects)
 	}
 	var all []string
 	for _, digests := range s.subjects {
-		if encoded, ok := digests[digest.SHA256.String()]; ok {
-			all = append(all, clip(digest.NewDigestFromEncoded(digest.SHA256, encoded).String()))
+		for _, a := range digestAlgorithms {
+			if encoded, ok := digests[a.String()]; ok {
+				all = append(all, clip(digest.NewDigestFromEncoded(a, encoded).String()))
+			}
 		}
 	}
 	return all, nil

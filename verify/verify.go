@@ -192,14 +192,23 @@ func now(opts Options) time.Time {
 	return opts.Now
 }
 
-// denied returns an error when trust has revoked something of img.
+// denied returns an error when trust has revoked something of img. What is revoked by
+// one digest is not to be had by the other one.
 func denied(img *pull.Image, trust Trust) error {
-	digests := map[string]string{
-		img.Root.Descriptor.Digest.String():     "the index or image",
-		img.Manifest.Descriptor.Digest.String(): "the image",
+	digests := map[string]string{}
+	names := func(data []byte, what string) {
+		for _, a := range digestAlgorithms {
+			digests[a.FromBytes(data).String()] = what
+		}
 	}
+	names(img.Root.Bytes, "the index or image")
+	names(img.Manifest.Bytes, "the image")
+	digests[img.Root.Descriptor.Digest.String()] = "the index or image"
+	digests[img.Manifest.Descriptor.Digest.String()] = "the image"
 	for _, o := range img.Objects {
-		digests[o.Digest] = fmt.Sprintf("the object %q", o.File)
+		what := fmt.Sprintf("the object %q", o.File)
+		names(o.Bytes, what)
+		digests[o.Digest] = what
 	}
 	for _, d := range slices.Sorted(maps.Keys(digests)) {
 		if trust.Denied(d) {

@@ -81,6 +81,8 @@ func commands(term *terminal) []*cli.Command {
 		saveCommand(term),
 		loadCommand(term),
 		treeCommand(term),
+		manifestCommand(term),
+		extractCommand(term),
 		lsCommand(term),
 		loginCommand(term),
 		logoutCommand(term),

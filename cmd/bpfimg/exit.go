@@ -54,14 +54,17 @@ func exitCode(err error) int {
 		unsupported *bpf.UnsupportedError
 		permission  *bpf.PermissionError
 		platform    *pull.PlatformError
+		several     *failures
 	)
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &several):
+		return exitCodeOf(several.errs)
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
 	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
-		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest),
+		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest), errors.Is(err, image.ErrOtherRegistry),
 		errors.Is(err, hosts.ErrSettings), errors.Is(err, sign.ErrServices), errors.Is(err, trustroot.ErrOptions):
 		return exitUsage
 	case errors.As(err, &permission):
@@ -74,6 +77,21 @@ func exitCode(err error) int {
 		return exitNotFound
 	}
 	return exitFailed
+}
+
+// exitCodeOf is the exit code of several failures: that a script may act on is only
+// what holds for all of them, but a refusal counts alone.
+func exitCodeOf(errs []error) int {
+	code := exitCode(errs[0])
+	for _, err := range errs {
+		switch c := exitCode(err); {
+		case c == exitNotTrusted:
+			return c
+		case c != code:
+			code = exitFailed
+		}
+	}
+	return code
 }
 
 // hint says what to do next, where the error itself does not.
@@ -115,6 +133,10 @@ var registryHints = []struct {
 	{image.ErrArtifactRefused, "build it with --format image: every registry takes container images"},
 	{image.ErrSignatureRefused, "sign with a key and --legacy-signature: what cosign 2 wrote is a container image to a registry"},
 	{image.ErrReferrerRefused, "have its type allowed in the settings of the registry; attestations have no other form (copy --no-referrers leaves them out)"},
+	{image.ErrNoTagDelete, "`bpfimg rm --remote NAME@sha256:…` deletes the image there with all its tags, if the registry allows that; a single tag goes on the registry's own pages"},
+	{image.ErrNoDelete, "use the registry's own pages or API, as for GHCR and Docker Hub; a registry of your own may have to allow it (distribution: storage.delete.enabled)"},
+	{image.ErrOtherRegistry, "`bpfimg copy SOURCE TARGET` sends it through this machine"},
+	{image.ErrNotMounted, "`bpfimg copy SOURCE TARGET` sends it through this machine"},
 	{image.ErrUnauthorized, "log in with `bpfimg login`, `docker login` or `podman login`: they share their credentials"},
 }
 
@@ -140,6 +162,12 @@ func (t *terminal) fail(err error) int {
 	if err == nil {
 		return exitDone
 	}
+	t.complain(err)
+	return exitCode(err)
+}
+
+// complain prints err and what to do about it.
+func (t *terminal) complain(err error) {
 	var kernel *bpf.KernelError
 	if errors.As(err, &kernel) && kernel.Log != "" {
 		fmt.Fprintln(t.err, "verifier log, last lines:")
@@ -154,7 +182,6 @@ func (t *terminal) fail(err error) int {
 	if h := hint(err); h != "" {
 		fmt.Fprintln(t.err, "hint:", h)
 	}
-	return exitCode(err)
 }
 
 func lastLines(text string, n int) []string {

@@ -33,7 +33,7 @@ func commandGroups() []commandGroup {
 		{"Decide whom to trust", []string{"verify", "policy", "trust-root"}},
 		{"Run them", []string{"pull", "run", "update", "stop"}},
 		{"See what runs", []string{"ps", "describe", "chain", "map", "doctor", "hooks"}},
-		{"Move images", []string{"copy", "save", "load", "tree", "ls", "login", "logout"}},
+		{"Move images", []string{"copy", "save", "load", "tree", "manifest", "extract", "ls", "login", "logout"}},
 		{"Look after the local store", []string{"images", "tag", "rm", "prune", "store"}},
 		{"Others", []string{"registry", "schema", "completion", "version", "help"}},
 	}
@@ -203,7 +203,7 @@ func flagValues() map[string]string {
 		"address": "HOST:PORT", "annotation": "KEY=VALUE", "attach": "PROGRAM=HOOK[:TARGET][,option=value…]",
 		"bpffs": "DIR", "btf": "FILE", "btf-archive": "DIR", "builder-id": "URI",
 		"certificate-identity": "SUBJECT", "certificate-identity-regexp": "PATTERN", "certificate-oidc-issuer": "ISSUER",
-		"clang": "PROGRAM", "compression": "gzip|zstd|none", "config": "FILE", "dir": "DIR", "file": "FILE",
+		"clang": "PROGRAM", "compression": "gzip|zstd|none", "config": "FILE", "dir": "DIR", "directory": "DIR", "file": "FILE",
 		"format": "image|artifact", "fulcio-url": "URL", "identity-token": "FILE", "iface": "NAME", "input": "FILE",
 		"interval": "DURATION", "key": "FILE", "label": "KEY=VALUE", "limit": "N", "map-group": "GROUP",
 		"map-max-entries": "MAP=NUMBER", "map-mode": "MODE", "measure": "DURATION", "mirror": "URL", "name": "NAME",

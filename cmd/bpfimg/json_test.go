@@ -17,6 +17,7 @@ import (
 var withoutJSON = map[string]string{
 	"completion":        "prints a script",
 	"generate-key-pair": "writes files",
+	"manifest":          "prints JSON anyway, as it is stored",
 	"policy default":    "prints a YAML document",
 	"public-key":        "prints PEM",
 	"registry serve":    "is for people who try things; it runs until interrupted",

@@ -31,29 +31,38 @@ func (s *session) look(ctx context.Context, arg string) (*pull.Image, error) {
 	case err != nil:
 		return nil, err
 	}
+	var img *pull.Image
+	err = s.wherever(ctx, l, func(origin *image.Origin) (err error) {
+		img, err = pull.Fetch(ctx, origin.Source, origin.Ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: true})
+		return err
+	})
+	return img, err
+}
+
+// wherever reads what l names. A plain reference is looked for in the local store
+// first and, if that has not got all that read asks for, in the registry.
+func (s *session) wherever(ctx context.Context, l image.Location, read func(*image.Origin) error) error {
 	places, err := s.places(nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if l.Transport == image.TransportRegistry {
 		stored := image.Location{Transport: image.TransportStore, Reference: l.Reference}
-		img, err := s.lookAt(ctx, places, stored)
-		if !errors.Is(err, image.ErrNotFound) {
-			return img, err
+		if err := readAt(ctx, places, stored, read); !errors.Is(err, image.ErrNotFound) {
+			return err
 		}
 	}
-	return s.lookAt(ctx, places, l)
+	return readAt(ctx, places, l, read)
 }
 
-func (s *session) lookAt(ctx context.Context, places image.Places, l image.Location) (img *pull.Image, err error) {
+func readAt(ctx context.Context, places image.Places, l image.Location, read func(*image.Origin) error) (err error) {
 	origin, err := places.Origin(ctx, l)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = joined.Errors(err, origin.Close()) }()
-	img, err = pull.Fetch(ctx, origin.Source, origin.Ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: true})
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", l, err)
+	if err := read(origin); err != nil {
+		return fmt.Errorf("reading %s: %w", l, err)
 	}
-	return img, nil
+	return nil
 }

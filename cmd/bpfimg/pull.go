@@ -14,38 +14,41 @@ import (
 func pullCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "pull",
-		Usage:     "download an image and its signatures into the local store",
-		ArgsUsage: "REFERENCE",
+		Usage:     "download images and their signatures into the local store",
+		ArgsUsage: "REFERENCE…",
 		Flags:     []cli.Flag{platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()},
-		Action:    withImage(term, (*session).pull),
+		Action: withImages(term, func(s *session, refs []image.Reference) error {
+			return each(s, refs, s.pull)
+		}),
 	}
 }
 
 // pull fetches ref for one platform, so that a broken or foreign image is
 // refused here rather than when it is to run, and keeps what it read.
-func (s *session) pull(ref image.Reference) error {
+func (s *session) pull(ref image.Reference) (result imageResult, line string, err error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
 	store, err := s.store()
 	if err != nil {
-		return err
+		return result, "", err
 	}
 	bar := s.term.progress("pulling " + ref.String())
 	defer bar.done()
 	registry, err := s.registry(bar.event)
 	if err != nil {
-		return err
+		return result, "", err
 	}
 	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, registry)})
 	img, err := pull.Fetch(ctx, memo, ref, pull.Options{Platform: s.c.String("platform")})
 	if err != nil {
-		return fmt.Errorf("pulling %s: %w", ref, err)
+		return result, "", fmt.Errorf("pulling %s: %w", ref, err)
 	}
 	memo.Seal() // what nobody reads, such as a large referrer, is not fetched to be kept
 	if _, err = image.Copy(ctx, store, ref, memo, ref, image.CopyOptions{Referrers: true, Have: memo.Has}); err != nil {
-		return fmt.Errorf("keeping %s in the local store: %w", ref, err)
+		return result, "", fmt.Errorf("keeping %s in the local store: %w", ref, err)
 	}
 	bar.done()
 	s.term.notice("format %s, objects: %d, possible signatures: %d", img.Format, len(img.Objects), len(img.Candidates))
-	return s.printImage(ref, img.Root.Descriptor.Digest.String())
+	result, line = namedImage(ref, img.Root.Descriptor.Digest.String())
+	return result, line, nil
 }

@@ -13,15 +13,15 @@ import (
 func pushCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "push",
-		Usage:     "upload an image from the local store to its registry",
-		ArgsUsage: "REFERENCE",
+		Usage:     "upload images from the local store to their registries",
+		ArgsUsage: "REFERENCE…",
 		Flags:     []cli.Flag{outputFlag(), plainHTTPFlag(), timeoutFlag()},
-		Action: withImage(term, func(s *session, ref image.Reference) error {
-			digest, err := s.push(ref)
-			if err != nil {
-				return err
-			}
-			return s.printImage(ref, digest)
+		Action: withImages(term, func(s *session, refs []image.Reference) error {
+			return each(s, refs, func(ref image.Reference) (imageResult, string, error) {
+				digest, err := s.push(ref)
+				result, line := namedImage(ref, digest)
+				return result, line, err
+			})
 		}),
 	}
 }

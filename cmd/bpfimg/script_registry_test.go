@@ -150,6 +150,8 @@ func faultAction(ts *testscript.TestScript, name, value string) testregistry.Act
 		return testregistry.Hang()
 	case "moveto":
 		return testregistry.MoveTo(value)
+	case "withoutquery":
+		return testregistry.WithoutQuery()
 	case "junkreferrers":
 		return testregistry.ManyReferrers(number(), number())
 	}

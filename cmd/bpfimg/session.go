@@ -101,8 +101,9 @@ type imageResult struct {
 	Signature string `json:"signature,omitempty"`
 }
 
-func (s *session) printImage(ref image.Reference, digest string) error {
-	return s.printLine(imageResult{Reference: ref.String(), Digest: digest}, ref.Name()+"@"+digest)
+// namedImage is an image as JSON and as a line of text.
+func namedImage(ref image.Reference, digest string) (imageResult, string) {
+	return imageResult{Reference: ref.String(), Digest: digest}, ref.Name() + "@" + digest
 }
 
 // store opens the local image store.

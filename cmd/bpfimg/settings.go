@@ -20,7 +20,7 @@ const machineSettings = "/etc/bpfimg/config.yaml"
 // Root uses the machine's alone, as its runs must not depend on who became root.
 func (s *session) hosts() (*hosts.Hosts, error) {
 	opts := hosts.Options{CertDirs: hosts.CertDirs(s.home())}
-	if path := s.c.String("config"); path != "" {
+	if path := s.settingsNamed(); path != "" {
 		return hosts.Load(path, opts)
 	}
 	for _, path := range s.settingsFiles() {
@@ -32,6 +32,17 @@ func (s *session) hosts() (*hosts.Hosts, error) {
 		return hosts.Load(path, opts)
 	}
 	return hosts.New(opts), nil
+}
+
+// settingsNamed is --config of bpfimg itself: `manifest` has a flag of that name, too,
+// whose value is no path.
+func (s *session) settingsNamed() string {
+	for _, c := range s.c.Lineage() {
+		if path, ok := c.Value("config").(string); ok {
+			return path
+		}
+	}
+	return ""
 }
 
 func (s *session) settingsFiles() []string {

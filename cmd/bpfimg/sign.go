@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/sign"
@@ -25,35 +26,36 @@ func recursiveFlag() cli.Flag {
 func signCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "sign",
-		Usage:     "sign the digest of an image in its registry",
-		ArgsUsage: "REFERENCE",
+		Usage:     "sign the digests of images in their registries",
+		ArgsUsage: "REFERENCE…",
 		Flags: append(
 			signerFlags(), legacyFlag(), recursiveFlag(),
 			&cli.StringSliceFlag{Name: "annotation", Aliases: []string{"a"}, Usage: "put KEY=VALUE into the signed content (repeatable)"},
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		),
-		Action: withImage(term, func(s *session, ref image.Reference) error {
-			annotations, err := pairs(s.c, "annotation")
-			if err != nil {
-				return err
-			}
-			ctx, cancel := s.deadline()
-			defer cancel()
-			w, err := s.newSigning(ctx)
-			if err != nil {
-				return err
-			}
-			r, err := w.sign(ctx, ref, annotations)
-			if err != nil {
-				return err
-			}
-			done := signResult{imageResult: imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}}
-			for _, im := range r.Images {
-				done.Images = append(done.Images, signedImage{im.Subject.Digest.String(), im.Signature.Digest.String()})
-			}
-			return s.printLine(done, ref.Name()+"@"+done.Signature)
-		}),
+		Action: withImages(term, (*session).signAll),
 	}
+}
+
+// signAll opens the key once, and then signs each image within a --timeout of its own.
+func (s *session) signAll(refs []image.Reference) error {
+	annotations, err := pairs(s.c, "annotation")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.c.Context, time.Duration(len(refs))*s.c.Duration("timeout"))
+	defer cancel()
+	w, err := s.newSigning(ctx)
+	if err != nil {
+		return err
+	}
+	return each(s, refs, func(ref image.Reference) (signResult, string, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.c.Duration("timeout"))
+		defer cancel()
+		r, err := w.sign(ctx, ref, annotations)
+		done := newSignResult(ref, r)
+		return done, ref.Name() + "@" + done.Signature, err
+	})
 }
 
 // signResult is what `sign -o json` prints.
@@ -66,6 +68,14 @@ type signResult struct {
 type signedImage struct {
 	Digest    string `json:"digest"`
 	Signature string `json:"signature"`
+}
+
+func newSignResult(ref image.Reference, r sign.Result) signResult {
+	result := signResult{imageResult: imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}}
+	for _, im := range r.Images {
+		result.Images = append(result.Images, signedImage{im.Subject.Digest.String(), im.Signature.Digest.String()})
+	}
+	return result
 }
 
 // signing is what a command signs with, once or several times.

@@ -40,7 +40,7 @@ func (t *terminal) interactive() bool {
 // clear empties the screen before a refresh; off a terminal, prints follow each
 // other.
 func (t *terminal) clear() {
-	if t.screen != nil && term.IsTerminal(int(t.screen.Fd())) {
+	if t.onScreen() {
 		fmt.Fprint(t.screen, "\x1b[H\x1b[2J")
 	}
 }

@@ -83,7 +83,7 @@ func foreignCommands() map[string]string {
 	return map[string]string{
 		"attach": "run", "detach": "stop", "digest": "tree", "export": "save", "gc": "prune", "get": "describe",
 		"image": "images", "import": "load", "initialize": "trust-root update", "kill": "stop", "list": "ps",
-		"manifest": "tree", "net": "chain", "prog": "ps", "remove": "rm", "show": "describe", "sbom": "attest",
+		"net": "chain", "prog": "ps", "remove": "rm", "show": "describe", "sbom": "attest",
 		"start": "run", "system": "prune", "tags": "ls", "triangulate": "tree", "unload": "stop",
 		"upgrade": "update", "validate": "policy check",
 	}
