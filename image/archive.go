@@ -82,7 +82,7 @@ func OpenArchive(ctx context.Context, file string) (Archive, error) {
 	f, err := openArchiveFile(ctx, file)
 	if err == nil {
 		var a Archive
-		if a, err = f.archive(ctx, "archive:"+file, bestForm); err == nil {
+		if a, err = f.archive(ctx, file, bestForm); err == nil {
 			return a, nil
 		}
 	}

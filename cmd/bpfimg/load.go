@@ -18,12 +18,12 @@ func loadCommand(term *terminal) *cli.Command {
 		Usage:     "read the images of a file into the local store",
 		ArgsUsage: "-i FILE",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read: of bpfimg save, podman save, docker save or skopeo copy"},
+			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read, or - for standard input: of bpfimg save, podman save, docker save, skopeo copy or oras backup"},
 			outputFlag(), timeoutFlag(),
 		},
 		Action: withStore(term, func(s *session, store *image.Store) error {
 			if s.c.String("input") == "" || s.c.NArg() > 0 {
-				return usagef("load: want -i FILE and nothing else")
+				return usagef("load: want -i FILE and nothing else; -i - is standard input")
 			}
 			return s.load(store, s.c.String("input"))
 		}),
@@ -35,7 +35,7 @@ func loadCommand(term *terminal) *cli.Command {
 func (s *session) load(store *image.Store, file string) (err error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
-	archive, err := image.OpenArchive(ctx, file)
+	archive, err := s.openArchive(ctx, file)
 	if err != nil {
 		return err
 	}

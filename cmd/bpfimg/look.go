@@ -20,6 +20,9 @@ import (
 // an image of one nameless object, or an image wherever it is. A plain reference
 // is looked for in the local store first and then in the registry.
 func (s *session) look(ctx context.Context, arg string) (*pull.Image, error) {
+	if arg == stdio {
+		return s.lookAtInput(ctx)
+	}
 	l, err := parseLocation(arg)
 	switch {
 	case looksLikeFile(arg):
@@ -45,15 +48,48 @@ func (s *session) look(ctx context.Context, arg string) (*pull.Image, error) {
 	return s.lookAt(ctx, places, l)
 }
 
-func (s *session) lookAt(ctx context.Context, places image.Places, l image.Location) (img *pull.Image, err error) {
+func (s *session) lookAt(ctx context.Context, places image.Places, l image.Location) (*pull.Image, error) {
 	origin, err := places.Origin(ctx, l)
 	if err != nil {
 		return nil, err
 	}
+	return s.imageOf(ctx, origin, l.String())
+}
+
+// imageOf reads the image of an origin, and closes that.
+func (s *session) imageOf(ctx context.Context, origin *image.Origin, where string) (img *pull.Image, err error) {
 	defer func() { err = joined.Errors(err, origin.Close()) }()
 	img, err = pull.Fetch(ctx, origin.Source, origin.Ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: true})
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", l, err)
+		return nil, fmt.Errorf("reading %s: %w", where, err)
 	}
 	return img, nil
+}
+
+// lookAtInput reads an object, or an archive of one image, from standard input.
+func (s *session) lookAtInput(ctx context.Context) (*pull.Image, error) {
+	in, err := s.term.input()
+	if err != nil {
+		return nil, err
+	}
+	start, all, err := startOf(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if start == "\x7fELF" {
+		data, err := s.term.allOf(ctx, all, inspect.MaxObject)
+		if err != nil {
+			return nil, err
+		}
+		return &pull.Image{Objects: []pull.Object{{File: stdio, Bytes: data}}}, nil
+	}
+	archive, err := s.readArchive(ctx, all, "standard input")
+	if err != nil {
+		return nil, err
+	}
+	origin, err := image.OriginOf(ctx, archive, "the archive", "")
+	if err != nil {
+		return nil, err
+	}
+	return s.imageOf(ctx, origin, "standard input")
 }
