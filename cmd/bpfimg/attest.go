@@ -52,7 +52,7 @@ func attestCommand(term *terminal) *cli.Command {
 				return err
 			}
 			done := imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}
-			return s.printLine(done, ref.Name()+"@"+done.Signature)
+			return s.printLine(done, attachedName(w.registry, ref)+"@"+done.Signature)
 		}),
 	}
 }

@@ -36,7 +36,11 @@ func (s *session) pull(ref image.Reference) error {
 	if err != nil {
 		return err
 	}
-	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, registry)})
+	source, err := s.attached(registry)
+	if err != nil {
+		return err
+	}
+	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, source)})
 	img, err := pull.Fetch(ctx, memo, ref, pull.Options{Platform: s.c.String("platform")})
 	if err != nil {
 		return fmt.Errorf("pulling %s: %w", ref, err)

@@ -51,7 +51,7 @@ func signCommand(term *terminal) *cli.Command {
 			for _, im := range r.Images {
 				done.Images = append(done.Images, signedImage{im.Subject.Digest.String(), im.Signature.Digest.String()})
 			}
-			return s.printLine(done, ref.Name()+"@"+done.Signature)
+			return s.printLine(done, attachedName(w.registry, ref)+"@"+done.Signature)
 		}),
 	}
 }
@@ -72,7 +72,7 @@ type signedImage struct {
 type signing struct {
 	s        *session
 	signer   signature.SignerVerifier
-	registry *image.Registry
+	registry sign.Repository
 	opts     sign.Options
 }
 
@@ -86,7 +86,11 @@ func (s *session) newSigning(ctx context.Context) (*signing, error) {
 	if w.signer, w.opts.Services, err = s.signer(ctx); err != nil {
 		return nil, err
 	}
-	w.registry, err = s.origin(nil)
+	origin, err := s.origin(nil)
+	if err != nil {
+		return nil, err
+	}
+	w.registry, err = s.attached(origin)
 	return w, err
 }
 
@@ -120,7 +124,7 @@ func (w *signing) keep(ctx context.Context, ref image.Reference, result sign.Res
 
 // keepSignature copies the signatures of ref (a digest) into the local store if
 // the image is there.
-func (s *session) keepSignature(ctx context.Context, registry *image.Registry, ref image.Reference) error {
+func (s *session) keepSignature(ctx context.Context, registry image.Source, ref image.Reference) error {
 	store, err := s.store()
 	if err != nil {
 		return err
