@@ -67,10 +67,8 @@ func openArchiveFile(ctx context.Context, path string) (*archiveFile, error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNotFound)
 	case err != nil:
 		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a folder; oci:%s reads the image layout in it", path, path)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, fmt.Errorf("%s is not a regular file; oci:DIR reads a folder", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -137,12 +137,23 @@ func oneReference(c *cli.Context) (image.Reference, error) {
 	return parseReference(c.Args().First())
 }
 
+// parseReference also takes what other tools write before a reference, docker:// and
+// oci://.
 func parseReference(s string) (image.Reference, error) {
 	ref, err := image.ParseReference(s)
-	if err != nil {
-		return ref, usageError{err}
+	if err == nil {
+		return ref, nil
 	}
-	return ref, nil
+	switch l, placeErr := image.ParseLocation(s); {
+	case placeErr != nil:
+		return ref, usageError{placeErr} // says more of what is no reference at all
+	case l.Transport == image.TransportRegistry:
+		return l.Reference, nil
+	case l.Transport == image.TransportStore:
+		return ref, usagef("%s: give the name alone, %s: images in the local store have the names of their registries", s, l.Reference)
+	default:
+		return ref, usagef("%s: want the name of an image in a registry: take this one into the local store with `bpfimg copy %s store:NAME`, and give NAME", s, l)
+	}
 }
 
 // stateRoot is the folder for store and records: --root or BPFIMG_ROOT, else
