@@ -140,14 +140,6 @@ func wantedValue(flags []cli.Flag, name string) string {
 	return flagValue(findFlag(flags, name))
 }
 
-// canonical is the long name of a flag.
-func canonical(flags []cli.Flag, name string) string {
-	if f := findFlag(flags, name); f != nil {
-		return f.Names()[0]
-	}
-	return name
-}
-
 func flagNames(flags []cli.Flag) []string {
 	var names []string
 	for _, f := range flags {
