@@ -7,9 +7,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Archive is a [Source] that holds a known set of images: a folder or file in
@@ -36,6 +36,8 @@ type ArchivedImage struct {
 	Ref Reference
 	// Full says that Name is a whole reference.
 	Full bool
+	// Place is where it stands in the archive's list of images, from 0: skopeo's @N.
+	Place int
 }
 
 // standIn is the repository of images whose archive does not name one.
@@ -77,78 +79,81 @@ func fullName(name string) (Reference, bool) {
 // save wrote, whichever form it has. An image layout wins over docker's list
 // where a file has both, because it keeps the digests.
 func OpenArchive(ctx context.Context, file string) (Archive, error) {
-	a, err := openArchive(ctx, file, func(files *tarFiles) bool {
-		_, isLayout := files.files["oci-layout"]
-		return isLayout
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening the archive %s: %w", file, err)
+	f, err := openArchiveFile(ctx, file)
+	if err == nil {
+		var a Archive
+		if a, err = f.archive(ctx, file, bestForm); err == nil {
+			return a, nil
+		}
 	}
-	return a, nil
+	return nil, fmt.Errorf("opening the archive %s: %w", file, err)
 }
 
-// openArchive opens an archive as an image layout, or else as docker's form.
-func openArchive(ctx context.Context, file string, asLayout func(*tarFiles) bool) (Archive, error) {
+// ReadArchive is [OpenArchive] for what comes from a pipe. As only a file can be
+// read at any place, all of it is kept in a temporary one in dir until the archive
+// is closed; where names in is for errors.
+func ReadArchive(ctx context.Context, in io.Reader, dir, where string) (Archive, error) {
+	f, err := readArchiveFile(ctx, in, dir)
+	if err == nil {
+		var a Archive
+		if a, err = f.archive(ctx, where, bestForm); err == nil {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("reading an archive from %s: %w", where, err)
+}
+
+// archiveForm reads the entries of an archive as one of the forms. closer is closed
+// with what it returns.
+type archiveForm func(ctx context.Context, files *tarFiles, closer io.Closer, where string) (Archive, error)
+
+// The forms that a location names.
+func layoutForm(_ context.Context, files *tarFiles, closer io.Closer, where string) (Archive, error) {
+	return newLayout(files, closer, where)
+}
+
+func dockerForm(ctx context.Context, files *tarFiles, closer io.Closer, where string) (Archive, error) {
+	return newDockerArchive(ctx, files, closer, where)
+}
+
+// bestForm is a layout if it is one. docker 25.0.0 wrote layouts without images
+// (moby/moby#47210), or with images that have no layers (moby/moby#47065); then its
+// own list, which has them, counts.
+func bestForm(ctx context.Context, files *tarFiles, closer io.Closer, where string) (Archive, error) {
+	if _, ok := files.files[ocispec.ImageLayoutFile]; !ok {
+		return newDockerArchive(ctx, files, closer, where)
+	}
+	l, err := newLayout(files, closer, where)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := files.files[dockerArchiveList]; !ok || !l.lacksLayers(ctx) {
+		return l, nil
+	}
+	if docker, err := newDockerArchive(ctx, files, closer, where); err == nil && docker.hasLayers() {
+		return docker, nil
+	}
+	return l, nil
+}
+
+// archive reads what is in the file, and closes it if that fails.
+func (a *archiveFile) archive(ctx context.Context, where string, form archiveForm) (Archive, error) {
+	files, err := newTarFiles(ctx, a, a.size)
+	if err != nil {
+		return nil, joined.Errors(err, a.Close())
+	}
+	archive, err := form(ctx, files, a, where)
+	if err != nil {
+		return nil, joined.Errors(err, a.Close())
+	}
+	return archive, nil
+}
+
+// openArchive opens an archive of a known form.
+func openArchive(ctx context.Context, file, where string, form archiveForm) (Archive, error) {
 	f, err := openArchiveFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	files, err := newTarFiles(ctx, f, f.size)
-	if err != nil {
-		return nil, joined.Errors(err, f.Close())
-	}
-	var a Archive
-	if asLayout(files) {
-		a, err = newLayout(files, f, "oci-archive:"+file)
-	} else {
-		a, err = newDockerArchive(ctx, files, f, "docker-archive:"+file)
-	}
-	if err != nil {
-		return nil, joined.Errors(err, f.Close())
-	}
-	return a, nil
-}
-
-// pick returns the image called name; with "" the only one.
-func pick(a Archive, where, name string) (ArchivedImage, error) {
-	images := a.Images()
-	if name == "" {
-		return pickOnly(images, where)
-	}
-	want, full := fullName(name)
-	for _, im := range images {
-		if im.Name == name || full && im.Full && im.Reference() == (ArchivedImage{Ref: want}).Reference() {
-			return im, nil
-		}
-	}
-	return ArchivedImage{}, fmt.Errorf("%s has no image %q, %s: %w", where, name, namesText(images), ErrNotFound)
-}
-
-func pickOnly(images []ArchivedImage, where string) (ArchivedImage, error) {
-	if len(images) == 0 {
-		return ArchivedImage{}, fmt.Errorf("%s has no images: %w", where, ErrNotFound)
-	}
-	for _, im := range images[1:] {
-		if im.Ref.digest != images[0].Ref.digest {
-			return ArchivedImage{}, fmt.Errorf("%w: %s has several images, name one: %s", ErrReference, where, namesText(images))
-		}
-	}
-	return images[0], nil
-}
-
-// namesText lists some names for an error.
-func namesText(images []ArchivedImage) string {
-	const most = 8
-	var list []string
-	for i, im := range images {
-		if i == most {
-			list = append(list, fmt.Sprintf("and %d more", len(images)-most))
-			break
-		}
-		list = append(list, fmt.Sprintf("%q", clipText(im.Name)))
-	}
-	if list == nil {
-		return "and none at all"
-	}
-	return "it has " + strings.Join(list, ", ")
+	return f.archive(ctx, where, form)
 }

@@ -199,7 +199,11 @@ func TestHostileArchives(t *testing.T) {
 		{"index is no JSON", replaced("index.json", `<html>`), "not an index"},
 		{"huge index", replaced("index.json", strings.Repeat(" ", MaxManifest+1)), "over the size limit"},
 		{"too many entries in the index", replaced("index.json", `{"manifests":[`+many[:len(many)-1]+`]}`), "entries, at most"},
-		{"zstd", []byte("\x28\xb5\x2f\xfd1234"), "zstd"},
+		{"zstd", []byte("\x28\xb5\x2f\xfd1234"), "compressed with zstd: unpack it first, with `unzstd`"},
+		{"xz", []byte("\xfd7zXZ\x001234"), "compressed with xz: unpack it first, with `unxz`"},
+		{"bzip2", []byte("BZh91AY"), "compressed with bzip2: unpack it first, with `bunzip2`"},
+		{"hard link to what comes later", tarOf(t, append([]tarEntry{{name: "oci-layout", kind: tar.TypeLink, link: "x"}, {name: "x", data: "y"}}, good[2:]...)...), "is a link"},
+		{"hard link beside another file", with(tarEntry{name: "x", data: "y"}, tarEntry{name: "index.json", kind: tar.TypeLink, link: "x"}), "is there twice"},
 		{"gzip cut off", gzipOf(t, whole)[:50], "uncompressing"},
 		{"docker: no JSON", docker(`x`), "malformed"},
 		{"docker: too many images", docker("[" + strings.Repeat("{},", maxDockerImages) + "{}]"), "over the size limit"},
@@ -227,7 +231,7 @@ func TestHostileArchives(t *testing.T) {
 func TestGzipBomb(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	for size, want := range map[int]error{1 << 20: nil, 1<<20 + 1: ErrTooLarge} {
-		a, err := ungzip(t.Context(), bytes.NewReader(gzipOf(t, make([]byte, size))), 1<<20)
+		a, err := ungzip(t.Context(), bytes.NewReader(gzipOf(t, make([]byte, size))), "", 1<<20)
 		if !errors.Is(err, want) {
 			t.Errorf("%d bytes: got %v, want %v", size, err, want)
 		}
@@ -306,6 +310,7 @@ func FuzzArchive(f *testing.F) {
 		tarEntry{name: "manifest.json", data: `[{"Config":"c","RepoTags":["a:1"],"Layers":["l","l"]}]`}))
 	f.Add(tarOf(f, tarEntry{name: "c", data: "{}"}, tarEntry{name: "a/l", kind: tar.TypeSymlink, link: "../c"},
 		tarEntry{name: "manifest.json", data: `[{"Config":"c","Layers":["a/l"]}]`}))
+	f.Add(tarOf(f, entriesOf(f, []ocispec.Descriptor{described(im, "kind", cosignImage), described(im, "kind", "dev.cosignproject.cosign/sigs")}, im)...))
 	f.Add(tarOf(f, tarEntry{name: "../x", data: "x"}, tarEntry{name: "l", kind: tar.TypeLink, link: "x"}))
 	f.Add(tarOf(f, tarEntry{name: "oci-layout", data: `{"imageLayoutVersion":"1.0.0"}`},
 		tarEntry{name: "index.json", data: fmt.Sprintf(`{"manifests":[{"mediaType":%q,"digest":%q,"size":-1}]}`, ocispec.MediaTypeImageIndex, someDigest)}))

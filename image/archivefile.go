@@ -4,6 +4,8 @@
 package image
 
 import (
+	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -23,8 +25,38 @@ const maxUngzipped = 1 << 30
 type archiveFile struct {
 	*os.File
 	size int64
-	// temporary is the file to delete when done; "" for the archive itself.
+	// temporary is the file to delete when done; "" for the archive itself, and for
+	// one that was deleted when it was opened.
 	temporary string
+}
+
+// packings are the ways a whole archive may be compressed, by the bytes it begins
+// with. Only gzip is unpacked here; of the others the error says what to do.
+var packings = []struct{ magic, name, unpack string }{
+	{"\x1f\x8b", "gzip", ""},
+	{"\x28\xb5\x2f\xfd", "zstd", "unzstd"},
+	{"\xfd7zXZ\x00", "xz", "unxz"},
+	{"BZh", "bzip2", "bunzip2"},
+	{"\x04\x22\x4d\x18", "lz4", "unlz4"},
+	{"LZIP", "lzip", "lzip -d"},
+}
+
+// maxMagic is the longest magic, in bytes.
+const maxMagic = 6
+
+// isGzip says so of the beginning of an archive, or which compression it has that
+// is not unpacked.
+func isGzip(start []byte) (bool, error) {
+	for _, p := range packings {
+		switch {
+		case !bytes.HasPrefix(start, []byte(p.magic)):
+		case p.unpack == "":
+			return true, nil
+		default:
+			return false, fmt.Errorf("it is compressed with %s: unpack it first, with `%s`", p.name, p.unpack)
+		}
+	}
+	return false, nil
 }
 
 // openArchiveFile opens a regular file, uncompressed if need be.
@@ -42,38 +74,73 @@ func openArchiveFile(ctx context.Context, path string) (*archiveFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	var magic [4]byte
-	n, err := f.ReadAt(magic[:], 0)
+	start := make([]byte, maxMagic)
+	n, err := f.ReadAt(start, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, joined.Errors(err, f.Close())
 	}
-	switch start := string(magic[:n]); {
-	case len(start) >= 2 && start[:2] == "\x1f\x8b":
-		unpacked, err := ungzip(ctx, f, maxUngzipped)
+	packed, err := isGzip(start[:n])
+	if err != nil {
+		return nil, joined.Errors(err, f.Close())
+	}
+	if packed {
+		unpacked, err := ungzip(ctx, f, "", maxUngzipped)
 		return unpacked, joined.Errors(err, f.Close())
-	case start == "\x28\xb5\x2f\xfd":
-		return nil, joined.Errors(fmt.Errorf("%s is compressed with zstd; uncompress it first: `unzstd`", path), f.Close())
 	}
 	return &archiveFile{File: f, size: info.Size()}, nil
 }
 
-// ungzip unpacks at most limit bytes into a temporary file.
-func ungzip(ctx context.Context, packed io.Reader, limit int64) (*archiveFile, error) {
+// readArchiveFile keeps what comes from a pipe in a temporary file in dir,
+// uncompressed if need be.
+func readArchiveFile(ctx context.Context, in io.Reader, dir string) (*archiveFile, error) {
+	buffered := bufio.NewReader(in)
+	start, err := buffered.Peek(maxMagic)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	packed, err := isGzip(start)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(start) == 0:
+		return nil, malformed("it is empty")
+	case packed:
+		return ungzip(ctx, buffered, dir, maxUngzipped)
+	}
+	return spool(ctx, buffered, dir, maxArchive)
+}
+
+// ungzip unpacks at most limit bytes into a temporary file in dir.
+func ungzip(ctx context.Context, packed io.Reader, dir string, limit int64) (*archiveFile, error) {
 	in, err := gzip.NewReader(packed)
 	if err != nil {
 		return nil, malformed("it is not a gzip file: %w", err)
 	}
-	out, err := os.CreateTemp("", "bpfimg-*.tar")
+	a, err := spool(ctx, in, dir, limit)
+	if err != nil {
+		return nil, fmt.Errorf("uncompressing the archive: %w", err)
+	}
+	return a, nil
+}
+
+// spool writes at most limit bytes into a temporary file in dir, "" for the
+// system's folder of such files. Where the system allows that, the file has no name
+// any more, so that nothing is left of it however the process ends.
+func spool(ctx context.Context, in io.Reader, dir string, limit int64) (*archiveFile, error) {
+	out, err := os.CreateTemp(dir, "bpfimg-*.tar")
 	if err != nil {
 		return nil, err
 	}
-	a := &archiveFile{File: out, temporary: out.Name()}
+	a := &archiveFile{File: out}
+	if os.Remove(out.Name()) != nil {
+		a.temporary = out.Name() // Windows keeps the names of open files
+	}
 	a.size, err = io.Copy(out, io.LimitReader(&contextReader{ctx, in}, limit+1))
 	if err == nil && a.size > limit {
-		err = fmt.Errorf("uncompressed it is over %d bytes: %w", limit, ErrTooLarge)
+		err = fmt.Errorf("it is over %d bytes: %w", limit, ErrTooLarge)
 	}
 	if err != nil {
-		return nil, joined.Errors(fmt.Errorf("uncompressing the archive: %w", err), a.Close())
+		return nil, joined.Errors(err, a.Close())
 	}
 	return a, nil
 }

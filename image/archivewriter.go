@@ -6,6 +6,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -13,12 +14,13 @@ import (
 	"github.com/bpfimg/bpfimg/internal/joined"
 )
 
-// archiveWriter collects a layout in a folder beside the archive and writes it
-// as one file when all is there.
+// archiveWriter collects a layout in a folder, beside the archive if that is a file,
+// and writes it in one go when all is there.
 type archiveWriter struct {
 	store *Store
 	dir   string
 	file  string
+	out   io.Writer // nil for a file
 }
 
 // newArchiveWriter makes the folder. Its store takes names as dir's own does.
@@ -42,6 +44,12 @@ func (a *archiveWriter) commit(ctx context.Context) error {
 	below, err := a.store.allBelow(index.Manifests)
 	if err != nil {
 		return err
+	}
+	if a.out != nil {
+		if err := writeLayout(ctx, a.out, a.store, below); err != nil {
+			return fmt.Errorf("writing the archive: %w", err)
+		}
+		return nil
 	}
 	temp := filepath.Join(a.dir, "archive")
 	if err := writeLayoutTar(ctx, temp, a.store, below); err != nil {
@@ -71,6 +79,21 @@ func NewArchiveWriter(file string) (*ArchiveWriter, error) {
 	if err != nil {
 		return nil, err
 	}
+	return archive.open()
+}
+
+// NewArchiveStream prepares to write an archive to out, such as a pipe. What is to be
+// written is collected in a folder below dir first: nothing comes before
+// [ArchiveWriter.Commit]. The caller closes the writer.
+func NewArchiveStream(out io.Writer, dir string) (*ArchiveWriter, error) {
+	temp, err := os.MkdirTemp(dir, ".bpfimg-*")
+	if err != nil {
+		return nil, fmt.Errorf("collecting an archive: %w", err)
+	}
+	return (&archiveWriter{dir: temp, out: out}).open()
+}
+
+func (archive *archiveWriter) open() (*ArchiveWriter, error) {
 	store, err := OpenStore(filepath.Join(archive.dir, "layout"))
 	if err != nil {
 		return nil, joined.Errors(err, archive.close())
@@ -79,7 +102,7 @@ func NewArchiveWriter(file string) (*ArchiveWriter, error) {
 	return &ArchiveWriter{Store: store, archive: archive}, nil
 }
 
-// Commit writes the file, which replaces one of that name.
+// Commit writes the archive; a file replaces one of that name.
 func (w *ArchiveWriter) Commit(ctx context.Context) error { return w.archive.commit(ctx) }
 
 // Close removes what was collected; the file stays.

@@ -105,7 +105,8 @@ func TestHostileRealm(t *testing.T) {
 	t.Parallel()
 	thief, stolen := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"t"}`) }))
 	realms := map[string]string{
-		"another loopback port":   "http://" + thief + "/token",
+		"another loopback host":   "http://127.0.0.2:1/token",
+		"another private address": "https://10.0.0.1/token",
 		"plain http elsewhere":    "http://thief.example/token",
 		"the metadata service":    "http://169.254.169.254/token",
 		"an odd spelling of it":   "http://2130706433/token",

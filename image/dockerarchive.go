@@ -68,15 +68,15 @@ func newDockerArchive(ctx context.Context, files *tarFiles, closer io.Closer, wh
 		manifests: map[digest.Digest]Manifest{}, blobs: map[digest.Digest]section{}, hashed: map[section]digest.Digest{},
 	}
 	for i, im := range list {
-		if err := a.add(ctx, im); err != nil {
+		if err := a.add(ctx, im, i); err != nil {
 			return nil, fmt.Errorf("image %d: %w", i+1, err)
 		}
 	}
 	return a, nil
 }
 
-// add makes the manifest of one image.
-func (a *dockerArchive) add(ctx context.Context, im dockerImage) error {
+// add makes the manifest of one image, at a place in the list.
+func (a *dockerArchive) add(ctx context.Context, im dockerImage, place int) error {
 	if len(im.RepoTags) > maxDockerImages || len(im.Layers) > maxLayers {
 		return fmt.Errorf("it has %d names and %d layers, at most %d and %d are allowed: %w",
 			len(im.RepoTags), len(im.Layers), maxDockerImages, maxLayers, ErrTooLarge)
@@ -108,9 +108,21 @@ func (a *dockerArchive) add(ctx context.Context, im dockerImage) error {
 		im.RepoTags = []string{""}
 	}
 	for _, name := range im.RepoTags {
-		a.images = append(a.images, newArchivedImage(name, "", m.Descriptor.Digest.String()))
+		made := newArchivedImage(name, "", m.Descriptor.Digest.String())
+		made.Place = place
+		a.images = append(a.images, made)
 	}
 	return nil
+}
+
+// hasLayers says whether any image has.
+func (a *dockerArchive) hasLayers() bool {
+	for _, m := range a.manifests {
+		if blobs, err := blobsOf(m); err == nil && len(blobs) > 1 { // the first is the config
+			return true
+		}
+	}
+	return false
 }
 
 // blobAt describes one file. Layers are plain tar files, or gzipped ones where

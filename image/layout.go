@@ -20,15 +20,7 @@ import (
 const (
 	// maxLayoutEntries bounds index.json of a layout that others wrote.
 	maxLayoutEntries = 4096
-	// maxReferrerScan bounds the bytes of manifests read to find those with a
-	// subject: layouts have no list of referrers.
-	maxReferrerScan = 64 << 20
 )
-
-// annotationContainerd is where docker save (25 and later), buildx and containerd's
-// own export keep an image's whole name: theirs of the specification holds the tag
-// alone (containerd, core/images/annotations.go).
-const annotationContainerd = "io.containerd.image.name"
 
 // attachmentTag are the tags that attach something to a digest: the referrers
 // tag schema of the OCI distribution spec, and cosign 2's.
@@ -39,6 +31,9 @@ type layoutFiles interface {
 	// read returns the content of a file, whose name uses slashes. [ErrNotFound]
 	// if there is none, [ErrTooLarge] if it is over limit bytes.
 	read(name string, limit int64) ([]byte, error)
+	// list returns the names in a folder, sorted; none if there is no such folder.
+	// [ErrTooLarge] if there are over limit.
+	list(folder string, limit int) ([]string, error)
 }
 
 // layout is an OCI image layout that others wrote, read-only.
@@ -46,9 +41,9 @@ type layout struct {
 	files   layoutFiles
 	closer  io.Closer
 	where   string
-	entries []ocispec.Descriptor
-	// subjects are the referrers by the digest of their subject.
-	subjects func() (map[digest.Digest][]ocispec.Descriptor, error)
+	entries []layoutEntry
+	// scan looks at all manifests, once.
+	scan func() (layoutScan, error)
 }
 
 var _ Archive = (*layout)(nil)
@@ -56,7 +51,7 @@ var _ Archive = (*layout)(nil)
 // newLayout reads index.json. closer is closed with the layout.
 func newLayout(files layoutFiles, closer io.Closer, where string) (*layout, error) {
 	l := &layout{files: files, closer: closer, where: where}
-	l.subjects = sync.OnceValues(l.scanSubjects)
+	l.scan = sync.OnceValues(l.scanManifests)
 	data, err := files.read(ocispec.ImageLayoutFile, MaxConfig)
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("%s is not an OCI image layout: it has no file %s: %w", where, ocispec.ImageLayoutFile, err)
@@ -78,51 +73,11 @@ func newLayout(files layoutFiles, closer io.Closer, where string) (*layout, erro
 	return l, nil
 }
 
-// parseLayoutIndex drops entries that are no manifests, such as a config that
-// the specification allows there.
-func parseLayoutIndex(data []byte) ([]ocispec.Descriptor, error) {
-	var index ocispec.Index
-	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, malformed("it is not an index: %w", err)
-	}
-	if len(index.Manifests) > maxLayoutEntries {
-		return nil, fmt.Errorf("it has %d entries, at most %d are allowed: %w", len(index.Manifests), maxLayoutEntries, ErrTooLarge)
-	}
-	var entries []ocispec.Descriptor
-	for _, entry := range index.Manifests {
-		if kindOf(entry.MediaType) != kindUnknown && checkDescriptor(entry, MaxManifest) == nil {
-			entries = append(entries, entry)
-		}
-	}
-	return entries, nil
-}
-
 // Close implements [Archive].
 func (l *layout) Close() error { return l.closer.Close() }
 
 // KeepsDigests implements [Archive].
 func (l *layout) KeepsDigests() bool { return true }
-
-// Images implements [Archive].
-func (l *layout) Images() []ArchivedImage {
-	attached := map[digest.Digest]bool{}
-	if subjects, err := l.subjects(); err == nil { // Referrers says what is wrong with them
-		for _, list := range subjects {
-			for _, desc := range list {
-				attached[desc.Digest] = true
-			}
-		}
-	}
-	var images []ArchivedImage
-	for _, entry := range l.entries {
-		name := entry.Annotations[ocispec.AnnotationRefName]
-		if attachmentTag().MatchString(name) || name == "" && attached[entry.Digest] {
-			continue
-		}
-		images = append(images, newArchivedImage(name, entry.Annotations[annotationContainerd], entry.Digest.String()))
-	}
-	return images
-}
 
 // Manifest implements [Source]. A tag is found under the whole reference or, as
 // skopeo and others write layouts, alone.
@@ -143,12 +98,31 @@ func (l *layout) manifest(ctx context.Context, ref Reference) (Manifest, error) 
 	}
 	for _, name := range []string{ref.String(), ref.tag} {
 		for _, entry := range l.entries {
-			if entry.Annotations[ocispec.AnnotationRefName] == name {
+			if entry.name() == name {
 				return l.manifestAt(entry.Digest)
 			}
 		}
 	}
+	if entry, ok := l.cosignAttached(ref.tag); ok {
+		return l.manifestAt(entry.Digest)
+	}
 	return Manifest{}, fmt.Errorf("no image %q: %w", ref.tag, ErrNotFound)
+}
+
+// lacksLayers says whether an image of the layout has no layers at all, or there is
+// no image.
+func (l *layout) lacksLayers(ctx context.Context) bool {
+	images := l.Images()
+	for _, im := range images {
+		m, err := l.manifest(ctx, im.Ref)
+		if err != nil || kindOf(m.Descriptor.MediaType) != kindImage {
+			continue
+		}
+		if blobs, err := blobsOf(m); err == nil && len(blobs) == 1 { // the config
+			return true
+		}
+	}
+	return len(images) == 0
 }
 
 func (l *layout) manifestAt(d digest.Digest) (Manifest, error) {
@@ -205,66 +179,9 @@ func (l *layout) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descri
 	if ref.digest == "" {
 		return nil, fmt.Errorf("listing the referrers of %s in %s: %w: it has no digest", ref, l.where, ErrReference)
 	}
-	subjects, err := l.subjects()
+	found, err := l.scan()
 	if err != nil {
 		return nil, fmt.Errorf("listing the referrers in %s: %w", l.where, err)
 	}
-	return saneReferrers(subjects[digest.Digest(ref.digest)]), nil
-}
-
-// scanSubjects reads the manifests in index.json, and those in the indexes under
-// fallback tags, and sorts those with a subject by it. What cannot be read is
-// left out, as everything else anyone could have put there.
-func (l *layout) scanSubjects() (map[digest.Digest][]ocispec.Descriptor, error) {
-	subjects := map[digest.Digest][]ocispec.Descriptor{}
-	seen := map[digest.Digest]bool{}
-	budget := int64(maxReferrerScan)
-	queue := l.entries
-	for len(queue) > 0 {
-		entry := queue[0]
-		queue = queue[1:]
-		if seen[entry.Digest] || checkDescriptor(entry, MaxManifest) != nil {
-			continue
-		}
-		seen[entry.Digest] = true
-		if budget -= entry.Size; budget < 0 || len(seen) > 2*maxLayoutEntries {
-			return nil, fmt.Errorf("its manifests are over %d bytes in all: %w", maxReferrerScan, ErrTooLarge)
-		}
-		data, err := l.content(entry.Digest, entry.Size)
-		if err != nil {
-			continue
-		}
-		subject, desc, children := readSubject(data, entry.Digest)
-		if subject != "" {
-			subjects[subject] = append(subjects[subject], desc)
-		}
-		if attachmentTag().MatchString(entry.Annotations[ocispec.AnnotationRefName]) {
-			queue = append(queue, children...)
-		}
-	}
-	return subjects, nil
-}
-
-// readSubject returns the subject ("" without one) of the manifest that d names, its
-// descriptor as a list of referrers has it, and its children.
-func readSubject(data []byte, d digest.Digest) (subject digest.Digest, desc ocispec.Descriptor, children []ocispec.Descriptor) {
-	m, err := newManifest(data, "", d)
-	if err != nil {
-		return "", desc, nil
-	}
-	head, err := parseHead(data)
-	if err != nil {
-		return "", desc, nil
-	}
-	var links manifestLinks
-	if kindOf(m.Descriptor.MediaType) == kindIndex && json.Unmarshal(data, &links) == nil {
-		children = links.Manifests
-	}
-	if head.Subject == nil || checkDigest(head.Subject.Digest.String()) != nil {
-		return "", desc, children
-	}
-	desc = m.Descriptor
-	desc.ArtifactType = head.artifactKind()
-	desc.Annotations = head.Annotations
-	return head.Subject.Digest, desc, children
+	return saneReferrers(found.subjects[digest.Digest(ref.digest)]), nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
 )
@@ -31,6 +32,30 @@ func openLayoutDir(dir string) (*layout, error) {
 		return nil, joined.Errors(err, root.Close())
 	}
 	return l, nil
+}
+
+// list implements [layoutFiles].
+func (d dirFiles) list(folder string, limit int) (names []string, err error) {
+	f, err := d.root.Open(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = joined.Errors(err, f.Close()) }()
+	entries, err := f.ReadDir(limit + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("listing %s: %w", folder, err)
+	}
+	if len(entries) > limit {
+		return nil, fmt.Errorf("%s has over %d files: %w", folder, limit, ErrTooLarge)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // read implements [layoutFiles].

@@ -6,6 +6,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
 )
@@ -31,6 +32,9 @@ const exportMode = 0o755
 
 // newLayoutWriter prepares to write an image called name ("" for none) in dir.
 func newLayoutWriter(dir, name string) (*layoutWriter, error) {
+	if strings.HasPrefix(name, selector) {
+		return nil, fmt.Errorf("%w: what is written is called by a name, not %q: give a tag, a reference or nothing", ErrReference, name)
+	}
 	w := &layoutWriter{root: standIn.WithTag(defaultTag), name: name}
 	if ref, ok := fullName(name); ok {
 		w.root = ref.WithTag(ref.tag)

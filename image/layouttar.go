@@ -23,15 +23,20 @@ import (
 // layoutFixed are the files of a layout beside its blobs.
 var layoutFixed = []string{ocispec.ImageLayoutFile, ocispec.ImageIndexFile}
 
-// writeLayoutTar writes the layout of s with those of the blobs that are there.
-// Nothing in the archive depends on when or where it is written.
+// writeLayoutTar is [writeLayout] to a new file.
 func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest.Digest]bool) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return err
 	}
 	defer func() { err = joined.Errors(err, f.Close()) }()
-	archive := tar.NewWriter(f)
+	return joined.Errors(writeLayout(ctx, f, s, blobs), f.Sync())
+}
+
+// writeLayout writes the layout of s with those of the blobs that are there. Nothing
+// in the archive depends on when or where it is written.
+func writeLayout(ctx context.Context, out io.Writer, s *Store, blobs map[digest.Digest]bool) error {
+	archive := tar.NewWriter(&boundedWriter{out, maxArchive})
 	for _, name := range layoutFixed {
 		if err := addFile(archive, name, filepath.Join(s.dir, name)); err != nil {
 			return err
@@ -55,14 +60,20 @@ func writeLayoutTar(ctx context.Context, path string, s *Store, blobs map[digest
 			return err
 		}
 	}
-	if err := joined.Errors(archive.Close(), f.Sync()); err != nil {
-		return err
+	return archive.Close()
+}
+
+// boundedWriter refuses to write what would not be read again.
+type boundedWriter struct {
+	out  io.Writer
+	left int64
+}
+
+func (b *boundedWriter) Write(p []byte) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, fmt.Errorf("it is over %d bytes, more than is read again; save fewer images at a time: %w", int64(maxArchive), ErrTooLarge)
 	}
-	info, err := f.Stat()
-	if err == nil && info.Size() > maxArchive {
-		err = fmt.Errorf("it is %d bytes, of which at most %d are read again; save fewer images at a time: %w", info.Size(), int64(maxArchive), ErrTooLarge)
-	}
-	return err
+	return b.out.Write(p)
 }
 
 // layoutFolders are those of a layout with these blobs.

@@ -28,7 +28,8 @@ type Location struct {
 	// Path is the folder or file; "" for registries and the store.
 	Path string
 	// Name is the image's name in the folder or file, as it is written there: a
-	// tag or a whole reference. "" means the only one.
+	// tag or a whole reference. "" means the only one. "@sha256:…" selects one by its
+	// digest, "@N" by its place in the list there, from 0.
 	Name string
 	// Reference is the image's name in a registry or the store; zero otherwise.
 	Reference Reference
@@ -59,22 +60,35 @@ var foreignTransports = map[string]string{
 	"docker-daemon:":      "use `docker save` and docker-archive:FILE",
 	"dir:":                "use oci:DIR",
 	"sif:":                "use oci:DIR",
+	"ocidir://":           "use oci:DIR",
+	"https://":            "give the registry without it: HOST/REPOSITORY[:TAG]",
+	"http://":             "give the registry without it: HOST/REPOSITORY[:TAG], and --plain-http if it has no TLS",
 }
+
+// helmPrefix is how helm and flux begin a reference; with an absolute path after it,
+// it is a layout, as skopeo has it.
+const helmPrefix = "oci://"
 
 // ParseLocation parses what people type for an image anywhere:
 //
-//	[docker://]REFERENCE            a registry
+//	REFERENCE                       a registry; docker://REFERENCE and
+//	                                oci://REFERENCE are the same
 //	store:REFERENCE                 the local store
 //	oci:DIR[:NAME]                  an OCI image layout
 //	oci-archive:FILE[:NAME]         one in a tar file
 //	docker-archive:FILE[:REFERENCE] what docker save and podman save write
 //
-// DIR and FILE end at the first colon. The error wraps [ErrReference].
+// DIR and FILE end at the first colon. Instead of a name, @sha256:… and :@N select
+// an image by its digest or its place. The error wraps [ErrReference].
 func ParseLocation(s string) (Location, error) {
 	for prefix, instead := range foreignTransports {
 		if strings.HasPrefix(s, prefix) {
 			return Location{}, fmt.Errorf("%w %q: the transport %q is not supported; %s", ErrReference, s, prefix, instead)
 		}
+	}
+	if rest, ok := strings.CutPrefix(s, helmPrefix); ok && !strings.HasPrefix(rest, "/") {
+		ref, err := ParseReference(rest)
+		return Location{Transport: TransportRegistry, Reference: ref}, err
 	}
 	for _, t := range transports {
 		if rest, ok := strings.CutPrefix(s, t.prefix); ok {
@@ -93,6 +107,9 @@ func (t transportKind) parse(s, rest string) (Location, error) {
 		return l, err
 	}
 	l.Path, l.Name = cutPath(rest, runtime.GOOS == "windows")
+	if path, digest, ok := strings.Cut(l.Path, selector+"sha256"); ok && digest == "" { // the name begins after sha256:
+		l.Path, l.Name = path, selector+"sha256:"+l.Name
+	}
 	switch {
 	case l.Path == "":
 		return l, fmt.Errorf("%w %q: a path must follow %q", ErrReference, s, t.prefix)
@@ -124,6 +141,8 @@ func (l Location) String() string {
 		return "store:" + l.Reference.String()
 	case l.Name == "":
 		return l.Transport + ":" + l.Path
+	case strings.HasPrefix(l.Name, selector+"sha256:"):
+		return l.Transport + ":" + l.Path + l.Name
 	}
 	return l.Transport + ":" + l.Path + ":" + l.Name
 }

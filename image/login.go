@@ -15,10 +15,22 @@ import (
 )
 
 // ParseRegistry parses HOST[:PORT], as references spell it: docker.io for Docker
-// Hub. The error wraps [ErrReference].
+// Hub. What people copy around it is left out: https://, and the path of the
+// registry's API. The error wraps [ErrReference].
 func ParseRegistry(s string) (string, error) {
+	given := s
+	for _, scheme := range []string{"https://", "http://"} {
+		s = strings.TrimPrefix(s, scheme)
+	}
+	s = strings.TrimRight(s, "/")
+	for _, api := range []string{"/v1", "/v2"} {
+		s = strings.TrimSuffix(s, api)
+	}
+	if strings.Contains(s, "@") { // a password may stand before it
+		return "", fmt.Errorf("%w: want a registry, HOST[:PORT] without a user name", ErrReference)
+	}
 	if strings.Contains(s, "/") {
-		return "", fmt.Errorf("%w %q: want a registry, HOST[:PORT] without https:// and without a path", ErrReference, s)
+		return "", fmt.Errorf("%w %q: want a registry, HOST[:PORT] without a path", ErrReference, given)
 	}
 	if s == dockerIndex {
 		return dockerRegistry, nil

@@ -73,7 +73,14 @@ func (p Places) Origin(ctx context.Context, l Location) (*Origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	im, err := pick(a, l.Transport+":"+l.Path, l.Name)
+	return OriginOf(ctx, a, l.Transport+":"+l.Path, l.Name)
+}
+
+// OriginOf is the image of an archive that is called name, or selected by
+// "@sha256:…" or "@N"; with "" the only one. where names the archive for errors. The
+// archive is closed with the origin, and on failure.
+func OriginOf(ctx context.Context, a Archive, where, name string) (*Origin, error) {
+	im, err := choose(ctx, a, where, name)
 	if err != nil {
 		return nil, joined.Errors(err, a.Close())
 	}
@@ -90,9 +97,9 @@ func OpenLocation(ctx context.Context, l Location) (Archive, error) {
 	case TransportLayout:
 		a, err = openLayoutDir(l.Path)
 	case TransportLayoutArchive:
-		a, err = openArchive(ctx, l.Path, func(*tarFiles) bool { return true })
+		a, err = openArchive(ctx, l.Path, l.Transport+":"+l.Path, layoutForm)
 	case TransportDockerArchive:
-		a, err = openArchive(ctx, l.Path, func(*tarFiles) bool { return false })
+		a, err = openArchive(ctx, l.Path, l.Transport+":"+l.Path, dockerForm)
 	default:
 		return nil, fmt.Errorf("%w: %s is no folder or file with images", ErrReference, l)
 	}

@@ -37,6 +37,13 @@ func TestParseLocation(t *testing.T) {
 		{"oci:dir:localhost:5000/a:v1", TransportLayout, "dir", "localhost:5000/a:v1", "oci:dir:localhost:5000/a:v1"},
 		{"oci-archive:a.tar", TransportLayoutArchive, "a.tar", "", "oci-archive:a.tar"},
 		{"docker-archive:a.tar:busybox", TransportDockerArchive, "a.tar", "busybox", "docker-archive:a.tar:busybox"},
+		{"oci:dir@" + someDigest, TransportLayout, "dir", "@" + someDigest, "oci:dir@" + someDigest},
+		{"oci:dir:@" + someDigest, TransportLayout, "dir", "@" + someDigest, "oci:dir@" + someDigest},
+		{"oci:dir:v1@" + someDigest, TransportLayout, "dir", "v1@" + someDigest, "oci:dir:v1@" + someDigest},
+		{"oci-archive:d@x/a.tar:@1", TransportLayoutArchive, "d@x/a.tar", "@1", "oci-archive:d@x/a.tar:@1"},
+		{"oci://localhost:5000/charts/a:v1", TransportRegistry, "", "", "localhost:5000/charts/a:v1"},
+		{"oci://ghcr.io/a/b", TransportRegistry, "", "", "ghcr.io/a/b:latest"},
+		{"oci:///abs/dir:v1", TransportLayout, "/abs/dir", "v1", "oci:/abs/dir:v1"},
 	}
 	for _, tt := range tests {
 		l, err := ParseLocation(tt.in)
@@ -44,7 +51,7 @@ func TestParseLocation(t *testing.T) {
 			t.Errorf("%s: got %+v (%s), %v", tt.in, l, l, err)
 		}
 	}
-	for _, bad := range []string{"", "oci:", "oci::v1", "oci:dir:", "store:", "docker://", "docker://UPPER", "dir:x", "containers-storage:x", "docker-daemon:a", "oci:d:" + strings.Repeat("x", 1000)} {
+	for _, bad := range []string{"", "oci:", "oci::v1", "oci:dir:", "store:", "docker://", "docker://UPPER", "dir:x", "containers-storage:x", "docker-daemon:a", "https://ghcr.io/a/b", "http://localhost/a", "ocidir://d", "oci://UPPER/a", "oci://", "oci:d:" + strings.Repeat("x", 1000)} {
 		if l, err := ParseLocation(bad); !errors.Is(err, ErrReference) {
 			t.Errorf("%q: got %+v, %v, want ErrReference", bad, l, err)
 		}

@@ -86,7 +86,7 @@ func (r *Registry) slot(key sessionKey) *sessionSlot {
 // does not understand http is asked again with https. Everywhere else https
 // comes first and http only with permission.
 func (r *Registry) handshake(ctx context.Context, key sessionKey) (*session, error) {
-	c := connector{agent: r.userAgent, idle: r.transfers.idle, plain: key.place.PlainHTTP() || r.plainHTTP && !key.mirror}
+	c := connector{agent: r.userAgent, idle: r.transfers.idle, plain: key.place.PlainHTTP() || r.plainHTTP && !key.mirror, mirror: key.mirror}
 	var options []name.Option
 	if c.plain {
 		options = append(options, name.Insecure)
@@ -144,6 +144,7 @@ type connector struct {
 	plain     bool
 	idle      time.Duration
 	scopes    []string
+	mirror    bool
 }
 
 // connect does the handshake over the schemes that are allowed.
@@ -187,7 +188,7 @@ func mayWantTLS(ctx context.Context, err error) bool {
 
 func (c connector) try(ctx context.Context, repo name.Repository, allowed schemes) (*session, error) {
 	g := &guard{inner: c.transport, registry: repo.RegistryStr(), allowed: allowed, plain: c.plain, idle: c.idle}
-	t, err := transport.NewWithContext(ctx, repo.Registry, c.auth, transport.NewUserAgent(g, c.agent), c.scopes)
+	t, err := c.authorized(ctx, repo.Registry, transport.NewUserAgent(g, c.agent))
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,13 @@ var places = []place{
 		"manifest":    "it has none, and makes one when it is opened",
 		"a byte more": "where a file ends in it was read when it was opened",
 	}},
+	{name: "attached elsewhere", typ: "*image.AttachedElsewhere", open: func(t *testing.T, f *fixture) image.Source {
+		a, err := image.NewAttachedElsewhere(registryOf(t, f, true), "localhost:5000/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}},
 	{name: "what build makes", typ: "*image.inMemory", open: inMemoryOf, noReferrers: true},
 	{name: "Memo", typ: "*pull.Memo", open: func(t *testing.T, f *fixture) image.Source { return pull.NewMemo(registryOf(t, f, true)) }},
 	{name: "Cached", typ: "*pull.Cached", open: func(t *testing.T, f *fixture) image.Source {

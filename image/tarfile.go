@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/excerpt"
@@ -29,7 +30,8 @@ const (
 type section struct {
 	offset, size int64
 	// link: the entry is a link, which leads nowhere outside the archive; target is
-	// what a symbolic one says.
+	// what a symbolic one says. A hard link to a file that came before it is no
+	// link here, but that file.
 	link   bool
 	target string
 }
@@ -95,7 +97,9 @@ func (t *tarFiles) add(header *tar.Header, offset, size int64) error {
 	switch header.Typeflag {
 	case tar.TypeDir:
 		return nil
-	case tar.TypeLink, tar.TypeSymlink:
+	case tar.TypeLink:
+		return t.addHardLink(name, header)
+	case tar.TypeSymlink:
 		if !twice {
 			t.files[name] = linkSection(header)
 		}
@@ -114,10 +118,27 @@ func (t *tarFiles) add(header *tar.Header, offset, size int64) error {
 	return nil
 }
 
-// linkSection keeps where a link leads, if that can be within the archive.
+// addHardLink takes in another name of a file that stands before it in the archive,
+// where tar(5) wants it. The name is only compared, as all names are. One that
+// leads to nothing here becomes a link that is not followed.
+func (t *tarFiles) addHardLink(name string, header *tar.Header) error {
+	s := section{link: true}
+	if file, ok := t.files[strings.TrimPrefix(header.Linkname, "./")]; ok && !file.link {
+		s = file
+	}
+	switch old, twice := t.files[name]; {
+	case !twice:
+		t.files[name] = s
+	case !s.link && old != s:
+		return errors.New("is there twice")
+	}
+	return nil
+}
+
+// linkSection keeps where a symbolic link leads, if that can be within the archive.
 func linkSection(header *tar.Header) section {
 	s := section{link: true}
-	if header.Typeflag == tar.TypeSymlink && !path.IsAbs(header.Linkname) && len(header.Linkname) <= maxEntryName {
+	if !path.IsAbs(header.Linkname) && len(header.Linkname) <= maxEntryName {
 		s.target = header.Linkname
 	}
 	return s
@@ -159,6 +180,21 @@ func (t *tarFiles) find(name string, limit int64) (section, error) {
 		return s, fmt.Errorf("entry %q is %d bytes, at most %d are allowed: %w", clipText(name), s.size, limit, ErrTooLarge)
 	}
 	return s, nil
+}
+
+// list implements [layoutFiles].
+func (t *tarFiles) list(folder string, limit int) ([]string, error) {
+	var names []string
+	for name := range t.files {
+		if base, ok := strings.CutPrefix(name, folder+"/"); ok && !strings.Contains(base, "/") {
+			names = append(names, base)
+		}
+	}
+	if len(names) > limit {
+		return nil, fmt.Errorf("%s has over %d files: %w", folder, limit, ErrTooLarge)
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // read implements [layoutFiles].

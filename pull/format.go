@@ -109,14 +109,33 @@ func unpackOld(c contents) ([]Object, error) {
 }
 
 // isPlainELF goes by the bytes: generic tools write whatever media type they
-// are told.
+// are told. Those that push several files make a layer of each.
 func isPlainELF(c contents) bool {
-	return len(c.layers) == 1 && bytes.HasPrefix(c.layers[0], []byte(elfMagic))
+	for _, layer := range c.layers {
+		if !bytes.HasPrefix(layer, []byte(elfMagic)) {
+			return false
+		}
+	}
+	return len(c.layers) > 0
 }
 
+// plainELF returns the objects in the order of the layers. Several are told apart by
+// their titles.
 func plainELF(c contents) ([]Object, error) {
-	object, err := elfLayer(c, 0)
-	return []Object{object}, err
+	var objects []Object
+	seen := map[string]bool{}
+	for i := range c.layers {
+		object, err := elfLayer(c, i)
+		if err != nil {
+			return nil, err
+		}
+		if seen[object.File] {
+			return nil, bad("two of its layers are called %q: give each a title (annotation %s)", object.File, ocispec.AnnotationTitle)
+		}
+		seen[object.File] = true
+		objects = append(objects, object)
+	}
+	return objects, nil
 }
 
 func newObject(name string, data []byte) Object {

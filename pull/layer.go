@@ -99,7 +99,19 @@ func decompress(mediaType string, in *bytes.Reader) (io.ReadCloser, error) {
 	if !ok {
 		return nil, bad("%q is not the media type of a tar layer", clip(mediaType))
 	}
+	if kind == gzipped && isTar(in) {
+		kind = uncompressed
+	}
 	return decompressors[kind](in)
+}
+
+// isTar recognises a tar that is not packed, whatever its media type: buildah and
+// docker's archives have had such layers, and containerd and docker look at the
+// bytes, too. POSIX and GNU write the magic.
+func isTar(in *bytes.Reader) bool {
+	var magic [5]byte
+	n, _ := in.ReadAt(magic[:], 257) // fewer bytes are no tar
+	return string(magic[:n]) == "ustar"
 }
 
 var decompressors = map[compression]func(*bytes.Reader) (io.ReadCloser, error){

@@ -164,7 +164,8 @@ func TestHostileCompression(t *testing.T) {
 		"trailing data":      {append(bytes.Clone(packed), 0), ocispec.MediaTypeImageLayerGzip, "1 bytes follow"},
 		"truncated":          {packed[:len(packed)-9], ocispec.MediaTypeImageLayerGzip, "unpacked"},
 		"wrong checksum":     {broken, ocispec.MediaTypeImageLayerGzip, "checksum"},
-		"not compressed":     {content, ocispec.MediaTypeImageLayerGzip, "not gzip"},
+		"neither":            {content[1:], ocispec.MediaTypeImageLayerGzip, "not gzip"},
+		"a tar called zstd":  {content, ocispec.MediaTypeImageLayerZstd, "not zstd"},
 		"compressed unsaid":  {packed, ocispec.MediaTypeImageLayer, "tar"},
 		"gzip called zstd":   {packed, ocispec.MediaTypeImageLayerZstd, "not zstd"},
 		"unknown media type": {packed, "application/x-\x1b[31m", `\x1b`},
@@ -313,5 +314,52 @@ func TestNamesFromLabels(t *testing.T) {
 		if _, err := plainELF(elf); name != "missing.o" && !errors.Is(err, ErrBadImage) {
 			t.Errorf("title %q: got %v", name, err)
 		}
+	}
+}
+
+// TestTarCalledGzip: some tools leave layers as they are and say gzip all the same.
+// What is in one is checked against the config as ever.
+func TestTarCalledGzip(t *testing.T) {
+	t.Parallel()
+	content := archive(t, good)
+	for _, mediaType := range []string{ocispec.MediaTypeImageLayerGzip, "application/vnd.docker.image.rootfs.diff.tar.gzip"} {
+		objects, err := unpack(layerOf(content, content, mediaType), looseRules)
+		if err != nil || len(objects) != 1 {
+			t.Errorf("%s: got %v, %v", mediaType, objects, err)
+		}
+		if _, err := unpack(layerOf([]byte("another"), content, mediaType), looseRules); !errors.Is(err, image.ErrDigestMismatch) {
+			t.Errorf("%s, not what the config names: got %v", mediaType, err)
+		}
+	}
+}
+
+// TestSeveralELFLayers: oras push REF a.o b.o.
+func TestSeveralELFLayers(t *testing.T) {
+	t.Parallel()
+	elf := func(titles ...string) contents {
+		var c contents
+		for i, title := range titles {
+			c.layers = append(c.layers, []byte(elfMagic+strings.Repeat("x", i)))
+			l := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer}
+			if title != "" {
+				l.Annotations = map[string]string{ocispec.AnnotationTitle: title}
+			}
+			c.manifest.Layers = append(c.manifest.Layers, l)
+		}
+		return c
+	}
+	c := elf("a.bpf.o", "b.bpf.o")
+	objects, err := plainELF(c)
+	if !isPlainELF(c) || err != nil || len(objects) != 2 || objects[0].File != "a.bpf.o" || objects[1].File != "b.bpf.o" || len(objects[1].Bytes) != len(elfMagic)+1 {
+		t.Errorf("got %v, %v", objects, err)
+	}
+	for name, c := range map[string]contents{"one title": elf("a.o", "a.o"), "no titles": elf("", ""), "a path": elf("a.o", "../b.o")} {
+		if _, err := plainELF(c); !errors.Is(err, ErrBadImage) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	c.layers[1] = []byte("# read me")
+	if isPlainELF(c) || isPlainELF(contents{}) {
+		t.Error("not all layers are ELF files, or there are none")
 	}
 }

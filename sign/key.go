@@ -4,6 +4,7 @@
 package sign
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -67,7 +68,7 @@ func LoadKey(data, password []byte) (signature.SignerVerifier, error) {
 	if len(data) > MaxKey {
 		return nil, fmt.Errorf("over the limit of %d bytes for a private key", MaxKey)
 	}
-	block, _ := pem.Decode(data)
+	block, _ := pem.Decode(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))) // what editors on Windows begin UTF-8 with
 	if block == nil {
 		return nil, errors.New("no PEM block: want the private key `bpfimg generate-key-pair` writes")
 	}

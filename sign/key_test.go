@@ -45,6 +45,10 @@ func TestKeyPairRoundTrip(t *testing.T) {
 			t.Fatalf("public key is a %T, want ECDSA on P-256", public)
 		}
 		checkPair(t, signer, public)
+		around := bytes.ReplaceAll([]byte("\ufeffmy key\n"+string(pair.PrivatePEM)+"of mine\n"), []byte("\n"), []byte("\r\n"))
+		if _, err := sign.LoadKey(around, []byte(password)); err != nil {
+			t.Errorf("text around the key: %v", err)
+		}
 		if _, err := sign.LoadKey(pair.PrivatePEM, []byte(password+"x")); !errors.Is(err, sign.ErrPassword) {
 			t.Errorf("wrong password: %v, want ErrPassword", err)
 		}

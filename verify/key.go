@@ -34,8 +34,12 @@ const (
 	maxRSA = 8192
 )
 
-// pemPublicKey is the PEM type of a PKIX public key (RFC 7468, section 13).
-const pemPublicKey = "PUBLIC KEY"
+// The PEM types of a public key: PKIX (RFC 7468, section 13), and for RSA alone the
+// older PKCS #1 (RFC 8017, A.1.1).
+const (
+	pemPublicKey    = "PUBLIC KEY"
+	pemRSAPublicKey = "RSA PUBLIC KEY"
+)
 
 // Key is a trusted public key. Make one with [ParseKey] or [LoadKeyFile].
 type Key struct {
@@ -84,8 +88,8 @@ func LoadKeyFile(path string) (Key, error) {
 	return ParseKey(data, path)
 }
 
-// ParseKey parses one public key in PKIX PEM form: ECDSA on P-256, P-384 or
-// P-521, Ed25519, or RSA of 2048 to 8192 bits. name, a file name, is for errors
+// ParseKey parses one public key in PKIX PEM form, or PKCS #1 for RSA: ECDSA on
+// P-256, P-384 or P-521, Ed25519, or RSA of 2048 to 8192 bits. name, a file name, is for errors
 // and becomes the key's File.
 func ParseKey(data []byte, name string) (Key, error) {
 	public, err := parsePublic(data)
@@ -110,15 +114,16 @@ func keyID(der []byte) string {
 }
 
 func parsePublic(data []byte) (crypto.PublicKey, error) {
-	if len(data) > MaxKey {
-		return nil, fmt.Errorf("over the limit of %d bytes", MaxKey)
+	block, err := onlyBlock(data)
+	if err != nil {
+		return nil, err
 	}
-	block, rest := pem.Decode(data)
-	if block == nil {
-		return nil, errors.New("no PEM block: want the file cosign.pub that `bpfimg generate-key-pair` writes")
-	}
+	var public crypto.PublicKey
 	switch {
 	case block.Type == pemPublicKey:
+		public, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case block.Type == pemRSAPublicKey:
+		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 		return nil, errors.New("this is a private key: verify with the public one (cosign.pub), and keep this one off the node")
 	case block.Type == "CERTIFICATE":
@@ -126,15 +131,41 @@ func parsePublic(data []byte) (crypto.PublicKey, error) {
 	default:
 		return nil, fmt.Errorf("PEM type %q: want %q", block.Type, pemPublicKey)
 	}
-	// Which of two keys is meant must not be a matter of order.
-	if len(bytes.TrimSpace(rest)) > 0 {
-		return nil, errors.New("more follows the first key: one key a file")
-	}
-	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
 		return nil, err
 	}
 	return public, checkStrength(public)
+}
+
+// onlyBlock finds the PEM block of a key file. Text may stand around it, as openssl
+// and people write there, and the same block again. Which of two keys is meant must
+// not be a matter of order.
+func onlyBlock(data []byte) (*pem.Block, error) {
+	if len(data) > MaxKey {
+		return nil, fmt.Errorf("over the limit of %d bytes", MaxKey)
+	}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, errors.New("it is text in UTF-16: write it again as UTF-8")
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // what editors on Windows begin UTF-8 with
+	begun := bytes.Count(data, []byte("-----BEGIN "))
+	var first *pem.Block
+	for ; begun > 0; begun-- {
+		block, rest := pem.Decode(data)
+		switch {
+		case block == nil:
+			return nil, errors.New("a PEM block in it is damaged")
+		case first == nil:
+			first = block
+		case block.Type != first.Type || !bytes.Equal(block.Bytes, first.Bytes):
+			return nil, errors.New("more follows the first key: one key a file")
+		}
+		data = rest
+	}
+	if first == nil {
+		return nil, errors.New("no PEM block: want the file cosign.pub that `bpfimg generate-key-pair` writes")
+	}
+	return first, nil
 }
 
 func checkStrength(public crypto.PublicKey) error {

@@ -63,8 +63,19 @@ func TestParseKey(t *testing.T) {
 		{"encrypted private key", pemOf("ENCRYPTED SIGSTORE PRIVATE KEY", []byte("secret")), "this is a private key"},
 		{"private key", pemOf("PRIVATE KEY", []byte("secret")), "this is a private key"},
 		{"certificate", pemOf("CERTIFICATE", []byte("x")), "this is a certificate"},
-		{"another PEM type", pemOf("RSA PUBLIC KEY", []byte("x")), `want "PUBLIC KEY"`},
+		{"text after", append(bytes.Clone(good.PEM), "# my key\n"...), ""},
+		{"text around, CRLF", bytes.ReplaceAll([]byte("my key\n"+string(good.PEM)+"of mine\n"), []byte("\n"), []byte("\r\n")), ""},
+		{"byte-order mark", append([]byte("\ufeff"), good.PEM...), ""},
+		{"UTF-16", []byte("\xff\xfe-\x00-\x00"), "UTF-16"},
+		{"the same key twice", append(bytes.Clone(good.PEM), good.PEM...), ""},
+		{"another PEM type", pemOf("DSA PUBLIC KEY", []byte("x")), `want "PUBLIC KEY"`},
+		{"not PKCS #1", pemOf("RSA PUBLIC KEY", []byte("x")), "asn1"},
+		{"PKCS #1 of 1024 bits", pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&weak.PublicKey)), "1024 bits"},
 		{"two keys", append(bytes.Clone(good.PEM), newKey(t).PEM...), "more follows"},
+		{"two keys, text between", append(append(bytes.Clone(good.PEM), "another:\n"...), newKey(t).PEM...), "more follows"},
+		{"a private key after", append(bytes.Clone(good.PEM), pemOf("PRIVATE KEY", []byte("secret"))...), "more follows"},
+		{"a damaged key after", append(bytes.Clone(good.PEM), "-----BEGIN PUBLIC KEY-----\n!\n-----END PUBLIC KEY-----\n"...), "damaged"},
+		{"a damaged key before", append([]byte("-----BEGIN PUBLIC KEY-----\n!\n-----END PUBLIC KEY-----\n"), good.PEM...), "damaged"},
 		{"not PKIX", pemOf("PUBLIC KEY", []byte("x")), "asn1"},
 		{"RSA of 1024 bits", pemOf("PUBLIC KEY", pkixOf(t, weak.Public())), "1024 bits"},
 		{"P-224", pemOf("PUBLIC KEY", pkixOf(t, p224.Public())), "P-224"},
@@ -85,6 +96,23 @@ func TestParseKey(t *testing.T) {
 				t.Errorf("error shows what is in the key: %v", err)
 			}
 		})
+	}
+}
+
+// TestPKCS1: the same RSA key in either form is the same key.
+func TestPKCS1(t *testing.T) {
+	t.Parallel()
+	private, err := rsa.GenerateKey(rand.Reader, minRSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := ParseKey(pemOf(pemRSAPublicKey, x509.MarshalPKCS1PublicKey(&private.PublicKey)), "old.pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := ParseKey(pemOf(pemPublicKey, pkixOf(t, private.Public())), "now.pub")
+	if err != nil || now.ID != old.ID || !bytes.Equal(now.PEM, old.PEM) {
+		t.Errorf("got %+v and %+v, %v", old, now, err)
 	}
 }
 

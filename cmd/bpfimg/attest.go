@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/image"
-	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/sign"
 	"github.com/urfave/cli/v2"
@@ -23,7 +22,7 @@ func attestCommand(term *terminal) *cli.Command {
 		Flags: append(
 			signerFlags(),
 			&cli.StringFlag{Name: "type", Usage: "what the predicate is: " + strings.Join(schemas.PredicateTypes(), ", ") + " or a URI"},
-			&cli.StringFlag{Name: "predicate", Usage: "JSON file with what is said of the image"},
+			&cli.StringFlag{Name: "predicate", Usage: "JSON file with what is said of the image, or - for standard input"},
 			outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		),
 		Action: withImage(term, func(s *session, ref image.Reference) error {
@@ -34,7 +33,7 @@ func attestCommand(term *terminal) *cli.Command {
 			if _, err := sign.PredicateType(kind); err != nil {
 				return usageError{err}
 			}
-			body, err := limited.ReadFile(path, sign.MaxPredicate)
+			body, err := term.fileText(s.c.Context, path, sign.MaxPredicate)
 			if err != nil {
 				return fmt.Errorf("reading the predicate: %w", err)
 			}
@@ -53,7 +52,7 @@ func attestCommand(term *terminal) *cli.Command {
 				return err
 			}
 			done := imageResult{Reference: ref.String(), Digest: r.Subject.Digest.String(), Signature: r.Signature.Digest.String()}
-			return s.printLine(done, ref.Name()+"@"+done.Signature)
+			return s.printLine(done, attachedName(w.registry, ref)+"@"+done.Signature)
 		}),
 	}
 }

@@ -59,7 +59,11 @@ func (s *session) fetchRemote(ctx context.Context, store *image.Store, ref image
 	if err != nil {
 		return nil, err
 	}
-	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, registry)})
+	source, err := s.attached(registry)
+	if err != nil {
+		return nil, err
+	}
+	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, source)})
 	v, err := s.fetchFrom(ctx, memo, ref, j)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,22 @@ func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "output as text or json"}
 }
 
+// valuedFlag is a flag whose value is another than that of its name elsewhere.
+type valuedFlag struct {
+	*cli.StringFlag
+	value string
+}
+
+// fileFlag names what a command writes, as docker's -o does; --file is its older
+// name. How the result is printed is said by [formatFlag] then.
+func fileFlag(file, usage string) cli.Flag {
+	return valuedFlag{&cli.StringFlag{Name: "output", Aliases: []string{"o", "file"}, Value: file, Usage: usage}, "FILE"}
+}
+
+func formatFlag() cli.Flag {
+	return valuedFlag{&cli.StringFlag{Name: "format", Value: "text", Usage: "output as text or json"}, "text|json"}
+}
+
 func plainHTTPFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "plain-http", Usage: "reach the registry without TLS (automatic for loopback addresses only)"}
 }
@@ -76,15 +92,20 @@ func pullFlag(value string) cli.Flag {
 	return &cli.StringFlag{Name: "pull", Value: value, Usage: "ask the registry: always, missing (only when the store has no trusted copy) or never"}
 }
 
-// wantJSON reads --output; commands that print nothing do not have it.
+// wantJSON reads --output, or --format where --output is a file; commands that print
+// nothing have neither.
 func wantJSON(c *cli.Context) (bool, error) {
-	switch c.String("output") {
+	name := "output"
+	if flag, ok := findFlag(c.Command.Flags, "format").(valuedFlag); ok {
+		name = flag.Name
+	}
+	switch c.String(name) {
 	case "", "text":
 		return false, nil
 	case "json":
 		return true, nil
 	}
-	return false, usagef("--output %q: want text or json", c.String("output"))
+	return false, usagef("--%s %q: want text or json", name, c.String(name))
 }
 
 // oneOf checks a flag with a fixed set of values.
@@ -116,12 +137,23 @@ func oneReference(c *cli.Context) (image.Reference, error) {
 	return parseReference(c.Args().First())
 }
 
+// parseReference also takes what other tools write before a reference, docker:// and
+// oci://.
 func parseReference(s string) (image.Reference, error) {
 	ref, err := image.ParseReference(s)
-	if err != nil {
-		return ref, usageError{err}
+	if err == nil {
+		return ref, nil
 	}
-	return ref, nil
+	switch l, placeErr := image.ParseLocation(s); {
+	case placeErr != nil:
+		return ref, usageError{placeErr} // says more of what is no reference at all
+	case l.Transport == image.TransportRegistry:
+		return l.Reference, nil
+	case l.Transport == image.TransportStore:
+		return ref, usagef("%s: give the name alone, %s: images in the local store have the names of their registries", s, l.Reference)
+	default:
+		return ref, usagef("%s: want the name of an image in a registry: take this one into the local store with `bpfimg copy %s store:NAME`, and give NAME", s, l)
+	}
 }
 
 // stateRoot is the folder for store and records: --root or BPFIMG_ROOT, else

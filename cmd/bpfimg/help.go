@@ -151,7 +151,7 @@ func (p *page) flags(flags []cli.Flag) {
 		if !ok || slices.Contains(f.Names(), "help") {
 			continue
 		}
-		p.item(flagTitle(d, f.Names()), flagText(d, f.Names()[0]))
+		p.item(flagTitle(d, f.Names()), flagText(d))
 	}
 	p.item("--help, -h", "show this")
 }
@@ -164,7 +164,7 @@ func flagTitle(d cli.DocGenerationFlag, names []string) string {
 	}
 	title := strings.Join(typed, ", ")
 	if d.TakesValue() {
-		title += " " + flagValues()[names[0]]
+		title += " " + flagValue(d)
 	}
 	return title
 }
@@ -178,10 +178,10 @@ func dashes(name string) string {
 }
 
 // flagText is what a flag does, its default and its environment variable.
-func flagText(d cli.DocGenerationFlag, name string) string {
+func flagText(d cli.DocGenerationFlag) string {
 	text := strings.ReplaceAll(d.GetUsage(), "`", "")
 	for _, separator := range []string{": ", ", "} {
-		text = strings.TrimPrefix(text, flagValues()[name]+separator)
+		text = strings.TrimPrefix(text, flagValue(d)+separator)
 	}
 	if value := d.GetDefaultText(); value != "" && value != "false" && value != "0s" {
 		text += " (default: " + strings.Trim(strings.TrimSuffix(value, "m0s"), `"`)
@@ -194,6 +194,14 @@ func flagText(d cli.DocGenerationFlag, name string) string {
 		text += " [$" + variable + "]"
 	}
 	return text
+}
+
+// flagValue says in one word what the value of a flag is.
+func flagValue(f cli.Flag) string {
+	if own, ok := f.(valuedFlag); ok {
+		return own.value
+	}
+	return flagValues()[f.Names()[0]]
 }
 
 // flagValues says what the value of each flag is, in one word for all commands

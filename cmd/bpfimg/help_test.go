@@ -83,7 +83,7 @@ func TestHelpIsComplete(t *testing.T) {
 				continue
 			}
 			used[name] = true
-			if value := flagValues()[name]; value == "" || !strings.Contains(string(doc), "`--"+name+" "+value) {
+			if value := flagValue(f); value == "" || !strings.Contains(string(doc), "`--"+name+" "+value) {
 				t.Errorf("%s: docs/commands.md does not have `--%s %s`", where, name, value)
 			}
 		}

@@ -22,7 +22,7 @@ const (
 // trustFlags say whom to trust; more follow them.
 func trustFlags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
-		keyFlag("public key that must have signed the image"), policyFlag(),
+		keyFlag("public key that must have signed the image: a file, or env://NAME for the variable NAME"), policyFlag(),
 		&cli.StringFlag{Name: flagIdentity, Usage: "subject of the certificate that must have signed the image, exactly"},
 		&cli.StringFlag{Name: flagIdentityPattern, Usage: "or a regular expression for all of it, between ^ and $"},
 		&cli.StringFlag{Name: flagIssuer, Usage: "OpenID Connect issuer that must have vouched for it, exactly"},

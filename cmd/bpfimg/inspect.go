@@ -19,7 +19,7 @@ func inspectCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
 		Usage:     "show the programs and maps of an object file or an image",
-		ArgsUsage: "FILE.o | REFERENCE",
+		ArgsUsage: "FILE.o | REFERENCE | -",
 		Flags:     []cli.Flag{platformFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag()},
 		Action: withSession(term, func(s *session) error {
 			if s.c.NArg() != 1 {

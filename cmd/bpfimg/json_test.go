@@ -65,7 +65,7 @@ func TestJSONIsOneDocument(t *testing.T) {
 		{"tree store:" + ref, exitDone},
 		{"ls store:localhost:1/xdp-counter", exitDone},
 		{"copy store:" + ref + " oci:" + filepath.Join(dir, "layout") + ":v1", exitDone},
-		{"save --file " + bundle + " store:" + ref, exitDone},
+		{"save -o " + bundle + " store:" + ref, exitDone},
 		{"load -i " + bundle, exitDone},
 		{"policy check " + policy, exitDone},
 		{"policy explain --policy " + policy + " --pull never " + ref, exitNotTrusted},
@@ -75,7 +75,11 @@ func TestJSONIsOneDocument(t *testing.T) {
 		{"rm " + ref, exitDone},
 		{"prune --now", exitDone},
 	} {
-		code, stdout, stderr := typed(t, "bpfimg "+test.line+" --output json")
+		flag := " --output json"
+		if strings.HasPrefix(test.line, "save ") {
+			flag = " --format json" // --output is the file
+		}
+		code, stdout, stderr := typed(t, "bpfimg "+test.line+flag)
 		if code != test.code || !json.Valid([]byte(stdout)) || !strings.HasSuffix(stdout, "\n") {
 			t.Errorf("bpfimg %s --output json: exit code %d, want %d\n%s%s", test.line, code, test.code, stdout, stderr)
 		}

@@ -66,7 +66,7 @@ func (t *terminal) loadSigner(ctx context.Context, path string) (signature.Signe
 	if path == "" {
 		return nil, usagef("signing needs --key: make one with `bpfimg generate-key-pair`")
 	}
-	pem, err := readSmall(path)
+	pem, err := t.keyText(path, sign.MaxKey)
 	if err != nil {
 		return nil, fmt.Errorf("reading the private key: %w", err)
 	}

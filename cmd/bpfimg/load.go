@@ -18,12 +18,12 @@ func loadCommand(term *terminal) *cli.Command {
 		Usage:     "read the images of a file into the local store",
 		ArgsUsage: "-i FILE",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read: of bpfimg save, podman save, docker save or skopeo copy"},
+			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read, or - for standard input: of bpfimg save, podman save, docker save, skopeo copy or oras backup"},
 			outputFlag(), timeoutFlag(),
 		},
 		Action: withStore(term, func(s *session, store *image.Store) error {
 			if s.c.String("input") == "" || s.c.NArg() > 0 {
-				return usagef("load: want -i FILE and nothing else")
+				return usagef("load: want -i FILE and nothing else; -i - is standard input")
 			}
 			return s.load(store, s.c.String("input"))
 		}),
@@ -35,7 +35,7 @@ func loadCommand(term *terminal) *cli.Command {
 func (s *session) load(store *image.Store, file string) (err error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
-	archive, err := image.OpenArchive(ctx, file)
+	archive, err := s.openArchive(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *session) load(store *image.Store, file string) (err error) {
 	var results []imageResult
 	for _, im := range archive.Images() {
 		if !im.Full {
-			s.term.notice("warning: left out: %q is no whole name; take it with `bpfimg copy oci-archive:%s:%s store:NAME`", im.Name, file, im.Name)
+			s.term.notice("warning: left out: %q is no whole name; take it with `bpfimg copy oci-archive:%s store:NAME`", im.Name, file+selected(im))
 			continue
 		}
 		if err := s.loadOne(ctx, store, archive, im, bar.event); err != nil {
@@ -61,6 +61,14 @@ func (s *session) load(store *image.Store, file string) (err error) {
 		s.term.notice("warning: %s is a docker archive, which keeps no manifests: the digests are new, and no signature fits them", file)
 	}
 	return s.printImages(results)
+}
+
+// selected is what follows a file's name to mean one image in it.
+func selected(im image.ArchivedImage) string {
+	if im.Name == "" {
+		return "@" + im.Ref.Digest()
+	}
+	return ":" + im.Name
 }
 
 func (s *session) loadOne(ctx context.Context, store *image.Store, archive image.Archive, im image.ArchivedImage, progress func(image.Event)) error {

@@ -16,7 +16,7 @@ func publicKeyCommand(term *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "public-key",
 		Usage: "print the public key of a private one",
-		Flags: []cli.Flag{keyFlag("private key: a file, or NAME://KEY for the plugin sigstore-kms-NAME"), timeoutFlag()},
+		Flags: []cli.Flag{keyFlag("private key: a file, env://NAME for the variable NAME, or NAME://KEY for the plugin sigstore-kms-NAME"), timeoutFlag()},
 		Action: func(c *cli.Context) error {
 			if c.String("key") == "" || c.NArg() > 0 {
 				return usagef("public-key: want --key KEY and no arguments")

@@ -38,7 +38,11 @@ func (s *session) pull(ref image.Reference) (result imageResult, line string, er
 	if err != nil {
 		return result, "", err
 	}
-	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, registry)})
+	source, err := s.attached(registry)
+	if err != nil {
+		return result, "", err
+	}
+	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, source)})
 	img, err := pull.Fetch(ctx, memo, ref, pull.Options{Platform: s.c.String("platform")})
 	if err != nil {
 		return result, "", fmt.Errorf("pulling %s: %w", ref, err)

@@ -18,13 +18,13 @@ func saveCommand(term *terminal) *cli.Command {
 		Usage:     "write images and all that is attached to them into one file, for sites without a network",
 		ArgsUsage: "IMAGE…",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "file", Aliases: []string{"o"}, Usage: "the file to write"},
-			&cli.StringFlag{Name: "output", Value: "text", Usage: "output as text or json"},
-			plainHTTPFlag(), timeoutFlag(),
+			fileFlag("", "the file to write, or - for standard output"),
+			formatFlag(), plainHTTPFlag(), timeoutFlag(),
 		},
 		Action: withSession(term, func(s *session) error {
-			if s.c.String("file") == "" || s.c.NArg() == 0 {
-				return usagef("save: want -o FILE and at least one image")
+			file := s.c.String("output")
+			if file == "" || s.c.NArg() == 0 {
+				return usagef("save: want -o FILE and at least one image; -o - is standard output")
 			}
 			var from []image.Location
 			for _, arg := range s.c.Args().Slice() {
@@ -34,7 +34,10 @@ func saveCommand(term *terminal) *cli.Command {
 				}
 				from = append(from, l)
 			}
-			return s.save(from, s.c.String("file"))
+			if file == stdio {
+				return s.withoutOutput().save(from, file)
+			}
+			return s.save(from, file)
 		}),
 	}
 }
@@ -49,7 +52,7 @@ func (s *session) save(from []image.Location, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	archive, err := image.NewArchiveWriter(file)
+	archive, err := s.newArchive(file)
 	if err != nil {
 		return err
 	}
@@ -72,6 +75,22 @@ func (s *session) save(from []image.Location, file string) (err error) {
 	}
 	bar.done()
 	return s.printImages(results)
+}
+
+// newArchive opens what is written to.
+func (s *session) newArchive(file string) (*image.ArchiveWriter, error) {
+	if file != stdio {
+		return image.NewArchiveWriter(file)
+	}
+	out, err := s.term.binary()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.scratch()
+	if err != nil {
+		return nil, err
+	}
+	return image.NewArchiveStream(out, dir)
 }
 
 func (s *session) saveOne(ctx context.Context, places image.Places, archive *image.ArchiveWriter, from image.Location, progress func(image.Event)) (r imageResult, err error) {

@@ -54,7 +54,7 @@ func (s *session) signAll(refs []image.Reference) error {
 		defer cancel()
 		r, err := w.sign(ctx, ref, annotations)
 		done := newSignResult(ref, r)
-		return done, ref.Name() + "@" + done.Signature, err
+		return done, attachedName(w.registry, ref) + "@" + done.Signature, err
 	})
 }
 
@@ -82,7 +82,7 @@ func newSignResult(ref image.Reference, r sign.Result) signResult {
 type signing struct {
 	s        *session
 	signer   signature.SignerVerifier
-	registry *image.Registry
+	registry sign.Repository
 	opts     sign.Options
 }
 
@@ -96,7 +96,11 @@ func (s *session) newSigning(ctx context.Context) (*signing, error) {
 	if w.signer, w.opts.Services, err = s.signer(ctx); err != nil {
 		return nil, err
 	}
-	w.registry, err = s.origin(nil)
+	origin, err := s.origin(nil)
+	if err != nil {
+		return nil, err
+	}
+	w.registry, err = s.attached(origin)
 	return w, err
 }
 
@@ -130,7 +134,7 @@ func (w *signing) keep(ctx context.Context, ref image.Reference, result sign.Res
 
 // keepSignature copies the signatures of ref (a digest) into the local store if
 // the image is there.
-func (s *session) keepSignature(ctx context.Context, registry *image.Registry, ref image.Reference) error {
+func (s *session) keepSignature(ctx context.Context, registry image.Source, ref image.Reference) error {
 	store, err := s.store()
 	if err != nil {
 		return err

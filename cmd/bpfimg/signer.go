@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/limited"
@@ -21,7 +22,7 @@ const maxTrustedRoot = 1 << 20
 // signerFlags say who signs, and which services vouch for it.
 func signerFlags() []cli.Flag {
 	return []cli.Flag{
-		keyFlag("private key (cosign's encrypted PEM; password from COSIGN_PASSWORD), or NAME://KEY for the plugin sigstore-kms-NAME"),
+		keyFlag("private key (cosign's encrypted PEM; password from COSIGN_PASSWORD): a file, env://NAME for the variable NAME, or NAME://KEY for the plugin sigstore-kms-NAME"),
 		&cli.StringFlag{Name: "identity-token", Usage: "file with the identity token to sign with instead of a key", DefaultText: "that of GitHub Actions, or SIGSTORE_ID_TOKEN"},
 		&cli.StringFlag{Name: "signing-config", Usage: "Sigstore signing config: where certificates, log entries and timestamps come from"},
 		&cli.StringFlag{Name: "fulcio-url", Usage: "certificate authority for signing without a key"},
@@ -51,9 +52,12 @@ func (s *session) signer(ctx context.Context) (signature.SignerVerifier, sign.Se
 	return signer, services, err
 }
 
-// loadKey opens a key in a file or in a key management service.
+// loadKey opens a key in a file, in a variable or in a key management service.
 func (t *terminal) loadKey(ctx context.Context, key string) (signature.SignerVerifier, error) {
-	if sign.IsKMS(key) {
+	if err := checkPlace(key); err != nil {
+		return nil, err
+	}
+	if sign.IsKMS(key) && !strings.HasPrefix(key, envKey) {
 		return sign.LoadKMS(ctx, key)
 	}
 	return t.loadSigner(ctx, key)

@@ -57,7 +57,7 @@ func (s *session) newJudge(ref image.Reference) (*judge, error) {
 func (s *session) trust(key, policy string) (verify.Trust, error) {
 	switch {
 	case key != "":
-		k, err := verify.LoadKeyFile(key)
+		k, err := s.term.publicKey(key)
 		if err != nil {
 			return nil, err
 		}

@@ -22,18 +22,17 @@ func trustRootCommand(term *terminal) *cli.Command {
 			Name:  "update",
 			Usage: "fetch trusted_root.json through The Update Framework",
 			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "file", Aliases: []string{"o"}, Value: trustroot.Target, Usage: "the file to write"},
+				fileFlag(trustroot.Target, "the file to write, or - for standard output"),
 				&cli.StringFlag{Name: "mirror", Usage: "address of the TUF repository (needs --tuf-root)", DefaultText: "Sigstore's public one"},
 				&cli.StringFlag{Name: "tuf-root", Usage: "root.json that everything at the mirror is checked by"},
-				&cli.StringFlag{Name: "output", Value: "text", Usage: "output as text or json"},
-				timeoutFlag(),
+				formatFlag(), timeoutFlag(),
 			},
 			Action: withSession(term, (*session).updateTrustRoot),
 		}},
 	}
 }
 
-// trustRootResult is what `trust-root update --output json` prints.
+// trustRootResult is what `trust-root update --format json` prints.
 type trustRootResult struct {
 	File    string `json:"file"`
 	Digest  string `json:"digest"`
@@ -55,7 +54,11 @@ func (s *session) updateTrustRoot() error {
 	if err != nil {
 		return fmt.Errorf("updating the trusted root: %w", err)
 	}
-	path := s.c.String("file")
+	path := s.c.String("output")
+	if path == stdio {
+		_, err := s.term.out.Write(got.File)
+		return err
+	}
 	old, err := limited.ReadFile(path, trustroot.MaxFile)
 	result := trustRootResult{File: path, Digest: digest.FromBytes(got.File).String(), Changed: err != nil || string(old) != string(got.File)}
 	state := "unchanged"

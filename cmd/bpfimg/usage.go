@@ -31,7 +31,7 @@ func helpTopic(app *cli.App, args []string) (path []*cli.Command, wanted bool, e
 				return path, wanted, nil
 			}
 			if i == len(args) {
-				return nil, false, usagef("%s needs a value: %s", arg, flagValues()[canonical(flags, name)])
+				return nil, false, usagef("%s needs a value: %s", arg, flagValue(findFlag(flags, name)))
 			}
 		case len(commands) == 0:
 		case arg == "help" || arg == "h":
@@ -134,16 +134,10 @@ func wantedValue(flags []cli.Flag, name string) string {
 		return "a number"
 	case *cli.BoolFlag:
 		return "true or false"
+	case nil:
+		return ""
 	}
-	return flagValues()[canonical(flags, name)]
-}
-
-// canonical is the long name of a flag.
-func canonical(flags []cli.Flag, name string) string {
-	if f := findFlag(flags, name); f != nil {
-		return f.Names()[0]
-	}
-	return name
+	return flagValue(findFlag(flags, name))
 }
 
 func flagNames(flags []cli.Flag) []string {

@@ -160,12 +160,15 @@ func TestNames(t *testing.T) {
 	p.file(".docker/config.json", auths(
 		"a.example", "host", "a.example/net", "net", "a.example/net/tool", "tool",
 		"https://b.example/v2/", "url", "http://c.example", "plain",
-		"https://index.docker.io/v1/", "hub", "d.example:5000", "port"))
+		"https://index.docker.io/v1/", "hub", "d.example:5000", "port",
+		"e.example/v1/", "v1", "f.example:5000/v2/", "v2", "g.example//", "slashes", "h.example/v1", "namespace", "http://i.example/v1", "old"))
 	for name, want := range map[string]string{
 		"a.example": "host", "a.example/x": "host", "a.example/net": "net", "a.example/net/x": "net", "a.example/network": "host",
 		"a.example/net/tool": "tool", "b.example/x": "url", "c.example/x": "plain",
 		"docker.io/library/x": "hub", "index.docker.io/library/x": "hub", "index.docker.io": "hub",
 		"d.example/x": "", "d.example:5000/x": "port", "example/a.example": "",
+		"e.example/x": "v1", "f.example:5000/x": "v2", "g.example/x": "slashes", "i.example/x": "old",
+		"h.example/v1/x": "namespace", "h.example/x": "", "e.example/v1/x": "v1",
 	} {
 		if got := p.user(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)

@@ -40,7 +40,8 @@ func hubName(name string) string {
 }
 
 // keyName is what a file's key names. docker also writes URLs, of which the host
-// counts.
+// counts; it and others have written the path of the registry's API after the host
+// alone, too. Any other path is podman's, for what is below it.
 func keyName(key string) string {
 	for _, scheme := range []string{"https://", "http://"} {
 		if rest, ok := strings.CutPrefix(key, scheme); ok {
@@ -48,7 +49,11 @@ func keyName(key string) string {
 			return hubName(host)
 		}
 	}
-	return hubName(strings.TrimSuffix(key, "/"))
+	name := strings.TrimRight(key, "/")
+	if host, path, ok := strings.Cut(name, "/"); ok && name != key && (path == "v1" || path == "v2") {
+		return hubName(host)
+	}
+	return hubName(name)
 }
 
 // ownKey is the key that docker, too, would write for a host.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copyright The bpfimg Authors
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/sign"
+)
+
+// envRepository names the repository of signatures and attestations, as in cosign.
+const envRepository = "COSIGN_REPOSITORY"
+
+// attached is a registry with what is attached to its images where the environment
+// says: in the same repository, or in another one.
+func (s *session) attached(registry *image.Registry) (sign.Repository, error) {
+	repository, _ := s.term.lookup(envRepository)
+	if repository == "" {
+		return registry, nil
+	}
+	elsewhere, err := image.NewAttachedElsewhere(registry, repository)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", envRepository, err)}
+	}
+	return elsewhere, nil
+}
+
+// attachedName is the repository that has what is attached to ref.
+func attachedName(registry sign.Repository, ref image.Reference) string {
+	if elsewhere, ok := registry.(*image.AttachedElsewhere); ok {
+		return elsewhere.Place(ref).Name()
+	}
+	return ref.Name()
+}
