@@ -75,6 +75,7 @@ func NewArchiveWriter(file string) (*ArchiveWriter, error) {
 	if err != nil {
 		return nil, joined.Errors(err, archive.close())
 	}
+	store.records = false
 	archive.store = store
 	return &ArchiveWriter{Store: store, archive: archive}, nil
 }
