@@ -29,10 +29,12 @@ type CopyOptions struct {
 	// referrers, and the signatures and attestations of cosign 2, which are found
 	// by their tags.
 	Referrers bool
-	// Attached, if set, is asked about every referrer; those it denies are left out.
+	// Attached, if set, is asked about every referrer; those it denies are left out. It
+	// is for a [Store] that has more than belongs to one name: [Store.PushOptions].
 	Attached func(desc ocispec.Descriptor) bool
 	// AlsoFrom are other repositories of the source that may have what cosign 2
 	// attached by tag; the first that has a tag counts, srcRef's own before them.
+	// Default: all of a [Store], unless Attached is set, and none of other sources.
 	AlsoFrom []Reference
 	// Whole lists images, srcRef's or below it, of which the source has all that is
 	// attached to them. A [Store] remembers that: [Store.Whole].
@@ -146,6 +148,9 @@ func newCopier(dst Sink, dstRef Reference, src Source, srcRef Reference, opts Co
 		if _, ok := src.(*Registry); ok {
 			src = store.Share(src, ShareOptions{})
 		}
+	}
+	if store, ok := src.(*Store); ok && opts.Attached == nil && opts.AlsoFrom == nil {
+		opts.AlsoFrom = store.legacyRepositories(srcRef)
 	}
 	return &copier{
 		dst: dst, src: src, dstRef: dstRef, srcRef: srcRef,

@@ -187,7 +187,6 @@ func (s *Store) PushOptions(ctx context.Context, ref Reference, all bool, left f
 		return opts, fmt.Errorf("reading from the local store what is attached to %s: %w", ref, err)
 	}
 	if all {
-		opts.AlsoFrom = legacyRepositories(index, ref)
 		return opts, nil
 	}
 	names := lineage(index, ref)
@@ -237,7 +236,11 @@ func lineage(index ocispec.Index, ref Reference) []string {
 
 // legacyRepositories are the other repositories with manifests that cosign 2 attached
 // by tag to any image.
-func legacyRepositories(index ocispec.Index, ref Reference) (list []Reference) {
+func (s *Store) legacyRepositories(ref Reference) (list []Reference) {
+	index, err := s.loadIndex()
+	if err != nil {
+		return nil // whoever reads it next says so
+	}
 	seen := map[string]bool{ref.Name(): true}
 	for _, entry := range index.Manifests {
 		known, ok := entryReference(entry)

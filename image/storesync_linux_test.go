@@ -19,34 +19,6 @@ import (
 // noDisk makes a store sync each file by itself.
 func noDisk(string) *os.File { return nil }
 
-// tree is an index of two images in a store, each of the three signed, with the ref.
-type tree struct {
-	*Store
-	ref   Reference
-	files int // how many blobs it consists of
-}
-
-func newTree(t testing.TB) tree {
-	t.Helper()
-	s := newStore(t)
-	ref := mustParse(t, "localhost/a:v1")
-	images := []testImage{newImage(t, "one", nil), newImage(t, "two", nil)}
-	index := newIndex(t, images[0].manifest, images[1].manifest)
-	subjects := []Manifest{index}
-	for _, im := range images {
-		im.put(t, s, ref.WithDigest(im.manifest.Descriptor.Digest.String()))
-		subjects = append(subjects, im.manifest)
-	}
-	if err := s.PutManifest(t.Context(), ref, index); err != nil {
-		t.Fatal(err)
-	}
-	for i, subject := range subjects {
-		sig := referrerOf(t, subject, string(rune('a'+i)))
-		sig.put(t, s, ref.WithDigest(sig.manifest.Descriptor.Digest.String()))
-	}
-	return tree{s, ref, len(blobFiles(t, s))}
-}
-
 // syncs counts the calls that wait for the disk, by their names.
 func syncs(s *Store) func() map[string]int {
 	var mu sync.Mutex
@@ -99,15 +71,6 @@ func TestOneBarrier(t *testing.T) {
 			}
 		})
 	}
-}
-
-func digestOf(t *testing.T, s *Store, ref Reference) string {
-	t.Helper()
-	m, err := s.Manifest(t.Context(), ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m.Descriptor.Digest.String()
 }
 
 // TestNothingIsNamedBeforeItIsDurable: at no step does index.json, as whoever comes
