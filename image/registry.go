@@ -83,8 +83,8 @@ type Registry struct {
 }
 
 var (
-	_ Source = (*Registry)(nil)
-	_ Sink   = (*Registry)(nil)
+	_ Conditional = (*Registry)(nil)
+	_ Sink        = (*Registry)(nil)
 )
 
 // NewRegistry makes a client. It opens no connection.
