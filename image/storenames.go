@@ -149,22 +149,44 @@ func inRepository(entry ocispec.Descriptor, ref Reference) bool {
 }
 
 // Whole says whether the images with the given digests, which ref names or an index that
-// ref names, were stored with all that was attached to them then: by a [Copy] with
-// CopyOptions.Whole.
+// ref names, were stored with all that was attached to them then, by a [Copy] with
+// CopyOptions.Whole, and whether the manifests of that are still intact.
 func (s *Store) Whole(ctx context.Context, ref Reference, images ...digest.Digest) (bool, error) {
 	index, err := s.loadIndex()
 	if err := joined.Errors(ctx.Err(), ref.check(), err); err != nil {
 		return false, fmt.Errorf("reading from the local store what is known of %s: %w", ref, err)
 	}
-	for _, entry := range index.Manifests {
-		if !means(entry, ref) {
-			continue
-		}
-		list := recorded(entry, annotationWhole)
-		missing := slices.ContainsFunc(images, func(d digest.Digest) bool { return !slices.Contains(list, d.String()) })
-		return !missing, nil
+	i := slices.IndexFunc(index.Manifests, func(entry ocispec.Descriptor) bool { return means(entry, ref) })
+	if i < 0 {
+		return false, nil
 	}
-	return false, nil
+	list := recorded(index.Manifests[i], annotationWhole)
+	for _, image := range images {
+		if !slices.Contains(list, image.String()) {
+			return false, nil
+		}
+	}
+	damaged := slices.ContainsFunc(index.Manifests, func(entry ocispec.Descriptor) bool {
+		if !attachedTo(entry, ref, images) {
+			return false
+		}
+		_, err := s.manifestAt(entry.Digest)
+		return err != nil
+	})
+	return !damaged, nil
+}
+
+// attachedTo says whether entry is a referrer of one of the images, or what cosign 2
+// attached to one by a tag in ref's repository.
+func attachedTo(entry ocispec.Descriptor, ref Reference, images []digest.Digest) bool {
+	return slices.ContainsFunc(images, func(image digest.Digest) bool {
+		if entry.Annotations[annotationSubject] == image.String() {
+			return true
+		}
+		tag := fallbackTag(ref.WithDigest(image.String())).tag
+		known, ok := entryReference(entry)
+		return ok && known.Name() == ref.Name() && strings.HasPrefix(known.tag, tag+".")
+	})
 }
 
 // means says whether entry is the name ref or, if that has a digest, a name of it in

@@ -247,6 +247,27 @@ func TestWhole(t *testing.T) {
 	if !whole(src.ref, root, child) || !whole(src.ref.WithTag("").WithDigest(root.String()), root, child) {
 		t.Error("after the second")
 	}
+	for name, damage := range map[string]func(path string) error{
+		"torn": func(path string) error { return os.Truncate(path, 3) },
+		"gone": os.Remove,
+	} {
+		index, err := dst.loadIndex()
+		i := slices.IndexFunc(index.Manifests, isReferrer)
+		if err != nil || i < 0 {
+			t.Fatal(err, index)
+		}
+		if err := damage(dst.blobPath(index.Manifests[i].Digest)); err != nil {
+			t.Fatal(err)
+		}
+		subject := digest.Digest(index.Manifests[i].Annotations[annotationSubject])
+		if whole(src.ref, root, subject) {
+			t.Errorf("a referrer is %s", name)
+		}
+		copyAs(CopyOptions{Whole: []digest.Digest{root, child, subject}})
+		if !whole(src.ref, root, subject) {
+			t.Errorf("a referrer that was %s is there again", name)
+		}
+	}
 	newImage(t, "other", nil).put(t, dst, src.ref)
 	if whole(src.ref, root) {
 		t.Error("the tag names something else now")
