@@ -85,7 +85,7 @@ func TestCgroupOrder(t *testing.T) {
 	}
 	b.inOrder("2 3 4 1 5", query, packet)
 	again := onCgroup(t, 3, dir, "")
-	u := b.update("i3", verified(t, "x", objOrder), UpdateOptions{Set: again.Set, AllowDowngrade: true})
+	u := b.update("i3", verified(t, "x", objOrder), UpdateOptions{Force: true, Set: again.Set, AllowDowngrade: true})
 	if u.Attachments[0].Change != ChangeSwapped {
 		t.Errorf("%+v", u.Attachments)
 	}

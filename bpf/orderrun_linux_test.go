@@ -165,7 +165,7 @@ func TestOrderUpdate(t *testing.T) {
 	b.inOrder("1 4 2 3", query, packet)
 	again := func(number int, options string) UpdateOptions {
 		run := onTC(t, number, options)
-		up := UpdateOptions{Set: run.Set, AllowDowngrade: true, FreshMaps: false}
+		up := UpdateOptions{Set: run.Set, AllowDowngrade: true, Force: true}
 		if options != "" {
 			up.Attach = run.Attach
 		}

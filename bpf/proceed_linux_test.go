@@ -283,7 +283,7 @@ func TestUpdateProceedOn(t *testing.T) {
 				attach string
 				second int
 			}{{",proceed-on=ok", 2}, {"", 4}, {",proceed-on=unspec", 4}} {
-				opts := UpdateOptions{}
+				opts := UpdateOptions{Force: step.attach == ""}
 				if step.attach != "" {
 					opts.Attach = attachments(t, "plain=tc:"+dev+step.attach)
 				}

@@ -23,12 +23,18 @@ type UpdateOptions struct {
 	// AllowDowngrade takes an image of a lower version than what runs, or one that
 	// says of itself nothing that could be compared.
 	AllowDowngrade bool
+	// Force loads an image that runs already, with the same settings, once more.
+	// Default: nothing is changed.
+	Force bool
 }
 
 // Updated says what [Manager.Update] has done.
 type Updated struct {
 	// Instance is the record of what runs now.
 	Instance schemas.Instance `json:"instance"`
+	// Unchanged says that this image with these settings ran already, and was left
+	// alone: both lists are empty.
+	Unchanged bool `json:"unchanged,omitempty"`
 	// Attachments in the order of Instance.Links, and then those that are gone;
 	// Maps in the order of Instance.Maps, and then those that are gone.
 	Attachments []AttachmentChange `json:"attachments"`

@@ -32,7 +32,8 @@ type updating struct {
 // where the kernel can do that, and else attaches the new one before it detaches
 // the old. Maps whose definition is unchanged stay, with their content. If
 // anything fails, or ctx ends, before all of that is done, the old version runs on
-// as it was. Errors: those of [Manager.Run] except [ErrExists], and
+// as it was. An image that runs already, with the same settings, is left alone
+// ([Updated].Unchanged). Errors: those of [Manager.Run] except [ErrExists], and
 // [ErrNoInstance], and [verify.ErrNotTrusted] when an older version would follow a
 // newer one.
 func (m *Manager) Update(ctx context.Context, name string, v *verify.Verified, opts UpdateOptions) (*Updated, error) {
@@ -60,11 +61,22 @@ func (m *Manager) updateLocked(ctx context.Context, name string, v *verify.Verif
 			return nil, fmt.Errorf("%w: give --allow-downgrade if that is meant", err)
 		}
 	}
+	given := opts
 	opts.Set, opts.MaxEntries = updateVariables(v.Description(), old, opts.Set), updateSizes(v.Description(), old, opts.MaxEntries)
 	rec := newRecord(name, v, RunOptions{Set: opts.Set, MaxEntries: opts.MaxEntries})
 	u := &updating{old: old, starting: starting{m: m, rec: rec}}
 	if u.plan, err = newUpdatePlan(v, old, opts); err != nil {
 		return nil, err
+	}
+	if !opts.Force {
+		if same, err := sameAsNow(old, v, given, opts); err != nil {
+			return nil, joined.Errors(err, u.plan.close())
+		} else if same {
+			if err := u.plan.close(); err != nil {
+				return nil, err
+			}
+			return m.unchanged(old, v)
+		}
 	}
 	if err = m.takeTypes(u.plan, opts.KernelBTF, v); err == nil {
 		err = u.prepare(ctx)

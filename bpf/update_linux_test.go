@@ -261,7 +261,7 @@ func TestUpdateMoves(t *testing.T) {
 		t.Errorf("seen by XDP %v, by tc %v", x, c)
 	}
 	// What was asked for stays, and what was not attached is not.
-	u = b.update("up", updateImage(t, 2), UpdateOptions{})
+	u = b.update("up", updateImage(t, 2), UpdateOptions{Force: true})
 	got = changes(u)
 	if got["xdp_see"] != ChangeSwapped || got["tc_see"] != ChangeSwapped || got["raw_new"] != "" {
 		t.Errorf("changes of the second update: %v", got)

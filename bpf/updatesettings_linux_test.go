@@ -22,7 +22,7 @@ func TestUpdateSettings(t *testing.T) {
 	b.start(verified(t, "x", objMaps), opts)
 	send(t, peer, 1)
 
-	u := b.update("x", verified(t, "x", objMaps), UpdateOptions{})
+	u := b.update("x", verified(t, "x", objMaps), UpdateOptions{Force: true})
 	send(t, peer, 1)
 	b.wantDump("x", ".bss", `"total":200`, `"tailed":2`, `"untailed":0`)
 	b.checkSettings(u.Instance, "100", 4096)

@@ -98,6 +98,7 @@ func (archive *archiveWriter) open() (*ArchiveWriter, error) {
 	if err != nil {
 		return nil, joined.Errors(err, archive.close())
 	}
+	store.records = false
 	archive.store = store
 	return &ArchiveWriter{Store: store, archive: archive}, nil
 }

@@ -110,6 +110,15 @@ func (a *AttachedElsewhere) PutManifest(ctx context.Context, ref Reference, m Ma
 	return a.inner.PutManifest(ctx, a.Place(ref), m)
 }
 
+// PutFallback implements [FallbackWriter].
+func (a *AttachedElsewhere) PutFallback(ctx context.Context, ref Reference, m Manifest) error {
+	w, ok := a.inner.(FallbackWriter)
+	if !ok {
+		return fmt.Errorf("listing %s at the fallback tag: %w", ref, errors.ErrUnsupported)
+	}
+	return w.PutFallback(ctx, a.Place(ref), m)
+}
+
 func (a *AttachedElsewhere) note(d digest.Digest) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

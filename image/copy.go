@@ -29,6 +29,16 @@ type CopyOptions struct {
 	// referrers, and the signatures and attestations of cosign 2, which are found
 	// by their tags.
 	Referrers bool
+	// Attached, if set, is asked about every referrer; those it denies are left out. It
+	// is for a [Store] that has more than belongs to one name: [Store.PushOptions].
+	Attached func(desc ocispec.Descriptor) bool
+	// AlsoFrom are other repositories of the source that may have what cosign 2
+	// attached by tag; the first that has a tag counts, srcRef's own before them.
+	// Default: all of a [Store], unless Attached is set, and none of other sources.
+	AlsoFrom []Reference
+	// Whole lists images, srcRef's or below it, of which the source has all that is
+	// attached to them. A [Store] remembers that: [Store.Whole].
+	Whole []digest.Digest
 	// Have, if set, is asked about every child of an index and every referrer;
 	// those it denies are left out. It is for sources that hold part of an image.
 	Have func(desc ocispec.Descriptor) bool
@@ -44,7 +54,7 @@ type CopyOptions struct {
 // Copy copies the image or index srcRef names, with everything below it, and
 // stores it as dstRef. It returns what srcRef resolved to. Digests never change.
 // What dst has is not transferred again; blobs move within one registry without
-// passing through here.
+// passing through here. A [Store] gets all of it, durably, or none.
 //
 // Foreign layers (those with URLs) are refused, as are images over the limits of
 // this package. A referrer that cannot be read at its source, because it is
@@ -52,6 +62,7 @@ type CopyOptions struct {
 // must not keep the image from being copied.
 func Copy(ctx context.Context, dst Sink, dstRef Reference, src Source, srcRef Reference, opts CopyOptions) (ocispec.Descriptor, error) {
 	c := newCopier(dst, dstRef, src, srcRef, opts)
+	defer c.close()
 	root, err := readManifest(ctx, src, srcRef)
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -59,7 +70,7 @@ func Copy(ctx context.Context, dst Sink, dstRef Reference, src Source, srcRef Re
 	if _, err := checkManifest(dstRef, root); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	images, err := c.copyTree(ctx, root, dstRef)
+	images, err := c.copyTree(ctx, root, dstRef, opts.Whole)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -67,6 +78,9 @@ func Copy(ctx context.Context, dst Sink, dstRef Reference, src Source, srcRef Re
 		if err := c.copyAttached(ctx, images); err != nil {
 			return ocispec.Descriptor{}, err
 		}
+	}
+	if err := c.commit(ctx); err != nil {
+		return ocispec.Descriptor{}, err
 	}
 	return root.Descriptor, nil
 }
@@ -76,30 +90,58 @@ type lazySink interface {
 	putBlob(ctx context.Context, ref Reference, desc ocispec.Descriptor, mountFrom string, data blobReader) error
 }
 
-// childSink is a [Sink] that stores the children of an index apart from images
-// with a name of their own.
-type childSink interface {
+// batchSink is a [Sink] that takes all manifests of one copy as a whole.
+type batchSink interface {
+	// batch begins a copy. whole is [CopyOptions].Whole.
+	batch(whole []digest.Digest) (sinkBatch, error)
+}
+
+// sinkBatch takes the manifests of one copy, after their blobs. It is not safe for
+// concurrent use.
+type sinkBatch interface {
+	// putChild takes a manifest that only its index names.
 	putChild(ctx context.Context, ref Reference, m Manifest) error
-	// putRoot is PutManifest for a manifest whose children were put before. It is
-	// errMissingBlob if one of them, or a blob of it, is gone again.
+	// putRoot takes a manifest that gets a name, or is a referrer, and whose children
+	// were put before. It is errMissingBlob if a blob of it is gone again.
 	putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error
+	// commit stores all that was put. It is errMissingBlob if something of that is
+	// gone again; then nothing is stored.
+	commit(ctx context.Context) error
+	// reset forgets what was put.
+	reset()
+	close()
 }
 
 var (
 	_ lazySink  = (*Registry)(nil)
 	_ lazySink  = (*Store)(nil)
-	_ childSink = (*Store)(nil)
+	_ batchSink = (*Store)(nil)
 )
+
+// copyPut is a manifest with all below it, children first, and where it goes.
+type copyPut struct {
+	nodes  []planNode
+	dstRef Reference
+	// attached says that it is left out if its source no longer has it.
+	attached bool
+}
+
+func (p copyPut) root() Manifest { return p.nodes[len(p.nodes)-1].manifest }
 
 // copier is one call of [Copy].
 type copier struct {
 	dst            Sink
 	src            Source
 	dstRef, srcRef Reference
-	have           func(ocispec.Descriptor) bool
+	have, attached func(ocispec.Descriptor) bool
+	alsoFrom       []Reference
 	noDownload     bool
 	progress       reporter
 	mounts         func(digest.Digest) string
+	// batch is the destination's, nil if it takes each manifest by itself; puts is
+	// what went into it.
+	batch sinkBatch
+	puts  []copyPut
 
 	mu     sync.Mutex
 	copied map[digest.Digest]bool
@@ -111,9 +153,13 @@ func newCopier(dst Sink, dstRef Reference, src Source, srcRef Reference, opts Co
 			src = store.Share(src, ShareOptions{})
 		}
 	}
+	if store, ok := src.(*Store); ok && opts.Attached == nil && opts.AlsoFrom == nil {
+		opts.AlsoFrom = store.legacyRepositories(srcRef)
+	}
 	return &copier{
 		dst: dst, src: src, dstRef: dstRef, srcRef: srcRef,
-		have: opts.Have, noDownload: opts.NoDownload, progress: opts.Progress,
+		have: opts.Have, attached: opts.Attached, alsoFrom: opts.AlsoFrom,
+		noDownload: opts.NoDownload, progress: opts.Progress,
 		mounts: mountLookup(dst, dstRef, src, srcRef),
 		copied: map[digest.Digest]bool{},
 	}
@@ -136,13 +182,18 @@ func mountLookup(dst Sink, dstRef Reference, src Source, srcRef Reference) func(
 }
 
 // copyTree copies root and all below it and returns the manifests it copied.
-// dstRef names the root.
-func (c *copier) copyTree(ctx context.Context, root Manifest, dstRef Reference) ([]Manifest, error) {
+// dstRef names the root. Nothing is written before it is known what there is to copy.
+func (c *copier) copyTree(ctx context.Context, root Manifest, dstRef Reference, whole []digest.Digest) ([]Manifest, error) {
 	nodes, err := c.plan(ctx, root)
 	if err != nil {
 		return nil, err
 	}
-	return c.copyNodes(ctx, nodes, dstRef)
+	if apart, ok := c.dst.(batchSink); ok {
+		if c.batch, err = apart.batch(whole); err != nil {
+			return nil, err
+		}
+	}
+	return c.copyNodes(ctx, copyPut{nodes: nodes, dstRef: dstRef})
 }
 
 func (c *copier) plan(ctx context.Context, root Manifest) ([]planNode, error) {
@@ -161,49 +212,97 @@ const putRounds = 10
 var errGoneAgain = errors.New("what it needs is gone again each time, or not what it says; try again when no `bpfimg rm` or `bpfimg prune --now` runs")
 
 // copyNodes copies all blobs and then the manifests, the last of which is the
-// root and gets the name dstRef.
-func (c *copier) copyNodes(ctx context.Context, nodes []planNode, dstRef Reference) ([]Manifest, error) {
-	for round := 1; ; round++ {
-		err := c.copyOnce(ctx, nodes, dstRef)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, errMissingBlob) {
-			return nil, err
-		}
-		if round == putRounds {
-			return nil, fmt.Errorf("storing %s: %w", dstRef, errGoneAgain)
-		}
-		c.forget(nodes)
+// root, and returns them.
+func (c *copier) copyNodes(ctx context.Context, p copyPut) ([]Manifest, error) {
+	if err := c.copyOften(ctx, p); err != nil {
+		return nil, err
 	}
+	c.puts = append(c.puts, p)
 	var manifests []Manifest
-	for _, node := range nodes {
+	for _, node := range p.nodes {
 		c.progress.report(node.manifest.Descriptor, node.manifest.Descriptor.Size, EventDone)
 		manifests = append(manifests, node.manifest)
 	}
 	return manifests, nil
 }
 
-func (c *copier) copyOnce(ctx context.Context, nodes []planNode, dstRef Reference) error {
-	if err := c.copyBlobs(ctx, nodes); err != nil {
+// copyOften copies until all is there at once.
+func (c *copier) copyOften(ctx context.Context, p copyPut) error {
+	for round := 1; ; round++ {
+		err := c.copyOnce(ctx, p)
+		if !errors.Is(err, errMissingBlob) {
+			return err
+		}
+		if round == putRounds {
+			return fmt.Errorf("storing %s: %w", p.dstRef, errGoneAgain)
+		}
+		c.forget(p.nodes)
+	}
+}
+
+func (c *copier) copyOnce(ctx context.Context, p copyPut) error {
+	if err := c.copyBlobs(ctx, p.nodes); err != nil {
 		return err
 	}
-	children, root := nodes[:len(nodes)-1], nodes[len(nodes)-1].manifest
-	apart, isApart := c.dst.(childSink)
 	put := c.dst.PutManifest
-	if isApart {
-		put = apart.putChild
+	if c.batch != nil {
+		put = c.batch.putChild
 	}
+	children := p.nodes[:len(p.nodes)-1]
 	for _, child := range children {
 		at := c.dstRef.WithDigest(child.manifest.Descriptor.Digest.String())
 		if err := put(ctx, at, child.manifest); err != nil {
 			return err
 		}
 	}
-	if isApart {
-		return apart.putRoot(ctx, dstRef, root, children)
+	if c.batch != nil {
+		return c.batch.putRoot(ctx, p.dstRef, p.root(), children)
 	}
-	return put(ctx, dstRef, root)
+	return put(ctx, p.dstRef, p.root())
+}
+
+// commit stores what is in the batch. If something of it is gone by then, all is
+// copied again; what is still there is not transferred.
+func (c *copier) commit(ctx context.Context) error {
+	if c.batch == nil {
+		return nil
+	}
+	for round := 1; ; round++ {
+		err := c.batch.commit(ctx)
+		if !errors.Is(err, errMissingBlob) {
+			return err
+		}
+		if round == putRounds {
+			return fmt.Errorf("storing %s: %w", c.dstRef, errGoneAgain)
+		}
+		if err := c.copyAgain(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// copyAgain fills the batch anew.
+func (c *copier) copyAgain(ctx context.Context) error {
+	c.batch.reset()
+	for _, p := range c.puts {
+		c.forget(p.nodes)
+	}
+	for _, p := range c.puts {
+		err := c.copyOften(ctx, p)
+		if p.attached {
+			err = c.skip(ctx, p.root().Descriptor, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copier) close() {
+	if c.batch != nil {
+		c.batch.close()
+	}
 }
 
 // copyBlobs copies the blobs of all nodes, several at a time, each once.

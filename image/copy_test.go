@@ -401,17 +401,27 @@ func TestCopyEndlessRemove(t *testing.T) {
 	}
 }
 
-// thievingSink removes something once, just before the root is stored.
+// thievingSink removes something once, just before the image is stored.
 type thievingSink struct {
 	*Store
 	steal func() error
 	once  sync.Once
 }
 
-func (s *thievingSink) putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error {
+func (s *thievingSink) batch(whole []digest.Digest) (sinkBatch, error) {
+	b, err := s.Store.batch(whole)
+	return &thievingBatch{sinkBatch: b, thief: s}, err
+}
+
+type thievingBatch struct {
+	sinkBatch
+	thief *thievingSink
+}
+
+func (b *thievingBatch) commit(ctx context.Context) error {
 	var err error
-	s.once.Do(func() { err = s.steal() })
-	return errors.Join(err, s.Store.putRoot(ctx, ref, m, children))
+	b.thief.once.Do(func() { err = b.thief.steal() })
+	return errors.Join(err, b.sinkBatch.commit(ctx))
 }
 
 // fakeSource serves manifests that no honest sink would take.

@@ -58,7 +58,7 @@ func (c *copier) copyReferrers(ctx context.Context, subject Reference, seen map[
 			fmt.Errorf("%s has %d referrers or more, of which only the first %d are copied", subject, MaxReferrers, MaxReferrers))
 	}
 	for _, desc := range list {
-		if seen[desc.Digest] || c.have != nil && !c.have(desc) {
+		if seen[desc.Digest] || c.have != nil && !c.have(desc) || c.attached != nil && !c.attached(desc) {
 			continue
 		}
 		if len(seen) == maxAttached {
@@ -118,7 +118,7 @@ func (c *copier) copyAttachment(ctx context.Context, m Manifest, dstRef Referenc
 	if err != nil {
 		return nil, c.skip(ctx, m.Descriptor, &sourceError{err})
 	}
-	found, err := c.copyNodes(ctx, nodes, dstRef)
+	found, err := c.copyNodes(ctx, copyPut{nodes: nodes, dstRef: dstRef, attached: true})
 	return found, c.skip(ctx, m.Descriptor, err)
 }
 
@@ -155,7 +155,7 @@ func (c *copier) copyLegacy(ctx context.Context, subject Reference) error {
 		if tag == "" {
 			continue
 		}
-		m, err := readManifest(ctx, c.src, c.srcRef.WithTag(tag))
+		m, err := c.legacy(ctx, tag)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			continue
@@ -175,6 +175,16 @@ func (c *copier) copyLegacy(ctx context.Context, subject Reference) error {
 		}
 	}
 	return nil
+}
+
+// legacy reads a manifest that was attached by tag, from the first repository that has it.
+func (c *copier) legacy(ctx context.Context, tag string) (m Manifest, err error) {
+	for _, ref := range append([]Reference{c.srcRef}, c.alsoFrom...) {
+		if m, err = readManifest(ctx, c.src, ref.WithTag(tag)); !errors.Is(err, ErrNotFound) {
+			break
+		}
+	}
+	return m, err
 }
 
 // wouldLose says why the destination's manifest is not to be replaced: a legacy

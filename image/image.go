@@ -66,6 +66,15 @@ type Source interface {
 	Referrers(ctx context.Context, ref Reference) ([]ocispec.Descriptor, error)
 }
 
+// Conditional is a [Source] that can tell that a name still means what it meant
+// without sending the manifest again.
+type Conditional interface {
+	Source
+	// ManifestUnless is Manifest, but returns known, which the caller has, if ref
+	// still names it.
+	ManifestUnless(ctx context.Context, ref Reference, known Manifest) (Manifest, error)
+}
+
 // Sink writes images. Implementations are safe for concurrent use; writing what
 // is there already is not an error and transfers nothing.
 type Sink interface {

@@ -24,7 +24,7 @@ var (
 	_ Source    = (*layoutWriter)(nil)
 	_ Sink      = (*layoutWriter)(nil)
 	_ lazySink  = (*layoutWriter)(nil)
-	_ childSink = (*layoutWriter)(nil)
+	_ batchSink = (*layoutWriter)(nil)
 )
 
 // exportMode is the mode of folders that are written for others to read.

@@ -85,7 +85,7 @@ type Registry struct {
 }
 
 var (
-	_ Source         = (*Registry)(nil)
+	_ Conditional    = (*Registry)(nil)
 	_ Sink           = (*Registry)(nil)
 	_ FallbackWriter = (*Registry)(nil)
 )

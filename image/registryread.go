@@ -23,8 +23,23 @@ const progressStep = 256 << 10
 
 // Manifest implements [Source].
 func (r *Registry) Manifest(ctx context.Context, ref Reference) (Manifest, error) {
+	return r.readManifest(ctx, ref, nil)
+}
+
+// ManifestUnless implements [Conditional]. It asks with HEAD, which is answered with
+// the digest by every registry that clients of docker use, and which Docker Hub does
+// not count as a pull. Any answer that leaves a doubt is followed by a GET.
+func (r *Registry) ManifestUnless(ctx context.Context, ref Reference, known Manifest) (Manifest, error) {
+	return r.readManifest(ctx, ref, &known)
+}
+
+// readManifest reads what ref names, unless that is known, which may be nil.
+func (r *Registry) readManifest(ctx context.Context, ref Reference, known *Manifest) (Manifest, error) {
 	if err := ref.check(); err != nil {
 		return Manifest{}, err
+	}
+	if ref.digest != "" {
+		known = nil // a digest cannot move
 	}
 	op, q := operation{"fetching manifest", ref}, byDigest
 	if ref.digest == "" {
@@ -32,6 +47,10 @@ func (r *Registry) Manifest(ctx context.Context, ref Reference) (Manifest, error
 	}
 	var m Manifest
 	err := r.read(ctx, op, q, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
+		if known != nil && s.stillNames(ctx, ref, *known) {
+			m = *known
+			return nil
+		}
 		m, err = s.manifest(ctx, ref)
 		return err
 	})
@@ -41,6 +60,19 @@ func (r *Registry) Manifest(ctx context.Context, ref Reference) (Manifest, error
 		}
 	}
 	return m, err
+}
+
+// stillNames asks whether ref's tag names known. Any doubt is a no. All types are
+// accepted, as for reading: of an index a registry may otherwise answer with one of
+// its images.
+func (s *session) stillNames(ctx context.Context, ref Reference, known Manifest) bool {
+	header := http.Header{"Accept": {acceptManifests()}}
+	resp, err := s.send(ctx, http.MethodHead, s.url("manifests/"+ref.tag), header, nil)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && resp.Header.Get(headerDigest) == known.Descriptor.Digest.String()
 }
 
 // manifest fetches by digest or else by tag, and hashes what it gets.

@@ -34,14 +34,16 @@ const annotationSubject = "dev.bpfimg.referrer.subject"
 // An image's entry in index.json carries its whole name in the annotation
 // org.opencontainers.image.ref.name ("localhost:5000/xdp-counter:v1", or with
 // @sha256:… for one pulled by digest); a referrer's carries its subject in
-// dev.bpfimg.referrer.subject instead. An index may be stored without all of
+// dev.bpfimg.referrer.subject instead, and for which repositories it is. An index may be stored without all of
 // its children: only the platforms that were pulled are there.
 //
-// Every file is written in tmp/ and renamed to its place, and blobs are synced
-// before the manifest that needs them gets a name. A crash or a full disk
-// therefore leaves the old or the new image and at worst a file in tmp/, which a
-// later write removes after an hour. Content is hashed whenever it is
-// read; writing replaces content that no longer matches its name.
+// Every file is written in tmp/ and renamed to its place. Nothing waits for the disk
+// then; before index.json names a manifest, all that it leads to is made durable at
+// once, and so is the new index.json before it replaces the old one. A crash, a full
+// disk or a power cut therefore leaves the old or the new image and, beside it, files
+// that nothing names: in tmp/, which a later write removes after an hour, and blobs,
+// which may be torn. Content is hashed whenever it is read, and before a write takes
+// it for there; what no longer matches its name is written anew.
 //
 // A Store is safe for concurrent use, also by several processes. Removing an
 // image while another process stores one that shares blobs with it can make
@@ -52,6 +54,8 @@ type Store struct {
 	// step, in tests, is told of every step of a write and may make it fail.
 	step func(name string) error
 	now  func() time.Time
+	// openDisk is what [Store.barrier] is given, nil in tests of systems without.
+	openDisk func(dir string) *os.File
 	layoutKind
 }
 
@@ -63,6 +67,9 @@ type layoutKind struct {
 	mode fs.FileMode
 	// entryName is what a name is called in index.json; "" for nothing.
 	entryName func(Reference) string
+	// records says that index.json remembers where attachments came from, which is
+	// nobody's business in a layout for others.
+	records bool
 }
 
 // localStore is the kind of [OpenStore].
@@ -73,6 +80,7 @@ var localStore = layoutKind{
 	// Images can be private, so only their owner gets into the folder.
 	mode:      0o700,
 	entryName: Reference.String,
+	records:   true,
 }
 
 var (
@@ -92,7 +100,7 @@ func openLayoutStore(dir string, kind layoutKind) (*Store, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("opening %s: %s is not a folder; %s", kind.what, dir, kind.elsewhere)
 	}
-	s := &Store{dir: dir, now: time.Now, layoutKind: kind}
+	s := &Store{dir: dir, now: time.Now, openDisk: openDisk, layoutKind: kind}
 	if err := s.checkLayout(); err != nil {
 		return nil, err
 	}

@@ -60,6 +60,17 @@ func TestHelperProcess(t *testing.T) {
 	case "kill": // dies at step number of storing an image
 		s.step = killAfter(number)
 		newImage(t, "new", nil).put(t, s, mustParse(t, "localhost/a:v1"))
+	case "killeach": // the same, where a file system cannot be synced as a whole
+		s.openDisk = noDisk
+		s.step = killAfter(number)
+		newImage(t, "new", nil).put(t, s, mustParse(t, "localhost/a:v1"))
+	case "killcopy": // the same, of an index with what is attached, in place of the old image
+		src := newTree(t).Store
+		s.step = killAfter(number)
+		ref := mustParse(t, "localhost/a:v1")
+		if _, err := Copy(t.Context(), s, ref, src, ref, CopyOptions{Referrers: true}); err != nil {
+			t.Fatal(err)
+		}
 	case "killshare": // the same, of downloading and keeping it
 		s.step = killAfter(number)
 		ref := mustParse(t, "localhost/a:v1")
@@ -70,7 +81,8 @@ func TestHelperProcess(t *testing.T) {
 	case "hold": // downloads for ever
 		src := &oneImage{im: newImage(t, "new", nil), before: func() error {
 			fmt.Println("downloading")
-			select {}
+			time.Sleep(time.Hour) // select {} would be ended as a deadlock
+			return nil
 		}}
 		_, _ = s.Share(src, ShareOptions{}).Blob(t.Context(), mustParse(t, "localhost/a:v1"), src.im.descs[1], MaxLayer) // is killed
 	}
@@ -118,7 +130,7 @@ func TestManyProcesses(t *testing.T) {
 // the new image, and takes the new one afterwards.
 func TestKilledAtEveryStep(t *testing.T) {
 	t.Parallel()
-	for _, writer := range []string{"kill", "killshare"} {
+	for _, writer := range []string{"kill", "killeach", "killshare"} {
 		t.Run(writer, func(t *testing.T) {
 			t.Parallel()
 			killAtEveryStep(t, writer)

@@ -11,11 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
-	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -63,7 +61,7 @@ func (s *Store) prepare() error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", ocispec.ImageLayoutFile, err)
 	}
-	return s.writeDurably(path, data)
+	return s.writeDurably(path, data, s.syncAlone)
 }
 
 // prepareFor is prepare and makes the folder that the blob d is kept in.
@@ -77,51 +75,19 @@ func (s *Store) prepareFor(d digest.Digest) error {
 	return nil
 }
 
-// writeDurably puts data at path so that it survives a power cut.
-func (s *Store) writeDurably(path string, data []byte) error {
-	if err := s.writeFile(path, data, (*os.File).Sync); err != nil {
+// writeDurably puts data at path so that it survives a power cut. sync is what makes
+// the file durable before it gets its name.
+func (s *Store) writeDurably(path string, data []byte, sync func(*os.File) error) error {
+	if err := s.writeFile(path, data, sync); err != nil {
 		return err
 	}
-	if err := atomicfile.SyncFolder(filepath.Dir(path)); err != nil {
-		return s.cannotWrite(err)
-	}
-	return nil
-}
-
-// syncBlobs makes blobs, and that they are there, survive a power cut. They are
-// not synced one by one as they are written, because a file system makes all of
-// them durable in the time it needs for one.
-func (s *Store) syncBlobs(blobs []digest.Digest) error {
-	for _, d := range blobs {
-		f, err := os.OpenFile(s.blobPath(d), os.O_RDWR, 0) // some systems sync only what can be written
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("blob %s: %w", d, errMissingBlob) // another process has just removed it
-		}
-		if err != nil {
-			return s.cannotWrite(err)
-		}
-		if err := joined.Errors(f.Sync(), f.Close(), s.did("sync")); err != nil {
-			return s.cannotWrite(err)
-		}
-	}
-	folders := []string{s.blobFolder(algorithms[0])}
-	for _, a := range algorithms[1:] {
-		if slices.ContainsFunc(blobs, func(d digest.Digest) bool { return isBy(a, d) }) {
-			folders = append(folders, s.blobFolder(a), filepath.Dir(s.blobFolder(a))) // it may be new itself
-		}
-	}
-	for _, folder := range folders {
-		if err := atomicfile.SyncFolder(folder); err != nil {
-			return s.cannotWrite(err)
-		}
-	}
-	return nil
+	return s.syncFolder(filepath.Dir(path))
 }
 
 // writeFile puts data at path, whole or not at all. finish is called with the
 // file before it gets its name. It is not [atomicfile.Write], since it writes in a
 // folder whose leftovers a store removes by their age, leaves syncing many files to
-// [Store.syncBlobs], and tests stop it after each step.
+// [Store.barrier], and tests stop it after each step.
 func (s *Store) writeFile(path string, data []byte, finish func(*os.File) error) error {
 	f, err := os.CreateTemp(filepath.Join(s.dir, tempFolder), "write-*")
 	if err != nil {

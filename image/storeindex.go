@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -56,6 +57,22 @@ func (s *Store) readIndex() (index ocispec.Index, unread []ocispec.Descriptor, e
 // update changes index.json under the lock. change gets the current content; it
 // may also write and, after the new index is in place, return what to do last.
 func (s *Store) update(ctx context.Context, change func(*ocispec.Index) (after func() error, err error)) (err error) {
+	return s.locked(ctx, func(index *ocispec.Index, unread []ocispec.Descriptor) error {
+		after, err := change(index)
+		if err != nil {
+			return err
+		}
+		keep(index, unread)
+		if err := s.saveIndex(*index, s.syncAlone); err != nil || after == nil {
+			return err
+		}
+		return after()
+	})
+}
+
+// locked runs do under the lock, with what index.json says and the entries of it
+// that nothing can be read by.
+func (s *Store) locked(ctx context.Context, do func(index *ocispec.Index, unread []ocispec.Descriptor) error) (err error) {
 	if err := s.prepare(); err != nil {
 		return err
 	}
@@ -72,19 +89,13 @@ func (s *Store) update(ctx context.Context, change func(*ocispec.Index) (after f
 	if err != nil {
 		return err
 	}
-	after, err := change(&index)
-	if err != nil {
-		return err
-	}
-	keep(&index, unread)
-	if err := s.saveIndex(index); err != nil || after == nil {
-		return err
-	}
-	return after()
+	return do(&index, unread)
 }
 
-// saveIndex replaces index.json, unless it says the same already.
-func (s *Store) saveIndex(index ocispec.Index) error {
+// saveIndex replaces index.json, unless it says the same already. sync makes the
+// new file durable before it takes the old one's place, with all that it names; it
+// gets nil where there is no new file.
+func (s *Store) saveIndex(index ocispec.Index, sync func(*os.File) error) error {
 	data, err := marshal(index)
 	if err != nil {
 		return err
@@ -94,9 +105,9 @@ func (s *Store) saveIndex(index ocispec.Index) error {
 	}
 	path := filepath.Join(s.dir, ocispec.ImageIndexFile)
 	if old, err := readFile(path, maxIndexFile); err == nil && bytes.Equal(old, data) {
-		return nil
+		return sync(nil)
 	}
-	return s.writeDurably(path, data)
+	return s.writeDurably(path, data, sync)
 }
 
 // setEntry adds entry, replacing the one with the same name or, for a nameless

@@ -77,7 +77,7 @@ func (s *Store) repair(ctx context.Context, src Source, p StoreProblem) error {
 		}
 		err = s.PutBlob(ctx, name, p.desc, data, "")
 		if err == nil {
-			err = s.syncBlobs([]digest.Digest{p.Digest})
+			err = s.syncEach([]digest.Digest{p.Digest})
 		}
 		return err
 	}

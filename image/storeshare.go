@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -36,8 +37,16 @@ type ShareOptions struct {
 // after an hour. Who waits, waits until its context ends; a process that dies
 // while it downloads is followed by the next. A store that cannot be written
 // shares nothing, which is no error.
-func (s *Store) Share(src Source, opts ShareOptions) Source {
+func (s *Store) Share(src Source, opts ShareOptions) Shared {
 	return &sharedSource{store: s, src: src, waiting: opts.Waiting, patience: sharePatience}
+}
+
+// Shared is what [Store.Share] returns.
+type Shared interface {
+	Conditional
+	// Discard removes what was downloaded through this value and not kept, for an image
+	// that is refused. Others that wait for it download it again.
+	Discard() error
 }
 
 // sharePatience is how long waiting for another process is not worth a word.
@@ -48,6 +57,30 @@ type sharedSource struct {
 	src      Source
 	waiting  func(Reference, digest.Digest)
 	patience time.Duration
+
+	mu    sync.Mutex
+	wrote []string // files in tmp/
+}
+
+// ManifestUnless implements [Conditional].
+func (f *sharedSource) ManifestUnless(ctx context.Context, ref Reference, known Manifest) (Manifest, error) {
+	if src, ok := f.src.(Conditional); ok {
+		return src.ManifestUnless(ctx, ref, known)
+	}
+	return f.Manifest(ctx, ref)
+}
+
+// Discard implements [Shared].
+func (f *sharedSource) Discard() (failed error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, path := range f.wrote {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed = joined.Errors(failed, f.store.cannotWrite(err))
+		}
+	}
+	f.wrote = nil
+	return failed
 }
 
 // Manifest implements [Source].
@@ -111,6 +144,9 @@ func (f *sharedSource) once(ctx context.Context, ref Reference, d digest.Digest,
 	}
 	data, err := fetch()
 	if err == nil && isNamed(data, d) {
+		f.mu.Lock()
+		f.wrote = append(f.wrote, s.sharedPath(d))
+		f.mu.Unlock()
 		// Whoever waits downloads it again if it cannot be written.
 		_ = s.writeFile(s.sharedPath(d), data, func(*os.File) error { return nil })
 	}

@@ -72,37 +72,15 @@ func holds(path string, desc ocispec.Descriptor) bool {
 // PutManifest implements [Sink]. The blobs of an image must be there; children
 // of an index may be missing.
 func (s *Store) PutManifest(ctx context.Context, ref Reference, m Manifest) error {
-	return s.putRoot(ctx, ref, m, nil)
-}
-
-// putRoot implements [childSink]. The children are looked for under the lock: what
-// nothing names yet can have been removed with another image, and from here on m
-// keeps it.
-func (s *Store) putRoot(ctx context.Context, ref Reference, m Manifest, children []planNode) error {
-	head, err := checkManifest(ref, m)
+	b, err := s.batch(nil)
 	if err != nil {
-		return fmt.Errorf("storing %s: %w", ref, err)
+		return err
 	}
-	return s.update(ctx, func(index *ocispec.Index) (func() error, error) {
-		for _, child := range children {
-			err := s.present(child.manifest.Descriptor)
-			if err == nil {
-				_, err = s.needs(child.manifest)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("storing %s: %w", ref, err)
-			}
-		}
-		if err := s.storeManifest(ctx, ref, m); err != nil {
-			return nil, err
-		}
-		entry := ocispec.Descriptor{MediaType: m.Descriptor.MediaType, Digest: m.Descriptor.Digest, Size: m.Descriptor.Size, ArtifactType: head.ArtifactType}
-		if entry.Annotations = s.entryAnnotations(ref, m, head); ref.tag == "" && head.Subject == nil && hasEntry(index, ref, entry.Digest) {
-			return nil, nil
-		}
-		setEntry(index, entry)
-		return nil, nil
-	})
+	defer b.close()
+	if err := b.putRoot(ctx, ref, m, nil); err != nil {
+		return err
+	}
+	return b.commit(ctx)
 }
 
 // entryAnnotations name an image, and mark a referrer. A referrer without a tag
@@ -123,31 +101,6 @@ func (s *Store) entryAnnotations(ref Reference, m Manifest, head manifestHead) m
 		annotations[ocispec.AnnotationRefName] = name
 	}
 	return annotations
-}
-
-// putChild stores a manifest that only its index names, without an entry.
-func (s *Store) putChild(ctx context.Context, ref Reference, m Manifest) error {
-	if _, err := checkManifest(ref, m); err != nil {
-		return fmt.Errorf("storing %s: %w", ref, err)
-	}
-	if err := s.prepare(); err != nil {
-		return err
-	}
-	return s.storeManifest(ctx, ref, m)
-}
-
-// storeManifest writes the manifest itself, once its blobs are there, and makes
-// all of them durable.
-func (s *Store) storeManifest(ctx context.Context, ref Reference, m Manifest) error {
-	needs, err := s.needs(m)
-	if err != nil {
-		return fmt.Errorf("storing %s: %w", ref, err)
-	}
-	err = s.putBlob(ctx, ref, m.Descriptor, "", func(context.Context) ([]byte, error) { return m.Bytes, nil })
-	if err != nil {
-		return err
-	}
-	return s.syncBlobs(append(needs, m.Descriptor.Digest))
 }
 
 // needs lists the blobs of an image, all of which must be there, or the children
@@ -205,6 +158,11 @@ func (s *Store) Tag(ctx context.Context, src, dst Reference) error {
 		}
 		entry := m.Descriptor
 		entry.Annotations = s.entryAnnotations(dst, m, head)
+		book := nameBook{s: s, index: index}
+		if err := book.carry(&entry, dst); err != nil {
+			return nil, err
+		}
+		book.tagged(&entry, src, dst)
 		setEntry(index, entry)
 		return nil, nil
 	})

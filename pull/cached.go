@@ -6,6 +6,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/bpfimg/bpfimg/image"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -23,12 +24,54 @@ type Cached struct {
 	// Offline takes tags and referrers from Local too; what is missing there is
 	// [image.ErrNotFound].
 	Offline bool
+
+	mu sync.Mutex
+	// named is what tags were found to mean; they are asked for once.
+	named map[image.Reference]image.Manifest
 }
 
 var _ image.Source = (*Cached)(nil)
 
+// Unmoved asks Remote whether ref, a tag, still names what it names in Local: one
+// request, where Remote is [image.Conditional]. If so, it returns a source of what Local
+// has, in which ref is that manifest whatever becomes of the tag in Local. It returns
+// nil, and no error, if ref moved, Local does not know it, or it is no tag; then what
+// Remote said is not asked for again.
+func (c *Cached) Unmoved(ctx context.Context, ref image.Reference) (image.Source, error) {
+	remote, ok := c.Remote.(image.Conditional)
+	if !ok || ref.Digest() != "" {
+		return nil, nil
+	}
+	known, err := c.Local.Manifest(ctx, ref)
+	if err != nil {
+		return nil, ctx.Err() // whatever is wrong with it, Remote is asked for it
+	}
+	m, err := remote.ManifestUnless(ctx, ref, known)
+	if err != nil {
+		return nil, err
+	}
+	named := map[image.Reference]image.Manifest{ref: m}
+	if m.Descriptor.Digest == known.Descriptor.Digest {
+		return &Cached{Local: c.Local, Offline: true, named: named}, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.named = named
+	return nil, nil
+}
+
+func (c *Cached) known(ref image.Reference) (image.Manifest, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.named[ref]
+	return m, ok
+}
+
 // Manifest implements [image.Source].
 func (c *Cached) Manifest(ctx context.Context, ref image.Reference) (image.Manifest, error) {
+	if m, ok := c.known(ref); ok {
+		return m, ctx.Err()
+	}
 	if c.Offline {
 		return c.Local.Manifest(ctx, ref)
 	}

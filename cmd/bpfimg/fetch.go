@@ -34,7 +34,7 @@ func (s *session) fetch(ctx context.Context, ref image.Reference, j *judge) (*fe
 		return nil, err
 	}
 	if mode == pullAlways {
-		return s.fetchRemote(ctx, store, ref, j)
+		return s.fetchMoved(ctx, store, ref, j)
 	}
 	v, local := s.fetchFrom(ctx, store, ref, j)
 	if local == nil {
@@ -52,9 +52,45 @@ func (s *session) fetch(ctx context.Context, ref image.Reference, j *judge) (*fe
 	return f, err
 }
 
+// fetchMoved asks the registry what ref means now. If that is what the store has, whole
+// and with signatures that suffice, nothing else is asked for, unless the person
+// wants to know what is there now.
+func (s *session) fetchMoved(ctx context.Context, store *image.Store, ref image.Reference, j *judge) (*fetched, error) {
+	cached, err := s.cached(store)
+	if err != nil {
+		return nil, err
+	}
+	if !j.fresh {
+		unmoved, err := cached.Unmoved(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("pulling %s: %w", ref, err)
+		}
+		if unmoved != nil {
+			v, err := s.fetchFrom(ctx, unmoved, ref, j)
+			if err == nil {
+				return &fetched{verified: v}, nil
+			}
+			if !worthPulling(err) {
+				return nil, err
+			}
+			s.log.Debug("asking the registry for more", "reference", ref.String(), "because", err)
+		}
+	}
+	return s.fetchThrough(ctx, cached, ref, j)
+}
+
 // fetchRemote asks the registry, and takes from the store what has the digests
 // it names.
 func (s *session) fetchRemote(ctx context.Context, store *image.Store, ref image.Reference, j *judge) (*fetched, error) {
+	cached, err := s.cached(store)
+	if err != nil {
+		return nil, err
+	}
+	return s.fetchThrough(ctx, cached, ref, j)
+}
+
+// cached reads from the registry what the store does not have.
+func (s *session) cached(store *image.Store) (*pull.Cached, error) {
 	registry, err := s.registry(nil)
 	if err != nil {
 		return nil, err
@@ -63,7 +99,11 @@ func (s *session) fetchRemote(ctx context.Context, store *image.Store, ref image
 	if err != nil {
 		return nil, err
 	}
-	memo := pull.NewMemo(&pull.Cached{Local: store, Remote: s.shared(store, source)})
+	return &pull.Cached{Local: store, Remote: s.shared(store, source)}, nil
+}
+
+func (s *session) fetchThrough(ctx context.Context, cached *pull.Cached, ref image.Reference, j *judge) (*fetched, error) {
+	memo := pull.NewMemo(cached)
 	v, err := s.fetchFrom(ctx, memo, ref, j)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
 )
 
@@ -15,7 +16,10 @@ func pushCommand(term *terminal) *cli.Command {
 		Name:      "push",
 		Usage:     "upload images from the local store to their registries",
 		ArgsUsage: "REFERENCE…",
-		Flags:     []cli.Flag{outputFlag(), plainHTTPFlag(), timeoutFlag()},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all-referrers", Usage: "take along signatures and attestations of other repositories, too"},
+			outputFlag(), plainHTTPFlag(), timeoutFlag(),
+		},
 		Action: withImages(term, func(s *session, refs []image.Reference) error {
 			return each(s, refs, func(ref image.Reference) (imageResult, string, error) {
 				digest, err := s.push(ref)
@@ -26,8 +30,8 @@ func pushCommand(term *terminal) *cli.Command {
 	}
 }
 
-// push copies ref, and the signatures the store has of it, to its registry, and
-// returns its digest.
+// push copies ref, and the signatures the store has of it by this name, to its
+// registry, and returns its digest.
 func (s *session) push(ref image.Reference) (string, error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
@@ -41,9 +45,18 @@ func (s *session) push(ref image.Reference) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	desc, err := image.Copy(ctx, registry, ref, store, ref, image.CopyOptions{Referrers: true})
+	left := 0
+	opts, err := store.PushOptions(ctx, ref, s.c.Bool("all-referrers"), func(ocispec.Descriptor) { left++ })
+	if err != nil {
+		return "", err
+	}
+	desc, err := image.Copy(ctx, registry, ref, store, ref, opts)
 	if err != nil {
 		return "", fmt.Errorf("pushing %s: %w", ref, err)
+	}
+	if left > 0 {
+		bar.done()
+		s.term.notice("left out, as attached under other names than %s: %d; `bpfimg push --all-referrers` takes them along", ref.Name(), left)
 	}
 	return desc.Digest.String(), nil
 }

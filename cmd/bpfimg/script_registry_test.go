@@ -52,6 +52,7 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // registry count                        starts counting round trips, at a latency
 // registry roundtrips N                 wants at most N of them since
 // registry once METHOD PATH             wants each path that has PATH asked for once since
+// registry only METHOD PATH             wants one request since, besides the handshake, and this
 // registry seen METHOD PATH             waits until such a request came
 // registry stop                         stops it
 func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
@@ -79,6 +80,8 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case args[0] == "once" && len(args) == 3:
 		r.wantOnce(ts, args[1], args[2])
+	case args[0] == "only" && len(args) == 3:
+		r.wantOnly(ts, args[1], args[2])
 	case args[0] == "seen" && len(args) == 3:
 		r.awaitRequest(ts, args[1], args[2])
 	case args[0] == "heal":
@@ -91,7 +94,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		defer r.mu.Unlock()
 		r.faults = append(r.faults, testregistry.Fault{Method: args[1], Path: args[2], Do: faultAction(ts, name, value)})
 	default:
-		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | count | roundtrips N | once METHOD PATH | seen METHOD PATH | stop]")
+		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | count | roundtrips N | once METHOD PATH | only METHOD PATH | seen METHOD PATH | stop]")
 	}
 }
 
@@ -121,6 +124,19 @@ func (r *scriptRegistry) wantOnce(ts *testscript.TestScript, method, part string
 		if n != 1 {
 			ts.Fatalf("%s %s: %d times", method, path, n)
 		}
+	}
+}
+
+// wantOnly fails unless there was one such request, and no other but the handshake's.
+func (r *scriptRegistry) wantOnly(ts *testscript.TestScript, method, part string) {
+	var calls []testregistry.Call
+	for _, c := range r.recorder.Calls() {
+		if c.Path != "/v2/" {
+			calls = append(calls, c)
+		}
+	}
+	if len(calls) != 1 || calls[0].Method != method || !strings.Contains(calls[0].Path, part) {
+		ts.Fatalf("want %s of a path with %s alone, got %v", method, part, r.recorder.Calls())
 	}
 }
 

@@ -135,7 +135,7 @@ func (s *session) registry(progress func(image.Event)) (*image.Registry, error) 
 
 // shared reads from the registry what no other process is reading into the same
 // store, and waits for what one is.
-func (s *session) shared(store *image.Store, registry image.Source) image.Source {
+func (s *session) shared(store *image.Store, registry image.Source) image.Shared {
 	var once sync.Once
 	return store.Share(registry, image.ShareOptions{Waiting: func(ref image.Reference, d digest.Digest) {
 		once.Do(func() {

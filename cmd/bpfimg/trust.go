@@ -53,6 +53,11 @@ func (s *session) newJudge(ref image.Reference) (*judge, error) {
 	return &judge{s: s, trust: trust}, nil
 }
 
+// trustGiven says whether anything was said about whom to trust.
+func (s *session) trustGiven() bool {
+	return s.c.String("key") != "" || s.c.String("policy") != "" || s.identityGiven()
+}
+
 // trust loads the one of key, policy and the identity flags that is given.
 func (s *session) trust(key, policy string) (verify.Trust, error) {
 	switch {

@@ -23,6 +23,7 @@ func updateCommand(term *terminal) *cli.Command {
 			setFlag(), maxEntriesFlag(), btfFlag(),
 			&cli.BoolFlag{Name: "keep-maps", Value: true, Usage: "go on using the maps whose definition is unchanged"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "take an image of a lower version than what runs"},
+			&cli.BoolFlag{Name: "force", Usage: "load the image though it runs already"},
 			pullFlag(pullAlways), platformFlag(), bpffsFlag(), outputFlag(), plainHTTPFlag(), timeoutFlag(),
 		),
 		Action: withSession(term, func(s *session) error {
@@ -52,6 +53,7 @@ func (s *session) update(name string, ref image.Reference) error {
 		updated, err = manager.Update(ctx, name, v, bpf.UpdateOptions{
 			Attach: run.Attach, Set: run.Set, MaxEntries: run.MaxEntries, FreshMaps: !s.c.Bool("keep-maps"),
 			KernelBTF: run.KernelBTF, AllowDowngrade: s.c.Bool("allow-downgrade"),
+			Force: s.c.Bool("force"),
 		})
 		if err != nil {
 			return fmt.Errorf("updating %s to %s@%s: %w", name, ref.Name(), v.Digest(), err)
@@ -72,7 +74,11 @@ func showUpdated(term *terminal, u *bpf.Updated) error {
 	for _, m := range u.Maps {
 		lines = append(lines, sentence(fmt.Sprintf("map %s: %s", m.Map, m.Change), m.Why))
 	}
-	lines = append(lines, fmt.Sprintf("updated from %s to %s", shortDigest(u.Instance.PreviousDigest), shortDigest(u.Instance.Digest)))
+	done := fmt.Sprintf("updated from %s to %s", shortDigest(u.Instance.PreviousDigest), shortDigest(u.Instance.Digest))
+	if u.Unchanged {
+		done = fmt.Sprintf("runs %s already, with these settings: nothing is changed (--force loads it again)", shortDigest(u.Instance.Digest))
+	}
+	lines = append(lines, done)
 	for _, line := range lines {
 		if _, err := fmt.Fprintf(term.out, "%s: %s\n", safe(u.Instance.Name), safe(line)); err != nil {
 			return err
