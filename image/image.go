@@ -22,7 +22,7 @@ const (
 	// a few MiB.
 	MaxLayer = 64 << 20
 	// MaxReferrers bounds how many referrers of one image are looked at.
-	MaxReferrers = 64
+	MaxReferrers = 1024
 )
 
 // Errors a caller decides on. They are wrapped with what was being done; test

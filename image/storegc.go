@@ -187,6 +187,9 @@ func (s *Store) sweep(live, used map[digest.Digest]bool, dryRun bool) (swept Pru
 			failed = joined.Errors(failed, s.cannotWrite(err))
 		}
 	}
+	if !dryRun {
+		s.sweepUnasked()
+	}
 	return swept, failed
 }
 

@@ -6,7 +6,6 @@ package pull
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,20 +162,20 @@ func TestLyingReferrersLists(t *testing.T) {
 		want   error
 	}{
 		"of another image": {foreign, ErrBadImage},
-		"of another size":  {wrongSize, image.ErrDigestMismatch},
+		"of another size":  {wrongSize, nil}, // as Harbor and Google's registry do
 		"that is missing":  {descriptor(ocispec.MediaTypeImageManifest, []byte("x")), image.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			entries := []ocispec.Descriptor{row.listed}
-			want := ""
 			if row.listed.Digest != one.Digest {
-				entries, want = append(entries, one), "good"
+				entries = append(entries, one)
 			}
 			img, err := Fetch(t.Context(), source(t, lists(k, entries...)), k.ref, Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if bad := failures(img.Candidates); bundlesOf(img.Candidates) != want || len(bad) != 1 || !errors.Is(bad[0].Err, row.want) {
+			bad := failures(img.Candidates)
+			if bundlesOf(img.Candidates) != "good" || (row.want != nil) != (len(bad) == 1) || len(bad) == 1 && !errors.Is(bad[0].Err, row.want) {
 				t.Errorf("got %+v", img.Candidates)
 			}
 		})
@@ -211,7 +210,7 @@ func TestManyReferrers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(img.Candidates) > image.MaxReferrers+1 || recorder.Count("", "") > 2*image.MaxReferrers {
+			if len(img.Candidates) > MaxCandidates+1 || recorder.Count("", "") > 2*MaxCandidates {
 				t.Errorf("%d candidates after %d requests", len(img.Candidates), recorder.Count("", ""))
 			}
 			if name == "ten thousand" && bundlesOf(img.Candidates) != "good" {
@@ -221,19 +220,53 @@ func TestManyReferrers(t *testing.T) {
 	}
 }
 
+// What a list says of its entries decides about their order, and nothing else.
 func TestLikelyFirst(t *testing.T) {
 	t.Parallel()
-	var list []ocispec.Descriptor
-	for i := range 100 {
-		d := descriptor(ocispec.MediaTypeImageManifest, []byte(fmt.Sprint(i)))
-		if i == 99 {
-			d.ArtifactType = schemas.MediaTypeBundle
+	const provenance, vuln = "https://slsa.dev/provenance/v1", "https://cosign.sigstore.dev/attestation/vuln/v1"
+	entry := func(name, artifactType, predicate string) job {
+		d := descriptor(ocispec.MediaTypeImageManifest, []byte(name))
+		d.ArtifactType = artifactType
+		if predicate != "" {
+			d.Annotations = map[string]string{annotationPredicate: predicate}
 		}
-		list = append(list, d, d)
+		return job{desc: d}
 	}
-	got := likelyFirst(list)
-	if len(got) != image.MaxReferrers || got[0].Digest != digest.FromString("99") || got[1].Digest != digest.FromString("0") || got[2].Digest != digest.FromString("1") {
-		t.Errorf("got %d: %v", len(got), got[:3])
+	names := map[digest.Digest]string{}
+	for _, n := range []string{"sbom", "vuln", "hidden", "plain", "provenance", "config", "sign"} {
+		names[digest.FromString(n)] = n
+	}
+	for _, row := range []struct {
+		want Wanted
+		text string
+	}{
+		{Wanted{Signature: true}, "sign .sig hidden plain config .att sbom vuln provenance"},
+		{Wanted{Signature: true, Predicates: []string{provenance}}, "provenance sign .sig .att hidden plain config sbom vuln"},
+		{Wanted{Predicates: []string{vuln}}, "vuln .att hidden plain config .sig sbom provenance sign"},
+	} {
+		jobs := []job{
+			{form: legacyForms[0]},
+			{form: legacyForms[1]},
+			entry("sbom", "application/spdx+json", ""),
+			entry("vuln", schemas.MediaTypeBundle, vuln),
+			entry("hidden", schemas.MediaTypeBundle, ""),
+			entry("plain", "", ""),
+			entry("provenance", "", provenance),
+			entry("config", ocispec.MediaTypeEmptyJSON, ""),
+			entry("sign", "application/octet-stream", schemas.PredicateCosignSign),
+		}
+		likelyFirst(jobs, row.want)
+		var got []string
+		for _, j := range jobs {
+			if j.form != nil {
+				got = append(got, j.form.suffix)
+			} else {
+				got = append(got, names[j.desc.Digest])
+			}
+		}
+		if text := strings.Join(got, " "); text != row.text {
+			t.Errorf("%+v: got %s, want %s", row.want, text, row.text)
+		}
 	}
 }
 
