@@ -32,6 +32,7 @@ type trail struct {
 	listed, known bool
 	batch         int // how many the next one has at most
 	last          int // how likely the latest job was
+	begun         int // how many jobs were begun
 	pending       int // how many arrivals are to come
 	arrivals      chan arrival
 	// prefetched says that its first batch was begun before anybody asked, found is
@@ -42,6 +43,7 @@ type trail struct {
 
 // arrival is what one request, or two, brought.
 type arrival struct {
+	n     int // the n-th that was begun
 	found []Candidate
 	jobs  []job // of a list
 	list  bool
@@ -53,7 +55,13 @@ func newHunt(ctx context.Context, timeout time.Duration) *hunt {
 		ready: make(chan struct{}), stop: stop,
 		begin: func(t *trail, fetch func(context.Context) arrival) {
 			t.pending++
-			go func() { t.arrivals <- fetch(ctx) }()
+			t.begun++
+			n := t.begun
+			go func() {
+				a := fetch(ctx)
+				a.n = n
+				t.arrivals <- a
+			}()
 		},
 	}
 }
@@ -159,23 +167,29 @@ func (t *trail) dropReferrers() {
 }
 
 // take waits for what is to come, as long as it is worth it and enough does not say
-// that there is enough.
-func (t *trail) take(ctx context.Context, enough func() bool) (found []Candidate) {
+// that there is enough. What came is in the order in which it was asked for.
+func (t *trail) take(ctx context.Context, enough func() bool) []Candidate {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for t.pending > 0 && !enough() {
+	var came []arrival
+	for late := false; t.pending > 0 && !late && !enough(); {
 		select {
 		case a := <-t.arrivals:
 			t.pending--
-			found = append(found, a.found...)
+			came = append(came, a)
 			if a.list {
 				t.known, t.queue = true, append(t.queue, a.jobs...)
 			}
 		case <-timer.C:
-			return found
+			late = true
 		case <-ctx.Done():
-			return found
+			late = true
 		}
+	}
+	slices.SortFunc(came, func(a, b arrival) int { return a.n - b.n })
+	var found []Candidate
+	for _, a := range came {
+		found = append(found, a.found...)
 	}
 	return found
 }

@@ -22,7 +22,7 @@ type legacyForm struct {
 	name      string // of one, for messages
 	suffix    string // of the tag
 	mediaType string // of the layers
-	limit     int64 // on one layer, in bytes
+	limit     int64  // on one layer, in bytes
 }
 
 // legacyForms are both, signatures first.

@@ -67,9 +67,26 @@ func (c *checker) look(ctx context.Context, img *pull.Image, all bool) error {
 		batch, more = img.More(ctx, c.wanted())
 		err = c.run(ctx, batch)
 	}
+	c.sort()
 	c.seen = newSeen(img.Looked(ctx), c.attempts, len(c.parties) > 0)
 	return err
 }
+
+// sort brings what was found into an order that does not depend on what came first:
+// by subject, then by kind. It is the order of reports and records.
+func (c *checker) sort() {
+	place := func(a Attempt) int {
+		subject := slices.IndexFunc(c.targets, func(d digest.Digest) bool { return d.String() == a.Subject })
+		return subject*len(kinds) + slices.Index(kinds, a.Kind)
+	}
+	slices.SortStableFunc(c.attempts, func(a, b Attempt) int { return place(a) - place(b) })
+	slices.SortStableFunc(c.signers, func(a, b schemas.Signer) int {
+		return slices.Index(kinds, pull.CandidateKind(a.Format)) - slices.Index(kinds, pull.CandidateKind(b.Format))
+	})
+}
+
+// kinds are all kinds of candidates.
+var kinds = []pull.CandidateKind{pull.KindBundle, pull.KindLegacy, pull.KindLegacyAttestation}
 
 // wanted is what the rule still lacks; what would be looked at first if nothing is.
 func (c *checker) wanted() pull.Wanted {

@@ -324,21 +324,35 @@ func TestRefusalsSayWhatWasSeen(t *testing.T) {
 		want    string // parts, by " … "
 	}{
 		{"nothing", func(*crowd) {}, nil, false, "is not trusted: it has no signature: sign it"},
-		{"SBOMs", func(c *crowd) { c.junk(3, "application/spdx+json", "") }, nil, false,
-			"is not trusted: it has no signature … of 3 attached to it, 3 are neither signatures nor attestations"},
-		{"Notary Project", func(c *crowd) { c.junk(1, notaryType, "") }, nil, false,
-			"is not trusted: it has no signature … it has a signature of the Notary Project, which bpfimg does not check"},
-		{"more than are looked at", func(c *crowd) { c.junk(130, schemas.MediaTypeBundle, sign) }, nil, false,
-			"is not trusted: no valid signature among 128 candidates … 2 more were not looked at: at most 128 are, and 8 MiB"},
-		{"list unread", func(*crowd) {}, []testregistry.Fault{fails("/referrers/", 503)}, true,
-			"cannot be verified by … not everything could be read: bundle: could not be fetched: listing the referrers"},
+		{
+			"SBOMs", func(c *crowd) { c.junk(3, "application/spdx+json", "") }, nil, false,
+			"is not trusted: it has no signature … of 3 attached to it, 3 are neither signatures nor attestations",
+		},
+		{
+			"Notary Project", func(c *crowd) { c.junk(1, notaryType, "") }, nil, false,
+			"is not trusted: it has no signature … it has a signature of the Notary Project, which bpfimg does not check",
+		},
+		{
+			"more than are looked at", func(c *crowd) { c.junk(130, schemas.MediaTypeBundle, sign) }, nil, false,
+			"is not trusted: no valid signature among 128 candidates … 2 more were not looked at: at most 128 are, and 8 MiB",
+		},
+		{
+			"list unread", func(*crowd) {},
+			[]testregistry.Fault{fails("/referrers/", 503)},
+			true,
+			"cannot be verified by … not everything could be read: bundle: could not be fetched: listing the referrers",
+		},
 		{"list denied", func(*crowd) {}, []testregistry.Fault{fails("/referrers/", 429)}, true, "cannot be verified by … listing the referrers … 429"},
-		{"candidate unread", func(c *crowd) { c.bundle(c.key, sign, sign) }, []testregistry.Fault{fails("LATEST", 500)}, true, "cannot be verified by … could not be read … 500"},
-		{"one refused, one unread", func(c *crowd) {
-			c.bundle(c.other, sign, sign)
-			c.put("sha256-"+c.image.Digest.Encoded()+".sig", ocispec.Manifest{Config: c.blob(ocispec.MediaTypeImageConfig, []byte(`{}`))})
-		}, []testregistry.Fault{fails(".sig", 502)}, true,
-			"cannot be verified: no valid signature among 2 candidates: bundle … not signed by a trusted key … not everything could be read: legacy: could not be fetched … 502"},
+		{"candidate unread", func(c *crowd) { c.bundle(c.key, sign, sign) }, []testregistry.Fault{fails("LATEST", 500)}, true, "cannot be verified by … could be read: bundle sha256 … 500"},
+		{
+			"one refused, one unread", func(c *crowd) {
+				c.bundle(c.other, sign, sign)
+				c.put("sha256-"+c.image.Digest.Encoded()+".sig", ocispec.Manifest{Config: c.blob(ocispec.MediaTypeImageConfig, []byte(`{}`))})
+			},
+			[]testregistry.Fault{fails(".sig", 502)},
+			true,
+			"cannot be verified: no valid signature among 2 candidates: bundle … not signed by a trusted key … not everything could be read: legacy: could not be fetched … 502",
+		},
 		// These cannot be what is missing.
 		{"attestations of cosign 2 unread", func(*crowd) {}, []testregistry.Fault{fails(".att", 502)}, false, "is not trusted"},
 		{"tag denied", func(*crowd) {}, []testregistry.Fault{fails(".sig", 403), fails(".att", 401)}, false, "is not trusted: it has no signature"},

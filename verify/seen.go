@@ -76,9 +76,10 @@ func (s Seen) orNil() *Seen {
 	return &s
 }
 
-// open says that there may be more than was looked at, which another time may show.
-// What was left for a limit will be left again.
-func (s Seen) open() bool { return s.Unread > 0 || s.NeverFetched > 0 || s.NeverAsked }
+// open says that there is more than was looked at, which another time may show. What
+// was left for a limit will be left again, and what cosign 2 may have attached is
+// hardly ever there.
+func (s Seen) open() bool { return s.Unread > 0 || s.NeverFetched > 0 }
 
 // text is what a refusal adds about what was looked at, and what was not; name is
 // the image's. "" when there is nothing to add.
