@@ -28,14 +28,15 @@ const maxUnasked = 128 << 10
 // not fetched along with it: what is not in the store is then not known to be
 // absent.
 type Unasked struct {
-	// Referrers are digests from the list, Tags those of cosign 2 that were not asked
-	// for.
+	// Unlisted says that not even the list was asked for. Referrers are digests from
+	// it, Tags those of cosign 2 that were not asked for.
+	Unlisted  bool            `json:"unlisted,omitempty"`
 	Referrers []digest.Digest `json:"referrers,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
 }
 
 // None says that everything was asked for.
-func (u Unasked) None() bool { return len(u.Referrers)+len(u.Tags) == 0 }
+func (u Unasked) None() bool { return !u.Unlisted && len(u.Referrers)+len(u.Tags) == 0 }
 
 // SetUnasked records what of the attachments of subject (ref's digest) was left where
 // it is; it replaces an older record.

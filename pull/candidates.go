@@ -123,6 +123,9 @@ func (s *search) noteList(ctx context.Context, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked.Listed, s.looked.Cut, s.looked.NeverFetched = n, n >= image.MaxReferrers, len(unasked.Referrers)
+	if err != nil || unasked.Unlisted {
+		s.looked.NeverAsked = append(s.looked.NeverAsked, KindBundle)
+	}
 	for _, form := range legacyForms {
 		if err != nil || slices.Contains(unasked.Tags, legacyTag(s.subject, form.suffix)) {
 			s.looked.NeverAsked = append(s.looked.NeverAsked, form.kind)

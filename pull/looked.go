@@ -35,8 +35,8 @@ type Looked struct {
 	// nobody asked for more.
 	NotNeeded int
 	// NeverFetched is how many referrers are not in the local store because the run
-	// that stored the image did without them, NeverAsked are the kinds of what
-	// cosign 2 keeps at tags of which that can be said.
+	// that stored the image did without them, NeverAsked are the kinds of candidates
+	// of which nobody asked whether there are any.
 	NeverFetched int
 	NeverAsked   []CandidateKind
 }

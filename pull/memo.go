@@ -136,27 +136,24 @@ func (m *Memo) Referrers(ctx context.Context, ref image.Reference) ([]ocispec.De
 	return list, nil
 }
 
-// Unasked says, for every digest ("sha256:<hex>") whose referrers were listed, what
-// of its attachments was not read, so that a copy from a sealed Memo lacks it.
-func (m *Memo) Unasked(ref image.Reference) map[string]image.Unasked {
+// Unasked says what of the attachments of ref's digest was not read, so that a copy
+// from a sealed Memo lacks it.
+func (m *Memo) Unasked(ref image.Reference) image.Unasked {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := map[string]image.Unasked{}
-	for subject, list := range m.referrers {
-		var u image.Unasked
-		for _, desc := range list {
-			if !m.whole(desc.Digest) {
-				u.Referrers = append(u.Referrers, desc.Digest)
-			}
+	list, listed := m.referrers[ref.Digest()]
+	u := image.Unasked{Unlisted: !listed}
+	for _, desc := range list {
+		if !m.whole(desc.Digest) {
+			u.Referrers = append(u.Referrers, desc.Digest)
 		}
-		for _, form := range legacyForms {
-			if tag := legacyTag(digest.Digest(subject), form.suffix); !m.asked[ref.WithTag(tag)] {
-				u.Tags = append(u.Tags, tag)
-			}
-		}
-		all[subject] = u
 	}
-	return all
+	for _, form := range legacyForms {
+		if tag := legacyTag(digest.Digest(ref.Digest()), form.suffix); !m.asked[ref.WithTag(tag)] {
+			u.Tags = append(u.Tags, tag)
+		}
+	}
+	return u
 }
 
 // whole says whether a referrer was read, with all of it that counts.

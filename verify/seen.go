@@ -35,9 +35,12 @@ type Seen struct {
 	OverLimit int `json:"overLimit,omitempty"`
 	// Unread is how many could not be read, lists included.
 	Unread int `json:"unread,omitempty"`
-	// NeverFetched are known to be attached and not in the local store, NeverAsked
-	// says that the registry was not even asked about cosign 2's tags.
+	// NeverFetched are known to be attached and not in the local store. NeverListed
+	// says that the registry was not asked for a list in which an attestation may be
+	// that the rule demands, NeverAsked that it was not asked for all that there may
+	// be.
 	NeverFetched int  `json:"neverFetched,omitempty"`
+	NeverListed  bool `json:"neverListed,omitempty"`
 	NeverAsked   bool `json:"neverAsked,omitempty"`
 	// Notary is how many are signatures of the Notary Project, which are not checked
 	// here.
@@ -57,6 +60,7 @@ func newSeen(looked []pull.Looked, attempts []Attempt, attested bool) Seen {
 		s.NotNeeded += l.NotNeeded
 		s.OverLimit += l.OverLimit
 		s.NeverFetched += l.NeverFetched
+		s.NeverListed = s.NeverListed || attested && slices.Contains(l.NeverAsked, pull.KindBundle)
 		s.NeverAsked = s.NeverAsked || slices.Contains(l.NeverAsked, pull.KindLegacy) || attested && len(l.NeverAsked) > 0
 		s.Notary += l.Notary
 	}
@@ -79,7 +83,7 @@ func (s Seen) orNil() *Seen {
 // open says that there is more than was looked at, which another time may show. What
 // was left for a limit will be left again, and what cosign 2 may have attached is
 // hardly ever there.
-func (s Seen) open() bool { return s.Unread > 0 || s.NeverFetched > 0 }
+func (s Seen) open() bool { return s.Unread > 0 || s.NeverFetched > 0 || s.NeverListed }
 
 // text is what a refusal adds about what was looked at, and what was not; name is
 // the image's. "" when there is nothing to add.
@@ -102,7 +106,7 @@ func (s Seen) text(name string) string {
 	case s.NeverFetched > 0:
 		say("%s never fetched into the local store: `bpfimg pull %s` does", count(s.NeverFetched, "1 more that is attached to it was", "%d more that are attached to it were"), name)
 	case s.NeverAsked:
-		say("whether cosign 2 attached something to it was never asked: `bpfimg pull %s` does", name)
+		say("the registry was never asked for all that may be attached to it: `bpfimg pull %s` does", name)
 	}
 	return strings.Join(said, "; ")
 }

@@ -147,7 +147,7 @@ func (s *session) keep(ctx context.Context, f *fetched, ref image.Reference) (wa
 func (s *session) copyToStore(ctx context.Context, f *fetched, ref image.Reference) {
 	store, err := s.store()
 	if err == nil {
-		err = noteUnasked(ctx, store, f.memo, ref)
+		err = noteUnasked(ctx, store, f.memo, ref, f.verified.IndexDigest(), f.verified.Digest())
 	}
 	if err == nil {
 		_, err = image.Copy(ctx, store, ref, f.memo, ref, image.CopyOptions{Referrers: true, Have: f.memo.Has})
@@ -157,11 +157,22 @@ func (s *session) copyToStore(ctx context.Context, f *fetched, ref image.Referen
 	}
 }
 
-// noteUnasked records what of an image's attachments is not going to be in the store,
-// as nobody asked for it: it must not be taken for absent later.
-func noteUnasked(ctx context.Context, store *image.Store, memo *pull.Memo, ref image.Reference) error {
-	for subject, unasked := range memo.Unasked(ref) {
-		if err := store.SetUnasked(ctx, ref.WithDigest(subject), unasked); err != nil {
+// noteUnasked records what of the attachments of some digests ("" for none) is not
+// going to be in the store, as nobody asked for it: it must not be taken for absent
+// later. Where not even the list was asked for, an older record stays.
+func noteUnasked(ctx context.Context, store *image.Store, memo *pull.Memo, ref image.Reference, subjects ...string) error {
+	for _, subject := range subjects {
+		if subject == "" {
+			continue
+		}
+		at := ref.WithDigest(subject)
+		unasked := memo.Unasked(at)
+		if unasked.Unlisted {
+			if _, err := store.Manifest(ctx, at); err == nil {
+				continue
+			}
+		}
+		if err := store.SetUnasked(ctx, at, unasked); err != nil {
 			return err
 		}
 	}

@@ -42,7 +42,7 @@ func (s *session) pull(ref image.Reference) error {
 		return fmt.Errorf("pulling %s: %w", ref, err)
 	}
 	memo.Seal() // what nobody reads, such as a large referrer, is not fetched to be kept
-	if err := noteUnasked(ctx, store, memo, ref); err != nil {
+	if err := noteUnasked(ctx, store, memo, ref, img.Root.Descriptor.Digest.String(), img.Manifest.Descriptor.Digest.String()); err != nil {
 		return fmt.Errorf("keeping %s in the local store: %w", ref, err)
 	}
 	if _, err = image.Copy(ctx, store, ref, memo, ref, image.CopyOptions{Referrers: true, Have: memo.Has}); err != nil {
