@@ -30,6 +30,8 @@ const annotationSubject = "dev.bpfimg.referrer.subject"
 //	.lock                                        held while index.json changes
 //	tmp/                                         files being written, and what
 //	                                             was downloaded and is not kept yet
+//	unasked/                                     what is attached to images and was
+//	                                             not fetched along with them
 //
 // An image's entry in index.json carries its whole name in the annotation
 // org.opencontainers.image.ref.name ("localhost:5000/xdp-counter:v1", or with

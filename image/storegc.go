@@ -185,6 +185,9 @@ func (s *Store) sweep(live, used map[digest.Digest]bool, dryRun bool) (swept Pru
 			failed = joined.Errors(failed, s.cannotWrite(err))
 		}
 	}
+	if !dryRun {
+		s.sweepUnasked()
+	}
 	return swept, failed
 }
 

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -76,7 +76,7 @@ func TestAnotherManifest(t *testing.T) {
 		if _, err := f.choose(t.Context(), index, schemas.NewPlatform("linux", "amd64", "")); honest != (err == nil) || !honest && !errors.Is(err, image.ErrDigestMismatch) {
 			t.Errorf("of an index: %v", err)
 		}
-		layer, err := f.bundleLayer(t.Context(), subject, listed)
+		layer, err := newSearch(f, subject, &sync.Map{}).bundleLayer(t.Context(), listed)
 		if honest != (err == nil) || !honest && (layer != nil || !errors.Is(err, image.ErrDigestMismatch)) {
 			t.Errorf("of a list of referrers: %v, %v", layer, err)
 		}
@@ -88,7 +88,8 @@ func TestBounds(t *testing.T) {
 	t.Parallel()
 	subject := digest.FromString("subject")
 	entry := fmt.Sprintf(`{"mediaType":"x","digest":%q,"size":1}`, digest.FromString("x"))
-	form := legacySignatures()
+	signatures := legacyForms[0]
+	search := func(s fixedSource) *search { return newSearch(answering(t, s), subject, &sync.Map{}) }
 	for _, tt := range []struct {
 		name string
 		max  int
@@ -101,30 +102,48 @@ func TestBounds(t *testing.T) {
 		}, "1025 entries, at most 1024"},
 		{"bytes of a referrer's manifest", maxReferrerManifest, func(n int) error {
 			m := imageManifest(subject, n)
-			_, err := answering(t, fixedSource{manifest: m}).bundleLayer(t.Context(), subject, m.Descriptor)
+			_, err := search(fixedSource{manifest: m}).bundleLayer(t.Context(), m.Descriptor)
 			return err
 		}, "at most 262144 are read"},
 		{"bytes of a bundle", maxBundle, func(n int) error {
-			var large atomic.Int64
-			large.Store(maxLargeBundles)
-			return reserve("bundle", int64(n), &large)
+			return search(fixedSource{}).reserve("bundle", int64(n), maxBundle)
 		}, "at most 1048576 are read"},
-		{"bytes of a bundle that takes nothing of what others share", smallBundle, func(n int) error {
-			return reserve("bundle", int64(n), new(atomic.Int64))
+		{"bytes of a bundle that takes nothing of what large ones share", smallBundle, func(n int) error {
+			s := search(fixedSource{})
+			s.large = 0
+			return s.reserve("bundle", int64(n), maxBundle)
 		}, "all over 65536 together"},
 		{"bytes of large bundles together", maxLargeBundles, func(n int) error {
-			var large atomic.Int64
-			large.Store(maxLargeBundles)
+			s := search(fixedSource{})
 			for ; n > maxBundle; n -= maxBundle / 2 {
-				if err := reserve("bundle", maxBundle/2, &large); err != nil {
+				if err := s.reserve("bundle", maxBundle/2, maxBundle); err != nil {
 					return err
 				}
 			}
-			return reserve("bundle", int64(n), &large)
+			return s.reserve("bundle", int64(n), maxBundle)
 		}, "all over 65536 together"},
+		{"bytes of all that is looked at", MaxLooked, func(n int) error {
+			s := search(fixedSource{})
+			for ; n > smallBundle; n -= smallBundle / 2 {
+				if err := s.reserve("bundle", smallBundle/2, maxBundle); err != nil {
+					return err
+				}
+			}
+			return s.reserve("bundle", int64(n), maxBundle)
+		}, "looked at together may be 8388608"},
+		{"candidates looked at", MaxCandidates, func(n int) error {
+			s := search(fixedSource{})
+			for range n {
+				if s.claim(1) != 1 {
+					return fmt.Errorf("%d are over the limit", s.report().OverLimit)
+				}
+			}
+			return nil
+		}, "1 are over the limit"},
 		{"bytes of annotations", maxAnnotations, func(n int) error {
-			layer := ocispec.Descriptor{MediaType: form.mediaType, Annotations: map[string]string{"key": strings.Repeat("x", n-len("key"))}}
-			_, _, err := answering(t, fixedSource{}).payload(t.Context(), layer, form)
+			layer := ocispec.Descriptor{MediaType: signatures.mediaType, Annotations: map[string]string{"key": strings.Repeat("x", n-len("key"))}}
+			l := &legacy{search: search(fixedSource{}), form: signatures}
+			_, _, err := l.payload(t.Context(), layer)
 			return err
 		}, "at most 65536 are read"},
 		{"bytes of a file name", maxFileName, func(n int) error { return checkFileName(strings.Repeat("x", n)) }, "is over 255 bytes"},

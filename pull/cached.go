@@ -101,6 +101,16 @@ func (c *Cached) Referrers(ctx context.Context, ref image.Reference) ([]ocispec.
 	return c.Remote.Referrers(ctx, ref)
 }
 
+// Unasked says offline what Local does without; the registry itself is not asked for
+// less than everything.
+func (c *Cached) Unasked(ctx context.Context, ref image.Reference) (image.Unasked, error) {
+	local, ok := c.Local.(recorder)
+	if !c.Offline || !ok {
+		return image.Unasked{}, nil
+	}
+	return local.Unasked(ctx, ref)
+}
+
 // fetchAgain says whether the local answer leaves something to ask the remote.
 func fetchAgain(err error) bool {
 	return errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrDigestMismatch)

@@ -6,7 +6,6 @@ package pull
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -181,7 +180,7 @@ func TestLyingReferrersLists(t *testing.T) {
 				t.Fatal(err)
 			}
 			bad := failures(img.Candidates)
-			if bundlesOf(img.Candidates) != want || len(bad) > 1 || (len(bad) == 1) != (row.want != nil) || row.want != nil && !errors.Is(bad[0].Err, row.want) {
+			if bundlesOf(img.Candidates) != want || (row.want != nil) != (len(bad) == 1) || len(bad) == 1 && !errors.Is(bad[0].Err, row.want) {
 				t.Errorf("got %+v", img.Candidates)
 			}
 		})
@@ -216,7 +215,7 @@ func TestManyReferrers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(img.Candidates) > maxReferrers+1 || recorder.Count("", "") > 2*maxReferrers {
+			if len(img.Candidates) > MaxCandidates+1 || recorder.Count("", "") > 2*MaxCandidates {
 				t.Errorf("%d candidates after %d requests", len(img.Candidates), recorder.Count("", ""))
 			}
 			if name == "ten thousand" && bundlesOf(img.Candidates) != "good" {
@@ -226,19 +225,53 @@ func TestManyReferrers(t *testing.T) {
 	}
 }
 
+// What a list says of its entries decides about their order, and nothing else.
 func TestLikelyFirst(t *testing.T) {
 	t.Parallel()
-	var list []ocispec.Descriptor
-	for i := range 200 {
-		d := descriptor(ocispec.MediaTypeImageManifest, []byte(fmt.Sprint(i)))
-		if i == 199 {
-			d.ArtifactType = schemas.MediaTypeBundle
+	const provenance, vuln = "https://slsa.dev/provenance/v1", "https://cosign.sigstore.dev/attestation/vuln/v1"
+	entry := func(name, artifactType, predicate string) job {
+		d := descriptor(ocispec.MediaTypeImageManifest, []byte(name))
+		d.ArtifactType = artifactType
+		if predicate != "" {
+			d.Annotations = map[string]string{annotationPredicate: predicate}
 		}
-		list = append(list, d, d)
+		return job{desc: d}
 	}
-	got := likelyFirst(list)
-	if len(got) != maxReferrers || got[0].Digest != digest.FromString("199") || got[1].Digest != digest.FromString("0") || got[2].Digest != digest.FromString("1") {
-		t.Errorf("got %d: %v", len(got), got[:3])
+	names := map[digest.Digest]string{}
+	for _, n := range []string{"sbom", "vuln", "hidden", "plain", "provenance", "config", "sign"} {
+		names[digest.FromString(n)] = n
+	}
+	for _, row := range []struct {
+		want Wanted
+		text string
+	}{
+		{Wanted{Signature: true}, "sign .sig hidden plain config .att sbom vuln provenance"},
+		{Wanted{Signature: true, Predicates: []string{provenance}}, "provenance sign .sig .att hidden plain config sbom vuln"},
+		{Wanted{Predicates: []string{vuln}}, "vuln .att hidden plain config .sig sbom provenance sign"},
+	} {
+		jobs := []job{
+			{form: legacyForms[0]},
+			{form: legacyForms[1]},
+			entry("sbom", "application/spdx+json", ""),
+			entry("vuln", schemas.MediaTypeBundle, vuln),
+			entry("hidden", schemas.MediaTypeBundle, ""),
+			entry("plain", "", ""),
+			entry("provenance", "", provenance),
+			entry("config", ocispec.MediaTypeEmptyJSON, ""),
+			entry("sign", "application/octet-stream", schemas.PredicateCosignSign),
+		}
+		likelyFirst(jobs, row.want)
+		var got []string
+		for _, j := range jobs {
+			if j.form != nil {
+				got = append(got, j.form.suffix)
+			} else {
+				got = append(got, names[j.desc.Digest])
+			}
+		}
+		if text := strings.Join(got, " "); text != row.text {
+			t.Errorf("%+v: got %s, want %s", row.want, text, row.text)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@
 package pull
 
 import (
+	"context"
+
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -55,11 +57,46 @@ type Image struct {
 	// decision. Nil when absent.
 	Described *schemas.Description
 	// Candidates are possible signatures of Root and of Manifest, from
-	// referrers, fallback tag and legacy tags.
+	// referrers, fallback tag and legacy tags; with [Options].OnDemand those that
+	// [Image.More] has returned.
 	Candidates []Candidate
+
+	// hunt finds more of them, nil when all are here; lookedFor says how these were
+	// found.
+	hunt      *hunt
+	lookedFor []Looked
 
 	// asked is the platform that was asked for.
 	asked schemas.Platform
+}
+
+// More fetches further candidates, adds them to Candidates and returns them: a
+// batch of those that are most likely to be what is wanted, which may turn out to
+// hold none. false when there are no more. An image must not be used otherwise
+// meanwhile.
+func (i *Image) More(ctx context.Context, want Wanted) (found []Candidate, more bool) {
+	if i.hunt == nil {
+		return nil, false
+	}
+	found, more = i.hunt.more(ctx, want)
+	i.Candidates = append(i.Candidates, found...)
+	return found, more
+}
+
+// Looked says how far the candidates of Root and of Manifest were looked for.
+func (i *Image) Looked(ctx context.Context) []Looked {
+	if i.hunt == nil {
+		return i.lookedFor
+	}
+	return i.hunt.looked(ctx)
+}
+
+// Enough ends the search for candidates: none that was not returned is fetched from
+// now on.
+func (i *Image) Enough() {
+	if i.hunt != nil {
+		i.hunt.stop()
+	}
 }
 
 // Object is one ELF file of an image.

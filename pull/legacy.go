@@ -7,13 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 // legacyForm is one of the two things that cosign 2 keeps at a tag made of the
@@ -24,75 +21,83 @@ type legacyForm struct {
 	name      string // of one, for messages
 	suffix    string // of the tag
 	mediaType string // of the layers
-	// reserve says whether a layer of size bytes is fetched.
-	reserve func(size int64) error
-	limit   int64 // on one layer in bytes, whatever it says of its size
+	limit     int64  // on one layer, in bytes
 }
 
-func legacySignatures() legacyForm {
-	return legacyForm{
-		kind: KindLegacy, name: "signature", suffix: ".sig", mediaType: schemas.MediaTypeSimpleSigning,
-		reserve: func(int64) error { return nil }, limit: maxPayload,
-	}
+// legacyForms are both, signatures first.
+var legacyForms = []*legacyForm{
+	{
+		kind: KindLegacy, name: "signature", suffix: ".sig", mediaType: schemas.MediaTypeSimpleSigning, limit: maxPayload,
+	},
+	// They may be large, as bundles may, and share what bundles share.
+	{
+		kind: KindLegacyAttestation, name: "attestation", suffix: ".att", mediaType: schemas.MediaTypeEnvelope, limit: maxBundle,
+	},
 }
 
-// legacyAttestations may be large, as bundles may; both take out of large.
-func legacyAttestations(large *atomic.Int64) legacyForm {
-	return legacyForm{
-		kind: KindLegacyAttestation, name: "attestation", suffix: ".att", mediaType: schemas.MediaTypeEnvelope,
-		reserve: func(size int64) error { return reserve("attestation", size, large) }, limit: maxBundle,
-	}
+// legacy is what cosign 2 keeps in one form about a subject.
+type legacy struct {
+	*search
+	form     *legacyForm
+	manifest string // digest, "" when there was no finding out
+	config   ocispec.Descriptor
+	found    []ocispec.Descriptor
+	err      error
 }
 
-// legacy returns what cosign 2 keeps in one form about subject.
-func (f *fetch) legacy(ctx context.Context, subject digest.Digest, form legacyForm) []Candidate {
-	tag := image.LegacyTag(subject, form.suffix)
+// lookUp reads the manifest at the tag. That a registry denies the tag means that
+// there is none: the image itself was there to be read.
+func (s *search) lookUp(ctx context.Context, form *legacyForm) *legacy {
+	l := &legacy{search: s, form: form}
+	tag := image.LegacyTag(s.subject, form.suffix)
 	if tag == "" {
+		return l
+	}
+	m, err := s.f.src.Manifest(ctx, s.f.ref.WithTag(tag))
+	if errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrUnauthorized) {
+		return l
+	}
+	var manifest ocispec.Manifest
+	if err == nil {
+		l.manifest = m.Descriptor.Digest.String()
+		manifest, err = parseManifest(m)
+	}
+	l.config, l.found, l.err = manifest.Config, manifest.Layers, err
+	return l
+}
+
+// layers returns what the first n layers hold, and a word about the others.
+func (l *legacy) layers(ctx context.Context, n int) []Candidate {
+	said := Candidate{Kind: l.form.kind, Subject: l.subject.String(), Manifest: l.manifest}
+	if l.err != nil {
+		said.Err = l.err
+		return []Candidate{said}
+	}
+	if len(l.found) == 0 {
 		return nil
 	}
-	failed := Candidate{Kind: form.kind, Subject: subject.String()}
-	m, err := f.src.Manifest(ctx, f.ref.WithTag(tag))
-	if errors.Is(err, image.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		failed.Err = err
-		return []Candidate{failed}
-	}
-	failed.Manifest = m.Descriptor.Digest.String()
-	manifest, err := parseManifest(m)
-	if err != nil {
-		failed.Err = err
-		return []Candidate{failed}
-	}
-	layers := manifest.Layers[:min(len(manifest.Layers), maxLegacy)]
-	found := make([]Candidate, len(layers))
-	var group errgroup.Group // errors stay with their candidate
-	group.SetLimit(maxParallel)
-	group.Go(func() error {
-		// Nothing in it counts, but a store keeps no manifest without its config.
-		_, _ = f.src.Blob(ctx, f.ref, manifest.Config, maxPayload)
-		return nil
+	found := make([]Candidate, n, n+1)
+	inParallel(n+1, func(i int) func() {
+		if i == n {
+			// Nothing in it counts, but a store keeps no manifest without its config.
+			return func() { _, _ = l.f.src.Blob(ctx, l.f.ref, l.config, maxPayload) }
+		}
+		return func() {
+			found[i] = said
+			found[i].Payload, found[i].Annotations, found[i].Err = l.payload(ctx, l.found[i])
+		}
 	})
-	for i, layer := range layers {
-		group.Go(func() error {
-			found[i] = Candidate{Kind: form.kind, Subject: subject.String(), Manifest: m.Descriptor.Digest.String()}
-			found[i].Payload, found[i].Annotations, found[i].Err = f.payload(ctx, layer, form)
-			return nil
-		})
-	}
-	_ = group.Wait() // no function returns one
-	if ignored := len(manifest.Layers) - len(layers); ignored > 0 {
-		failed.Err = fmt.Errorf("%w: %d more %ss were not looked at", image.ErrTooLarge, ignored, form.name)
-		found = append(found, failed)
+	if ignored := len(l.found) - n; ignored > 0 {
+		said.Err = fmt.Errorf("%w: %d more %ss were not looked at", image.ErrTooLarge, ignored, l.form.name)
+		found = append(found, said)
 	}
 	return found
 }
 
 // payload fetches one layer.
-func (f *fetch) payload(ctx context.Context, layer ocispec.Descriptor, form legacyForm) ([]byte, map[string]string, error) {
-	if layer.MediaType != form.mediaType {
-		return nil, nil, bad("%q is not the media type of legacy %ss", clip(layer.MediaType), form.name)
+func (l *legacy) payload(ctx context.Context, layer ocispec.Descriptor) ([]byte, map[string]string, error) {
+	if layer.MediaType != l.form.mediaType {
+		return nil, nil, bad("%q is not the media type of legacy %ss", clip(layer.MediaType), l.form.name)
 	}
 	size := 0
 	for k, v := range layer.Annotations {
@@ -101,9 +106,9 @@ func (f *fetch) payload(ctx context.Context, layer ocispec.Descriptor, form lega
 	if size > maxAnnotations {
 		return nil, nil, fmt.Errorf("%w: its annotations are %d bytes, at most %d are read", image.ErrTooLarge, size, maxAnnotations)
 	}
-	if err := form.reserve(layer.Size); err != nil {
+	if err := l.reserve(l.form.name, layer.Size, l.form.limit); err != nil {
 		return nil, nil, err
 	}
-	data, err := f.src.Blob(ctx, f.ref, layer, form.limit)
+	data, err := l.f.src.Blob(ctx, l.f.ref, layer, l.form.limit)
 	return data, layer.Annotations, err
 }

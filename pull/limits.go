@@ -4,6 +4,8 @@
 package pull
 
 import (
+	"time"
+
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -37,19 +39,28 @@ const (
 	maxNesting = 64
 )
 
+// Limits on what is looked at of one subject's candidates.
+const (
+	// MaxCandidates bounds how many there are. It counts what is fetched, not what
+	// is listed.
+	MaxCandidates = 128
+	// MaxLooked bounds, in bytes, all that is read of them: manifests, bundles,
+	// payloads. The lists that lead to them, of referrers and at the tags of cosign
+	// 2, have limits of their own.
+	MaxLooked = 8 << 20
+)
+
 // Limits on the candidates of one subject.
 const (
-	// maxReferrers bounds how many of the referrers that are listed are looked at.
-	maxReferrers = 128
 	// maxReferrerManifest bounds a referrer's manifest in bytes; cosign's are
 	// below 1 KiB.
 	maxReferrerManifest = 256 << 10
 	// maxBundle bounds a bundle in bytes; one by a key is about 1 KiB, with
 	// certificates and log entries below 20 KiB, with a large statement more.
 	maxBundle = 1 << 20
-	// smallBundle is the size, in bytes, up to which a bundle is always fetched;
-	// larger ones share maxLargeBundles, so that they cannot crowd out a
-	// signature.
+	// smallBundle is the size, in bytes, up to which a bundle takes only part in
+	// MaxLooked; larger ones also share maxLargeBundles, so that they cannot crowd
+	// out a signature.
 	smallBundle     = 64 << 10
 	maxLargeBundles = 4 << 20
 	// maxLegacy bounds the legacy signatures, and the legacy attestations,
@@ -63,4 +74,10 @@ const (
 	// maxParallel bounds the requests for one subject's candidates that are
 	// under way together.
 	maxParallel = 16
+	// firstBatch is how many likely candidates are fetched before anybody has
+	// judged one; each further batch is twice as large, up to maxParallel.
+	firstBatch = 4
+	// patience is how long a batch waits for its last ones: one that never comes
+	// must not hold up those that are asked for after it.
+	patience = 3 * time.Second
 )

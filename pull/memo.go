@@ -5,7 +5,9 @@ package pull
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -25,7 +27,11 @@ type Memo struct {
 	blobs     map[digest.Digest][]byte
 	referrers map[string][]ocispec.Descriptor
 	seen      map[digest.Digest]bool
-	sealed    bool
+	// asked are the names somebody answered for, if only that there is nothing;
+	// failed the blobs that could not be read.
+	asked  map[image.Reference]bool
+	failed map[digest.Digest]bool
+	sealed bool
 }
 
 var _ image.Source = (*Memo)(nil)
@@ -38,6 +44,8 @@ func NewMemo(src image.Source) *Memo {
 		blobs:     map[digest.Digest][]byte{},
 		referrers: map[string][]ocispec.Descriptor{},
 		seen:      map[digest.Digest]bool{},
+		asked:     map[image.Reference]bool{},
+		failed:    map[digest.Digest]bool{},
 	}
 }
 
@@ -70,11 +78,13 @@ func (m *Memo) Manifest(ctx context.Context, ref image.Reference) (image.Manifes
 		return man, fmt.Errorf("manifest %s: %w", ref, image.ErrNotFound)
 	}
 	man, err := m.src.Manifest(ctx, ref)
-	if err != nil {
-		return man, err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err != nil {
+		m.asked[ref] = errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrUnauthorized)
+		return man, err
+	}
+	m.asked[ref] = true
 	m.manifests[ref] = man
 	m.manifests[ref.WithDigest(man.Descriptor.Digest.String())] = man
 	m.seen[man.Descriptor.Digest] = true
@@ -97,11 +107,11 @@ func (m *Memo) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descr
 		return nil, fmt.Errorf("blob %s: %w", desc.Digest, image.ErrNotFound)
 	}
 	data, err := m.src.Blob(ctx, ref, desc, limit)
-	if err != nil {
-		return nil, err
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failed[desc.Digest] = err != nil; err != nil {
+		return nil, err
+	}
 	m.blobs[desc.Digest] = data
 	m.seen[desc.Digest] = true
 	return data, nil
@@ -124,4 +134,38 @@ func (m *Memo) Referrers(ctx context.Context, ref image.Reference) ([]ocispec.De
 	defer m.mu.Unlock()
 	m.referrers[ref.Digest()] = list
 	return list, nil
+}
+
+// Unasked says what of the attachments of ref's digest was not read, so that a copy
+// from a sealed Memo lacks it.
+func (m *Memo) Unasked(ref image.Reference) image.Unasked {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list, listed := m.referrers[ref.Digest()]
+	u := image.Unasked{Unlisted: !listed}
+	for _, desc := range list {
+		if !m.whole(desc.Digest) {
+			u.Referrers = append(u.Referrers, desc.Digest)
+		}
+	}
+	for _, form := range legacyForms {
+		if tag := image.LegacyTag(digest.Digest(ref.Digest()), form.suffix); tag != "" && !m.asked[ref.WithTag(tag)] {
+			u.Tags = append(u.Tags, tag)
+		}
+	}
+	return u
+}
+
+// whole says whether a referrer was read, with all of it that counts.
+func (m *Memo) whole(d digest.Digest) bool {
+	if !m.seen[d] {
+		return false
+	}
+	for ref, man := range m.manifests {
+		if ref.Digest() == d.String() {
+			manifest, err := parseManifest(man)
+			return err != nil || !slices.ContainsFunc(manifest.Layers, func(l ocispec.Descriptor) bool { return m.failed[l.Digest] })
+		}
+	}
+	return true
 }

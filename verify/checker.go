@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
@@ -20,9 +19,9 @@ import (
 )
 
 // maxCandidates bounds how many candidates are looked at: of an image and of its
-// index, as many referrers as are ever fetched, as many legacy signatures and
-// attestations, and of each a word about those that were not.
-const maxCandidates = 2 * 3 * (image.MaxReferrers + 1)
+// index, in the local store and in the registry, as many as are ever fetched, and of
+// each three words about those that were not.
+const maxCandidates = 2 * 2 * (pull.MaxCandidates + 3)
 
 // checker looks at the candidates of one image.
 type checker struct {
@@ -37,6 +36,8 @@ type checker struct {
 	signers  []schemas.Signer
 	attested []bool // by attestation of the rule
 	attempts []Attempt
+	seen     Seen
+	causes   []error // why the first candidates could not be read
 }
 
 // newChecker prepares the keys of rule.
@@ -56,14 +57,59 @@ func newChecker(rule Rule, targets []digest.Digest, now time.Time) (*checker, er
 	return c, nil
 }
 
-// run tries every candidate, good ones and bad ones in any order: a bad one
+// look tries the candidates of img, those that are here and then, batch by batch,
+// those that are still to be fetched. It ends when the rule is met, unless all are
+// wanted. It fails only when ctx ends.
+func (c *checker) look(ctx context.Context, img *pull.Image, all bool) error {
+	err := c.run(ctx, img.Candidates)
+	for more := true; err == nil && more && len(c.attempts) < maxCandidates && (all || len(c.verdict()) > 0); {
+		var batch []pull.Candidate
+		batch, more = img.More(ctx, c.wanted())
+		err = c.run(ctx, batch)
+	}
+	c.sort()
+	c.seen = newSeen(img.Looked(ctx), c.attempts, len(c.parties) > 0)
+	return err
+}
+
+// sort brings what was found into an order that does not depend on what came first:
+// by subject, then by kind. It is the order of reports and records.
+func (c *checker) sort() {
+	place := func(a Attempt) int {
+		subject := slices.IndexFunc(c.targets, func(d digest.Digest) bool { return d.String() == a.Subject })
+		return subject*len(kinds) + slices.Index(kinds, a.Kind)
+	}
+	slices.SortStableFunc(c.attempts, func(a, b Attempt) int { return place(a) - place(b) })
+	slices.SortStableFunc(c.signers, func(a, b schemas.Signer) int {
+		return slices.Index(kinds, pull.CandidateKind(a.Format)) - slices.Index(kinds, pull.CandidateKind(b.Format))
+	})
+}
+
+// kinds are all kinds of candidates.
+var kinds = []pull.CandidateKind{pull.KindBundle, pull.KindLegacy, pull.KindLegacyAttestation}
+
+// wanted is what the rule still lacks; what would be looked at first if nothing is.
+func (c *checker) wanted() pull.Wanted {
+	w := pull.Wanted{Signature: distinct(c.signed) < c.rule.threshold}
+	for i, met := range c.attested {
+		if !met {
+			w.Predicates = append(w.Predicates, c.rule.attestations[i].predicate)
+		}
+	}
+	if !w.Signature && len(w.Predicates) == 0 {
+		w.Signature = true
+	}
+	return w
+}
+
+// run tries every one of candidates, good ones and bad ones in any order: a bad one
 // never hides a good one. It fails only when ctx ends.
 func (c *checker) run(ctx context.Context, candidates []pull.Candidate) error {
-	for i, candidate := range candidates {
+	for _, candidate := range candidates {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if i == maxCandidates {
+		if len(c.attempts) == maxCandidates {
 			return nil
 		}
 		c.try(ctx, candidate)
@@ -76,7 +122,10 @@ func (c *checker) try(ctx context.Context, candidate pull.Candidate) {
 	attempt := Attempt{Kind: candidate.Kind, Manifest: candidate.Manifest, Subject: candidate.Subject}
 	who, err := c.check(ctx, candidate, &attempt)
 	if err != nil {
-		attempt.Reason = clip(joined.Text(err))
+		attempt.Reason, attempt.Unread = clip(joined.Text(err)), c.unread(candidate)
+		if attempt.Unread && len(c.causes) < maxListed {
+			c.causes = append(c.causes, candidate.Err)
+		}
 		c.attempts = append(c.attempts, attempt)
 		return
 	}
@@ -87,6 +136,12 @@ func (c *checker) try(ctx context.Context, candidate pull.Candidate) {
 		c.signed = append(c.signed, who)
 		c.signers = append(c.signers, who.signer)
 	}
+}
+
+// unread says that a candidate may be what the rule asks for, and could not be read.
+func (c *checker) unread(candidate pull.Candidate) bool {
+	return candidate.Err != nil && pull.Unanswered(candidate.Err) &&
+		(candidate.Kind != pull.KindLegacyAttestation || len(c.parties) > 0)
 }
 
 // check returns who signed the candidate for this image, or who attests

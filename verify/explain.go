@@ -21,13 +21,18 @@ type Explanation struct {
 	Digest    string `json:"digest"`
 	// Trusted is what [Check] says.
 	Trusted bool `json:"trusted"`
+	// Undecided says that no clause is against it but those of which something that
+	// may show them could not be read.
+	Undecided bool `json:"undecided,omitempty"`
 	// Rule names the rule that matches, "" when none does.
 	Rule    string   `json:"rule,omitempty"`
 	Clauses []Clause `json:"clauses"`
 	// Signers were proven; Attempts has every candidate looked at.
 	Signers  []schemas.Signer `json:"signers,omitempty"`
 	Attempts []Attempt        `json:"attempts,omitempty"`
-	Warnings []string         `json:"warnings,omitempty"`
+	// Seen says what was looked at; nil when nothing was.
+	Seen     *Seen    `json:"seen,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Reasons are the sentences of the clauses that are not met.
@@ -56,10 +61,10 @@ func Explain(ctx context.Context, img *pull.Image, trust Trust, opts Options) (E
 		return e, err
 	}
 	c.image = describeSubject(img)
-	if err := c.run(ctx, img.Candidates); err != nil {
+	if err := c.look(ctx, img, true); err != nil {
 		return e, fmt.Errorf("verifying %s@%s: %w", e.Reference, e.Digest, err)
 	}
-	e.Signers, e.Attempts = c.signers, c.attempts
+	e.Signers, e.Attempts, e.Seen = c.signers, c.attempts, &c.seen
 	e.Clauses = append(e.Clauses, c.signatureClauses()...)
 	v, err := describe(&Verified{img: img, rule: rule, signers: c.signers, attempts: c.attempts})
 	if err != nil {
@@ -67,7 +72,8 @@ func Explain(ctx context.Context, img *pull.Image, trust Trust, opts Options) (E
 	}
 	e.Warnings = v.Warnings()
 	e.Clauses = append(e.Clauses, rule.limits.judge(v.desc)...)
-	e.Trusted = len(e.Reasons()) == 0
+	reasons := len(e.Reasons())
+	e.Trusted, e.Undecided = reasons == 0, reasons > 0 && c.seen.open() && reasons == len(unmet(c.signatureClauses()))
 	return e, nil
 }
 
@@ -93,6 +99,7 @@ func (c *checker) signatureClauses() []Clause {
 			if why := refused(c.attempts); why != "" {
 				clause.Found += " among " + why
 			}
+			clause.Found += c.left()
 		}
 		clauses = append(clauses, clause)
 	}
@@ -113,10 +120,23 @@ func (c *checker) foundSigners(n int) string {
 	if n >= c.rule.threshold {
 		return text
 	}
+	left := c.left()
 	if why := refused(c.attempts); why != "" {
-		return text + "; refused among " + why
+		return text + "; refused among " + why + left
+	}
+	if left != "" {
+		return text + left
 	}
 	return text + "; there are no further signatures"
+}
+
+// left says, to be added to a sentence, what was not looked at.
+func (c *checker) left() string {
+	text := unread(c.attempts)
+	if more := c.seen.text(c.image.repository + "@" + c.image.digest); more != "" {
+		text += "; " + more
+	}
+	return text
 }
 
 // signerName names a signer in a few words.

@@ -39,8 +39,10 @@ type Attempt struct {
 	// Claims is the image name a legacy signature says it is for
 	// (docker-reference). cosign does not compare it, so neither does [Check].
 	Claims string `json:"claims,omitempty"`
-	// Reason says why it was refused.
+	// Reason says why it was refused, or with Unread why it could not be read, so
+	// that it may be anything.
 	Reason string `json:"reason,omitempty"`
+	Unread bool   `json:"unread,omitempty"`
 }
 
 // accept notes who made the candidate.
@@ -50,7 +52,8 @@ func (a *Attempt) accept(s schemas.Signer) {
 }
 
 // NotTrustedError is the refusal of an image: what was tried and found. It
-// wraps [ErrNotTrusted].
+// wraps [ErrNotTrusted] or, when something may be there that could not be read,
+// [ErrUndecided].
 type NotTrustedError struct {
 	// Reference is registry and repository, Digest that of the image manifest.
 	Reference, Digest string
@@ -61,6 +64,12 @@ type NotTrustedError struct {
 	Rule    string
 	Missing []string
 	Signers []schemas.Signer
+	// Seen says what was looked at.
+	Seen Seen
+	// shown: whoever has signed is known, and it is something else that is missing.
+	shown bool
+	// causes are errors of candidates that could not be read.
+	causes []error
 	// Err is set when the image was refused before any signature was looked at:
 	// bytes that do not match the digest ([image.ErrDigestMismatch]), or what a
 	// policy denies.
@@ -73,39 +82,79 @@ const (
 	maxReason = 240 // bytes
 )
 
-// Unwrap is [ErrNotTrusted] and, when there is one, Err.
+// Undecided says that the image is refused for want of what could not be read.
+func (e *NotTrustedError) Undecided() bool { return e.Err == nil && !e.shown && e.Seen.open() }
+
+// Unwrap is [ErrNotTrusted] and, when there is one, Err; or [ErrUndecided] and why
+// something could not be read.
 func (e *NotTrustedError) Unwrap() []error {
-	if e.Err == nil {
-		return []error{ErrNotTrusted}
+	switch {
+	case e.Err != nil:
+		return []error{ErrNotTrusted, e.Err}
+	case e.Undecided():
+		return append([]error{ErrUndecided}, e.causes...)
 	}
-	return []error{ErrNotTrusted, e.Err}
+	return []error{ErrNotTrusted}
 }
 
 // Error is one sentence of bounded length.
 func (e *NotTrustedError) Error() string {
-	name := e.Reference + "@" + e.Digest
+	said := e.reason()
+	if more := e.Seen.text(e.Reference + "@" + e.Digest); more != "" && e.Err == nil && !e.shown {
+		said += "; " + more
+	}
+	verdict := "is not trusted"
+	if e.Undecided() {
+		verdict = ErrUndecided.Error()
+	}
+	return fmt.Sprintf("%s@%s %s%s", e.Reference, e.Digest, verdict, said)
+}
+
+// reason is what follows on the verdict.
+func (e *NotTrustedError) reason() string {
 	switch {
 	case e.Err != nil:
-		return fmt.Sprintf("%s is not trusted: %s", name, clip(joined.Text(e.Err)))
+		return ": " + clip(joined.Text(e.Err))
+	case len(e.Attempts) == 0 && len(e.Signers) == 0 && e.Undecided():
+		return ": no signature is here"
 	case len(e.Attempts) == 0 && len(e.Signers) == 0: // there are signers and no attempts when they were remembered
-		return fmt.Sprintf("%s is not trusted: it has no signature: sign it with `bpfimg sign`", name)
+		return ": it has no signature: sign it with `bpfimg sign`"
 	}
-	missing := strings.Join(e.Missing[:min(len(e.Missing), maxListed)], "; ")
-	tried := refused(e.Attempts)
+	missing := clip(strings.Join(e.Missing[:min(len(e.Missing), maxListed)], "; "))
+	tried, late := refused(e.Attempts), unread(e.Attempts)
 	switch {
 	case tried == "":
-		return fmt.Sprintf("%s is not trusted by %s: %s", name, e.Rule, clip(missing))
+		return fmt.Sprintf(" by %s: %s%s", e.Rule, missing, late)
 	case len(e.Signers) == 0 && len(e.Missing) <= 1:
-		return fmt.Sprintf("%s is not trusted: no valid signature among %s", name, tried)
+		return fmt.Sprintf(": no valid signature among %s%s", tried, late)
 	}
-	return fmt.Sprintf("%s is not trusted by %s: %s; refused among %s", name, e.Rule, clip(missing), tried)
+	return fmt.Sprintf(" by %s: %s; refused among %s%s", e.Rule, missing, tried, late)
 }
 
 // refused says how many candidates there were, and of the first that failed why.
 func refused(attempts []Attempt) string {
+	said := reasons(attempts, func(a Attempt) bool { return !a.Accepted && !a.Unread })
+	if said == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s", count(len(attempts), "1 candidate", "%d candidates"), said)
+}
+
+// unread says, to be added to a sentence, of the first candidates that could not be
+// read why.
+func unread(attempts []Attempt) string {
+	said := reasons(attempts, func(a Attempt) bool { return a.Unread })
+	if said == "" {
+		return ""
+	}
+	return "; not everything could be read: " + said
+}
+
+// reasons are those of the first attempts that are meant.
+func reasons(attempts []Attempt, meant func(Attempt) bool) string {
 	said, failed := make([]string, 0, maxListed+1), 0
 	for _, a := range attempts {
-		if a.Accepted {
+		if !meant(a) {
 			continue
 		}
 		if failed++; failed > maxListed {
@@ -117,17 +166,10 @@ func refused(attempts []Attempt) string {
 		}
 		said = append(said, what+": "+clip(a.Reason))
 	}
-	if failed == 0 {
-		return ""
-	}
 	if failed > maxListed {
 		said = append(said, fmt.Sprintf("and %d more", failed-maxListed))
 	}
-	noun := "candidates"
-	if len(attempts) == 1 {
-		noun = "candidate"
-	}
-	return fmt.Sprintf("%d %s: %s", len(attempts), noun, strings.Join(said, "; "))
+	return strings.Join(said, "; ")
 }
 
 // clip shortens s to [maxReason] bytes.
@@ -150,7 +192,12 @@ type Report struct {
 	// Signers were proven; Attempts has every candidate looked at.
 	Signers  []schemas.Signer `json:"signers,omitempty"`
 	Attempts []Attempt        `json:"attempts,omitempty"`
-	Warnings []string         `json:"warnings,omitempty"`
+	// Seen says what was looked at; absent where nothing was.
+	Seen *Seen `json:"seen,omitempty"`
+	// Undecided says that it may be trusted all the same: something could not be
+	// read.
+	Undecided bool     `json:"undecided,omitempty"`
+	Warnings  []string `json:"warnings,omitempty"`
 	// Reason is the sentence of the error when not trusted.
 	Reason string `json:"reason,omitempty"`
 }
@@ -164,6 +211,7 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 		if errors.As(err, &refused) {
 			r.Rule, r.Missing = refused.Rule, refused.Missing
 			r.Signers, r.Attempts = refused.Signers, refused.Attempts
+			r.Seen, r.Undecided = refused.Seen.orNil(), refused.Undecided()
 		}
 		if err != nil {
 			r.Reason = joined.Text(err)
@@ -175,5 +223,6 @@ func NewReport(img *pull.Image, v *Verified, err error) Report {
 		r.Rule = v.rule.String()
 	}
 	r.Signers, r.Attempts, r.Warnings = v.signers, v.attempts, v.warnings
+	r.Seen = v.seen.orNil()
 	return r
 }

@@ -30,6 +30,7 @@ type Verified struct {
 	desc     schemas.Description
 	signers  []schemas.Signer
 	attempts []Attempt
+	seen     Seen
 	warnings []string
 	skipped  bool
 	// decided is when the signatures were verified, if it was not now.
@@ -83,6 +84,9 @@ func (v *Verified) Remembered() *time.Time { return v.decided }
 // Skipped says that verification was skipped on purpose.
 func (v *Verified) Skipped() bool { return v.skipped }
 
+// Seen says what was looked at; nothing is counted where a verdict was remembered.
+func (v *Verified) Seen() Seen { return v.seen }
+
 // Warnings are sentences about labels that do not agree with the objects; such
 // labels were ignored.
 func (v *Verified) Warnings() []string { return slices.Clone(v.warnings) }
@@ -113,6 +117,9 @@ type Options struct {
 	// the signatures again. With Fresh they are verified again all the same.
 	Verdicts Verdicts
 	Fresh    bool
+	// All looks at all candidates, for a report of them, instead of ending as soon
+	// as the rule is met. What is decided is the same.
+	All bool
 	// Log is told when a verdict cannot be remembered; default: nobody.
 	Log *slog.Logger
 }
@@ -125,7 +132,9 @@ func Check(ctx context.Context, img *pull.Image, trust Trust) (*Verified, error)
 // CheckWith verifies img against trust: nothing of it is denied, and its
 // candidates show everything that the rule of its repository asks. A refusal is
 // a [NotTrustedError] that lists why each candidate failed, or what trust said;
-// both wrap [ErrNotTrusted]. Only then are the objects parsed; an error there
+// both wrap [ErrNotTrusted], or [ErrUndecided] where not all could be read that may
+// say otherwise. Candidates that img has left to be fetched on demand are fetched
+// here, the likely ones first, until the rule is met. Only then are the objects parsed; an error there
 // wraps what package inspect says of them.
 func CheckWith(ctx context.Context, img *pull.Image, trust Trust, opts Options) (*Verified, error) {
 	name, digest := img.Reference.Name(), img.Manifest.Descriptor.Digest.String()
@@ -146,6 +155,7 @@ func CheckWith(ctx context.Context, img *pull.Image, trust Trust, opts Options) 
 		return nil, err
 	}
 	if refusal.Missing = unmet(rule.limits.judge(v.desc)); len(refusal.Missing) > 0 {
+		refusal.shown = true
 		return nil, refusal
 	}
 	return v, nil
@@ -171,14 +181,15 @@ func (v *Verified) proveSigners(ctx context.Context, trust Trust, opts Options, 
 		return err
 	}
 	c.image = describeSubject(v.img)
-	if err := c.run(ctx, v.img.Candidates); err != nil {
+	if err := c.look(ctx, v.img, opts.All); err != nil {
 		return fmt.Errorf("verifying %s@%s: %w", refusal.Reference, refusal.Digest, err)
 	}
-	refusal.Attempts, refusal.Signers = c.attempts, c.signers
+	refusal.Attempts, refusal.Signers, refusal.Seen = c.attempts, c.signers, c.seen
+	refusal.causes = c.causes
 	if refusal.Missing = c.verdict(); len(refusal.Missing) > 0 {
 		return refusal
 	}
-	v.signers, v.attempts = c.signers, c.attempts
+	v.signers, v.attempts, v.seen = c.signers, c.attempts, c.seen
 	if err := opts.Verdicts.remember(v.img, trust, v.rule, v.signers, at); err != nil && opts.Log != nil {
 		opts.Log.Debug(err.Error(), "reference", refusal.Reference)
 	}

@@ -63,6 +63,8 @@ func exitCode(err error) int {
 		return exitCodeOf(several.errs)
 	case errors.Is(err, verify.ErrNotTrusted):
 		return exitNotTrusted
+	case errors.Is(err, verify.ErrUndecided):
+		return exitFailed // whatever kept it from being decided
 	case errors.As(err, &usage), errors.Is(err, bpf.ErrUsage), errors.Is(err, bpf.ErrSetting), errors.Is(err, build.ErrOptions), errors.Is(err, build.ErrFile),
 		errors.Is(err, image.ErrReference), errors.Is(err, image.ErrLosesDigest), errors.Is(err, image.ErrOtherRegistry),
 		errors.Is(err, hosts.ErrSettings), errors.Is(err, sign.ErrServices), errors.Is(err, trustroot.ErrOptions):

@@ -36,7 +36,7 @@ func (s *session) fetch(ctx context.Context, ref image.Reference, j *judge) (*fe
 	if mode == pullAlways {
 		return s.fetchMoved(ctx, store, ref, j)
 	}
-	v, local := s.fetchFrom(ctx, store, ref, j)
+	v, local := s.fetchFrom(ctx, store, nil, ref, j)
 	if local == nil {
 		return &fetched{verified: v}, nil
 	}
@@ -45,7 +45,7 @@ func (s *session) fetch(ctx context.Context, ref image.Reference, j *judge) (*fe
 	}
 	s.log.Debug("asking the registry", "reference", ref.String(), "because", local)
 	f, err := s.fetchRemote(ctx, store, ref, j)
-	if err != nil && errors.Is(local, verify.ErrNotTrusted) {
+	if err != nil && (errors.Is(local, verify.ErrNotTrusted) || errors.Is(local, verify.ErrUndecided)) {
 		// A registry that does not answer must not hide the refusal.
 		return nil, fmt.Errorf("local store: %w; registry: %w", local, err)
 	}
@@ -66,7 +66,7 @@ func (s *session) fetchMoved(ctx context.Context, store *image.Store, ref image.
 			return nil, fmt.Errorf("pulling %s: %w", ref, err)
 		}
 		if unmoved != nil {
-			v, err := s.fetchFrom(ctx, unmoved, ref, j)
+			v, err := s.fetchFrom(ctx, unmoved, nil, ref, j)
 			if err == nil {
 				return &fetched{verified: v}, nil
 			}
@@ -76,7 +76,7 @@ func (s *session) fetchMoved(ctx context.Context, store *image.Store, ref image.
 			s.log.Debug("asking the registry for more", "reference", ref.String(), "because", err)
 		}
 	}
-	return s.fetchThrough(ctx, cached, ref, j)
+	return s.fetchThrough(ctx, store, cached, ref, j)
 }
 
 // fetchRemote asks the registry, and takes from the store what has the digests
@@ -86,7 +86,7 @@ func (s *session) fetchRemote(ctx context.Context, store *image.Store, ref image
 	if err != nil {
 		return nil, err
 	}
-	return s.fetchThrough(ctx, cached, ref, j)
+	return s.fetchThrough(ctx, store, cached, ref, j)
 }
 
 // cached reads from the registry what the store does not have.
@@ -102,9 +102,13 @@ func (s *session) cached(store *image.Store) (*pull.Cached, error) {
 	return &pull.Cached{Local: store, Remote: s.shared(store, source)}, nil
 }
 
-func (s *session) fetchThrough(ctx context.Context, cached *pull.Cached, ref image.Reference, j *judge) (*fetched, error) {
+func (s *session) fetchThrough(ctx context.Context, store *image.Store, cached *pull.Cached, ref image.Reference, j *judge) (*fetched, error) {
 	memo := pull.NewMemo(cached)
-	v, err := s.fetchFrom(ctx, memo, ref, j)
+	var first image.Source
+	if !j.fresh {
+		first = store // what signs it there signs it, wherever else it is
+	}
+	v, err := s.fetchFrom(ctx, memo, first, ref, j)
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +116,24 @@ func (s *session) fetchThrough(ctx context.Context, cached *pull.Cached, ref ima
 }
 
 func worthPulling(err error) bool {
-	return errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrDigestMismatch) || errors.Is(err, verify.ErrNotTrusted)
+	for _, worth := range []error{image.ErrNotFound, image.ErrDigestMismatch, verify.ErrNotTrusted, verify.ErrUndecided} {
+		if errors.Is(err, worth) {
+			return true
+		}
+	}
+	return false
 }
 
-func (s *session) fetchFrom(ctx context.Context, src image.Source, ref image.Reference, j *judge) (*verify.Verified, error) {
-	img, err := pull.Fetch(ctx, src, ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: j.trust == nil})
+// fetchFrom fetches an image with as many of its signatures as it takes; those at
+// first, if there is such a place, before those at src.
+func (s *session) fetchFrom(ctx context.Context, src, first image.Source, ref image.Reference, j *judge) (*verify.Verified, error) {
+	img, err := pull.Fetch(ctx, src, ref, pull.Options{
+		Platform: s.c.String("platform"), SkipCandidates: j.trust == nil, OnDemand: true, First: first,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("pulling %s: %w", ref, err)
 	}
+	defer img.Enough()
 	return j.check(ctx, img)
 }
 
@@ -177,9 +191,34 @@ func (s *session) keep(ctx context.Context, f *fetched, ref image.Reference) (wa
 func (s *session) copyToStore(ctx context.Context, f *fetched, ref image.Reference) {
 	store, err := s.store()
 	if err == nil {
+		err = noteUnasked(ctx, store, f.memo, ref, f.verified.IndexDigest(), f.verified.Digest())
+	}
+	if err == nil {
 		_, err = image.Copy(ctx, store, ref, f.memo, ref, image.CopyOptions{Referrers: true, Have: f.memo.Has})
 	}
 	if err != nil {
 		s.term.notice("warning: %s is not kept in the local store: %v", ref, err)
 	}
+}
+
+// noteUnasked records what of the attachments of some digests ("" for none) is not
+// going to be in the store, as nobody asked for it: it must not be taken for absent
+// later. Where not even the list was asked for, an older record stays.
+func noteUnasked(ctx context.Context, store *image.Store, memo *pull.Memo, ref image.Reference, subjects ...string) error {
+	for _, subject := range subjects {
+		if subject == "" {
+			continue
+		}
+		at := ref.WithDigest(subject)
+		unasked := memo.Unasked(at)
+		if unasked.Unlisted {
+			if _, err := store.Manifest(ctx, at); err == nil {
+				continue
+			}
+		}
+		if err := store.SetUnasked(ctx, at, unasked); err != nil {
+			return err
+		}
+	}
+	return nil
 }

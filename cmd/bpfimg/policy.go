@@ -98,7 +98,11 @@ func (s *session) policyExplain(ref image.Reference) error {
 	if e.Trusted {
 		return nil
 	}
-	return fmt.Errorf("%s@%s: %w: %s", e.Reference, e.Digest, verify.ErrNotTrusted, e.Reasons()[0])
+	verdict := verify.ErrNotTrusted
+	if e.Undecided {
+		verdict = verify.ErrUndecided
+	}
+	return fmt.Errorf("%s@%s: %w: %s", e.Reference, e.Digest, verdict, e.Reasons()[0])
 }
 
 // fetchImage gets the image that [session.fetch] would, from the store or the
@@ -113,7 +117,7 @@ func (s *session) fetchImage(ctx context.Context, ref image.Reference, trust ver
 	if err != nil {
 		return nil, err
 	}
-	opts := pull.Options{Platform: s.c.String("platform")}
+	opts := pull.Options{Platform: s.c.String("platform"), OnDemand: true}
 	var local *pull.Image
 	if mode != pullAlways {
 		if local, err = pull.Fetch(ctx, store, ref, opts); err == nil {
@@ -143,8 +147,11 @@ func (s *session) fetchImage(ctx context.Context, ref image.Reference, trust ver
 
 func showExplanation(term *terminal, e verify.Explanation) error {
 	verdict := "not trusted"
-	if e.Trusted {
+	switch {
+	case e.Trusted:
 		verdict = "trusted"
+	case e.Undecided:
+		verdict = "cannot be decided"
 	}
 	if _, err := fmt.Fprintf(term.out, "%s@%s: %s\n", safe(e.Reference), e.Digest, verdict); err != nil {
 		return err

@@ -162,6 +162,9 @@ func (p *puller) pull(ctx context.Context) (*pull.Image, error) {
 		}
 	}
 	memo.Seal() // what nobody reads, such as a large referrer, is not fetched to be kept
+	if err := noteUnasked(ctx, p.store, memo, p.ref, img.Root.Descriptor.Digest.String(), img.Manifest.Descriptor.Digest.String()); err != nil {
+		return nil, fmt.Errorf("keeping %s in the local store: %w", p.ref, err)
+	}
 	opts := image.CopyOptions{Referrers: true, Have: memo.Has}
 	if foundAll(img) {
 		opts.Whole = []digest.Digest{img.Root.Descriptor.Digest, img.Manifest.Descriptor.Digest}

@@ -51,6 +51,7 @@ func (r *scriptRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // registry heal                         ends all faults
 // registry count                        starts counting round trips, at a latency
 // registry roundtrips N                 wants at most N of them since
+// registry requests N                   wants at most N requests since
 // registry once METHOD PATH             wants each path that has PATH asked for once since
 // registry only METHOD PATH             wants one request since, besides the handshake, and this
 // registry seen METHOD PATH             waits until such a request came
@@ -78,6 +79,12 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		if got := r.recorder.RoundTrips(); got > limit || got == 0 {
 			ts.Fatalf("%d sequential round trips, want at most %d: %v", got, limit, r.recorder.Calls())
 		}
+	case args[0] == "requests" && len(args) == 2:
+		limit, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		if got := r.recorder.Count("", ""); got > limit || got == 0 {
+			ts.Fatalf("%d requests, want at most %d: %v", got, limit, r.recorder.Calls())
+		}
 	case args[0] == "once" && len(args) == 3:
 		r.wantOnce(ts, args[1], args[2])
 	case args[0] == "only" && len(args) == 3:
@@ -94,7 +101,7 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 		defer r.mu.Unlock()
 		r.faults = append(r.faults, testregistry.Fault{Method: args[1], Path: args[2], Do: faultAction(ts, name, value)})
 	default:
-		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | count | roundtrips N | once METHOD PATH | only METHOD PATH | seen METHOD PATH | stop]")
+		ts.Fatalf("usage: registry [fault METHOD PATH ACTION[=N] | heal | count | roundtrips N | requests N | once METHOD PATH | only METHOD PATH | seen METHOD PATH | stop]")
 	}
 }
 

@@ -25,7 +25,8 @@ type judge struct {
 	// report says how the last check went, notes what of that image is not used.
 	report verify.Report
 	notes  []string
-	// fresh has signatures verified that were verified before.
+	// fresh has signatures verified that were verified before, and all that there
+	// are: it is the report that is wanted.
 	fresh bool
 }
 
@@ -86,11 +87,14 @@ func (j *judge) check(ctx context.Context, img *pull.Image) (*verify.Verified, e
 	if j.trust == nil {
 		v, err = verify.Skip(img, j.s.log)
 	} else {
-		v, err = verify.CheckWith(ctx, img, j.trust, verify.Options{Verdicts: j.s.verdicts(), Fresh: j.fresh, Log: j.s.log})
+		v, err = verify.CheckWith(ctx, img, j.trust, verify.Options{Verdicts: j.s.verdicts(), Fresh: j.fresh, All: j.fresh, Log: j.s.log})
 	}
 	j.report, j.notes = verify.NewReport(img, v, err), img.Notes
 	if err != nil {
 		return nil, err
+	}
+	if n := v.Seen().NotNeeded; n > 0 {
+		j.s.log.Debug("the rule is met: the search for signatures has ended", "reference", img.Reference.String(), "not looked at", n)
 	}
 	for _, w := range v.Warnings() {
 		j.s.term.notice("warning: %s", w)
