@@ -5,12 +5,12 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
@@ -65,7 +65,7 @@ func newLayout(files layoutFiles, closer io.Closer, where string) (*layout, erro
 		return nil, err
 	}
 	var head ocispec.ImageLayout
-	if err := json.Unmarshal(data, &head); err != nil || head.Version != ocispec.ImageLayoutVersion {
+	if err := boundedjson.Unmarshal(data, &head); err != nil || head.Version != ocispec.ImageLayoutVersion {
 		return nil, malformed("%s: %s does not say imageLayoutVersion %s", where, ocispec.ImageLayoutFile, ocispec.ImageLayoutVersion)
 	}
 	if data, err = files.read(ocispec.ImageIndexFile, MaxManifest); err != nil {
@@ -82,7 +82,7 @@ func newLayout(files layoutFiles, closer io.Closer, where string) (*layout, erro
 // the specification allows there.
 func parseLayoutIndex(data []byte) ([]ocispec.Descriptor, error) {
 	var index ocispec.Index
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := boundedjson.Unmarshal(data, &index); err != nil {
 		return nil, malformed("it is not an index: %w", err)
 	}
 	if len(index.Manifests) > maxLayoutEntries {
@@ -257,7 +257,7 @@ func readSubject(data []byte) (subject digest.Digest, desc ocispec.Descriptor, c
 		return "", desc, nil
 	}
 	var links manifestLinks
-	if kindOf(m.Descriptor.MediaType) == kindIndex && json.Unmarshal(data, &links) == nil {
+	if kindOf(m.Descriptor.MediaType) == kindIndex && boundedjson.Unmarshal(data, &links) == nil {
 		children = links.Manifests
 	}
 	if head.Subject == nil || checkDigest(head.Subject.Digest.String()) != nil {

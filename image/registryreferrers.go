@@ -5,7 +5,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
@@ -109,7 +109,7 @@ func (s *session) referrersPage(ctx context.Context, u *url.URL) (*ocispec.Index
 		return nil, nil, err
 	}
 	var index ocispec.Index
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := boundedjson.Unmarshal(data, &index); err != nil {
 		return nil, nil, fmt.Errorf("the registry's referrers list is malformed: %w", err)
 	}
 	return &index, nextPage(u, resp.Header.Values("Link")), nil
@@ -168,7 +168,7 @@ func (s *session) fallbackIndex(ctx context.Context, subject Reference) (ocispec
 	if m.Descriptor.MediaType != ocispec.MediaTypeImageIndex {
 		return index, fmt.Errorf("fallback tag %s is a %q, not an index", fallbackTag(subject).tag, m.Descriptor.MediaType)
 	}
-	if err := json.Unmarshal(m.Bytes, &index); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &index); err != nil {
 		return index, fmt.Errorf("fallback tag %s is malformed: %w", fallbackTag(subject).tag, err)
 	}
 	return index, nil

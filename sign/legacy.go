@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -94,7 +95,7 @@ func (j *job) readLegacy(ctx context.Context, tag string) (ocispec.Manifest, oci
 	if raw.Descriptor.MediaType != ocispec.MediaTypeImageManifest {
 		return m, raw.Descriptor, fmt.Errorf("tag %s holds a %q, not signatures: remove it or sign without --legacy-signature", tag, raw.Descriptor.MediaType)
 	}
-	if err := json.Unmarshal(raw.Bytes, &m); err != nil {
+	if err := boundedjson.Unmarshal(raw.Bytes, &m); err != nil {
 		return m, raw.Descriptor, fmt.Errorf("reading the signatures at tag %s: %w", tag, err)
 	}
 	return m, raw.Descriptor, nil
