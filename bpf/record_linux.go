@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/atomicfile"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -71,7 +72,11 @@ func (m *Manager) record(name string) (*schemas.Instance, error) {
 	}
 	defer f.Close()
 	var rec schemas.Instance
-	if err := json.NewDecoder(io.LimitReader(f, maxRecord)).Decode(&rec); err != nil {
+	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	if err != nil {
+		return nil, fmt.Errorf("reading the record of instance %q: %w", name, err)
+	}
+	if err := boundedjson.Unmarshal(data, &rec); err != nil {
 		return nil, fmt.Errorf("the record of instance %q in %s is %w: %w", name, f.Name(), errDamaged, err)
 	}
 	if rec.SchemaVersion > schemas.InstanceVersion {

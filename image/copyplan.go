@@ -5,11 +5,11 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -64,7 +64,7 @@ func (p *planner) addChildren(ctx context.Context, m Manifest, depth int) error 
 		return fmt.Errorf("indexes are nested more than %d deep", maxIndexDepth)
 	}
 	var index ocispec.Index
-	if err := json.Unmarshal(m.Bytes, &index); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &index); err != nil {
 		return fmt.Errorf("the index is malformed: %w", err)
 	}
 	var wanted []ocispec.Descriptor
@@ -128,7 +128,7 @@ func fetchManifest(ctx context.Context, src Source, ref Reference, desc ocispec.
 // blobsOf lists the config and layers of an image manifest.
 func blobsOf(m Manifest) ([]planBlob, error) {
 	var content ocispec.Manifest
-	if err := json.Unmarshal(m.Bytes, &content); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &content); err != nil {
 		return nil, fmt.Errorf("the manifest is malformed: %w", err)
 	}
 	if len(content.Layers) > maxLayers {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -57,7 +58,7 @@ func newDockerArchive(ctx context.Context, files *tarFiles, closer io.Closer, wh
 		return nil, err
 	}
 	var list []dockerImage
-	if err := json.Unmarshal(data, &list); err != nil {
+	if err := boundedjson.Unmarshal(data, &list); err != nil {
 		return nil, malformed("%s is malformed: %w", dockerArchiveList, err)
 	}
 	if len(list) > maxDockerImages {

@@ -5,12 +5,12 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/lazyregexp"
 	"github.com/opencontainers/go-digest"
@@ -60,7 +60,7 @@ func newLayout(files layoutFiles, closer io.Closer, where string) (*layout, erro
 		return nil, err
 	}
 	var head ocispec.ImageLayout
-	if err := json.Unmarshal(data, &head); err != nil || head.Version != ocispec.ImageLayoutVersion {
+	if err := boundedjson.Unmarshal(data, &head); err != nil || head.Version != ocispec.ImageLayoutVersion {
 		return nil, malformed("%s: %s does not say imageLayoutVersion %s", where, ocispec.ImageLayoutFile, ocispec.ImageLayoutVersion)
 	}
 	if data, err = files.read(ocispec.ImageIndexFile, MaxManifest); err != nil {

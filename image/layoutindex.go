@@ -4,10 +4,10 @@
 package image
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -59,7 +59,7 @@ func (e layoutEntry) cosignKind() string { return e.Annotations[annotationCosign
 // the specification allows there.
 func parseLayoutIndex(data []byte) ([]layoutEntry, error) {
 	var index ocispec.Index
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := boundedjson.Unmarshal(data, &index); err != nil {
 		return nil, malformed("it is not an index: %w", err)
 	}
 	if len(index.Manifests) > maxLayoutEntries {
@@ -210,7 +210,7 @@ func readSubject(data []byte, d digest.Digest) (subject digest.Digest, desc ocis
 		return "", desc, nil
 	}
 	var links manifestLinks
-	if kindOf(m.Descriptor.MediaType) == kindIndex && json.Unmarshal(data, &links) == nil {
+	if kindOf(m.Descriptor.MediaType) == kindIndex && boundedjson.Unmarshal(data, &links) == nil {
 		children = links.Manifests
 	}
 	if head.Subject == nil || checkDigest(head.Subject.Digest.String()) != nil {

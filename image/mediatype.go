@@ -9,6 +9,7 @@ import (
 	"mime"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -143,7 +144,7 @@ func parseHead(data []byte) (manifestHead, error) {
 	if len(data) > MaxManifest {
 		return head, fmt.Errorf("the manifest is %d bytes, at most %d are allowed: %w", len(data), MaxManifest, ErrTooLarge)
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err := boundedjson.Unmarshal(data, &head); err != nil {
 		return head, malformed("the manifest is not a JSON document of the OCI image format: %w", err)
 	}
 	return head, nil

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -203,7 +204,7 @@ func parseReferrers(data []byte, contentType string) (*ocispec.Index, error) {
 }
 
 // decodeList decodes what a registry sends as a list.
-func decodeList(data []byte, list any) error { return json.Unmarshal(data, list) }
+func decodeList(data []byte, list any) error { return boundedjson.Unmarshal(data, list) }
 
 // saneReferrers keeps the first [MaxReferrers] entries that can be fetched at
 // all, once each: a bad entry must not hide a good one behind it. All that counts is

@@ -5,13 +5,13 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -116,7 +116,7 @@ func (s *session) tagsPage(ctx context.Context, u *url.URL) ([]string, *url.URL,
 	var list struct {
 		Tags []string `json:"tags"`
 	}
-	if err := json.Unmarshal(data, &list); err != nil {
+	if err := boundedjson.UnmarshalWithin(data, &list, boundedjson.Limits{Elements: maxTagsRead}); err != nil {
 		return nil, nil, fmt.Errorf("the registry's list of tags is malformed: %w", err)
 	}
 	next, err := nextPage(u, resp.Header.Values("Link"))

@@ -6,12 +6,12 @@ package image
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -145,7 +145,7 @@ func (c *storeCheck) manifest(desc ocispec.Descriptor, names []Reference, needed
 		return // it changed since
 	}
 	var content manifestLinks
-	if json.Unmarshal(data, &content) != nil {
+	if boundedjson.Unmarshal(data, &content) != nil {
 		return
 	}
 	if content.Config.Digest != "" {

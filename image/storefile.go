@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -39,7 +40,7 @@ func (s *Store) checkLayout() error {
 		return fmt.Errorf("opening %s: %w", s.what, err)
 	}
 	var layout ocispec.ImageLayout
-	if err := json.Unmarshal(data, &layout); err != nil || layout.Version != ocispec.ImageLayoutVersion {
+	if err := boundedjson.Unmarshal(data, &layout); err != nil || layout.Version != ocispec.ImageLayoutVersion {
 		return fmt.Errorf("opening %s: %s does not say imageLayoutVersion %s; move %s away or %s",
 			s.what, path, ocispec.ImageLayoutVersion, s.dir, s.elsewhere)
 	}

@@ -5,7 +5,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -149,7 +149,7 @@ func (s *Store) below(root digest.Digest) (map[digest.Digest]bool, error) {
 			return nil, fmt.Errorf("reading %s from the local store: %w", d, err)
 		}
 		var content manifestLinks
-		if json.Unmarshal(data, &content) != nil {
+		if boundedjson.Unmarshal(data, &content) != nil {
 			continue
 		}
 		for _, leaf := range append(content.Layers, content.Config) {

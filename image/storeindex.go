@@ -6,13 +6,13 @@ package image
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -41,7 +41,7 @@ func (s *Store) readIndex() (index ocispec.Index, unread []ocispec.Descriptor, e
 	if err != nil {
 		return index, nil, err
 	}
-	if err := json.Unmarshal(data, &index); err != nil {
+	if err := boundedjson.Unmarshal(data, &index); err != nil {
 		return index, nil, fmt.Errorf("%s is damaged; restore it or move %s away: %w", path, s.dir, err)
 	}
 	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool {

@@ -5,13 +5,13 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -78,7 +78,7 @@ func (s *Store) created(d digest.Digest) time.Time {
 		Manifests   []ocispec.Descriptor `json:"manifests"`
 		Annotations map[string]string    `json:"annotations"`
 	}
-	if json.Unmarshal(data, &content) != nil {
+	if boundedjson.Unmarshal(data, &content) != nil {
 		return time.Time{}
 	}
 	if at, err := time.Parse(time.RFC3339, content.Annotations[ocispec.AnnotationCreated]); err == nil {
@@ -103,7 +103,7 @@ func (s *Store) configCreated(desc ocispec.Descriptor) time.Time {
 	var config struct {
 		Created *time.Time `json:"created"`
 	}
-	if json.Unmarshal(data, &config) != nil || config.Created == nil {
+	if boundedjson.Unmarshal(data, &config) != nil || config.Created == nil {
 		return time.Time{}
 	}
 	return *config.Created

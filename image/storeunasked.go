@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 )
@@ -78,7 +79,7 @@ func (s *Store) Unasked(ctx context.Context, ref Reference) (Unasked, error) {
 		return u, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &u)
+		err = boundedjson.Unmarshal(data, &u)
 	}
 	if err != nil {
 		return Unasked{}, fmt.Errorf("reading what is attached to %s: %w", ref, err)

@@ -5,12 +5,12 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -107,7 +107,7 @@ func (s *Store) entryAnnotations(ref Reference, m Manifest, head manifestHead) m
 // of an index that are.
 func (s *Store) needs(m Manifest) (blobs []digest.Digest, err error) {
 	var content manifestLinks
-	if err := json.Unmarshal(m.Bytes, &content); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &content); err != nil {
 		return nil, malformed("the manifest is malformed: %w", err)
 	}
 	if kindOf(m.Descriptor.MediaType) == kindIndex {

@@ -5,10 +5,10 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -74,7 +74,7 @@ func (w *treeWalk) fill(ctx context.Context, n *Node, m Manifest, depth int) {
 		manifestHead
 		Layers []ocispec.Descriptor `json:"layers"`
 	}
-	if err := json.Unmarshal(m.Bytes, &content); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &content); err != nil {
 		n.Problem = "its manifest is malformed"
 		return
 	}
@@ -105,7 +105,7 @@ func (w *treeWalk) fill(ctx context.Context, n *Node, m Manifest, depth int) {
 // children adds the entries of an index.
 func (w *treeWalk) children(ctx context.Context, n *Node, m Manifest, depth int) {
 	var index ocispec.Index
-	if err := json.Unmarshal(m.Bytes, &index); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &index); err != nil {
 		n.Problem = "the index is malformed"
 		return
 	}

@@ -4,10 +4,10 @@
 package pull
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -94,7 +94,7 @@ func btfMarks(annotations map[string]string, kernels map[string]bool) (BTF, erro
 	if !validArch(one.Arch) {
 		return one, bad("annotation %s is %q, and no architecture", schemas.AnnotationBTFArch, clip(one.Arch))
 	}
-	if err := json.Unmarshal([]byte(annotations[schemas.AnnotationBTFKernels]), &one.Kernels); err != nil {
+	if err := boundedjson.Unmarshal([]byte(annotations[schemas.AnnotationBTFKernels]), &one.Kernels); err != nil {
 		return one, bad("annotation %s is not a JSON array of releases: %w", schemas.AnnotationBTFKernels, err)
 	}
 	if len(one.Kernels) == 0 {

@@ -5,10 +5,10 @@ package pull
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -145,7 +145,7 @@ func parseConfig(mediaType string, data []byte) (config, error) {
 			DiffIDs []digest.Digest `json:"diff_ids"`
 		} `json:"rootfs"`
 	}
-	if err := json.Unmarshal(data, &parsed); err != nil {
+	if err := boundedjson.Unmarshal(data, &parsed); err != nil {
 		return config{}, bad("the config is not an image config: %w", err)
 	}
 	return config{labels: parsed.Config.Labels, diffIDs: parsed.RootFS.DiffIDs}, nil

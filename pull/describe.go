@@ -4,9 +4,9 @@
 package pull
 
 import (
-	"encoding/json"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -51,7 +51,7 @@ func decodeDescription(text string) (*schemas.Description, error) {
 	var head struct {
 		SchemaVersion int `json:"schemaVersion"`
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err := boundedjson.Unmarshal(data, &head); err != nil {
 		return nil, bad("it is not a description: %w", err)
 	}
 	switch {
@@ -62,7 +62,7 @@ func decodeDescription(text string) (*schemas.Description, error) {
 		return nil, bad("its schema version is %d", head.SchemaVersion)
 	}
 	var desc schemas.Description
-	if err := json.Unmarshal(data, &desc); err != nil {
+	if err := boundedjson.Unmarshal(data, &desc); err != nil {
 		return nil, bad("it is not a description: %w", err)
 	}
 	if len(desc.Objects) > maxEntries {

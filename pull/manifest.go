@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -75,17 +76,17 @@ func parseDocument(m image.Manifest, v any) (map[string]json.RawMessage, error) 
 		return nil, bad("the manifest: %w", err)
 	}
 	var members map[string]json.RawMessage
-	if err := json.Unmarshal(m.Bytes, &members); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &members); err != nil {
 		return nil, bad("the manifest is not a JSON object: %w", err)
 	}
-	if err := json.Unmarshal(m.Bytes, v); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, v); err != nil {
 		return nil, bad("the manifest is not one of the OCI format: %w", err)
 	}
 	var head struct {
 		SchemaVersion int    `json:"schemaVersion"`
 		MediaType     string `json:"mediaType"`
 	}
-	if err := json.Unmarshal(m.Bytes, &head); err != nil {
+	if err := boundedjson.Unmarshal(m.Bytes, &head); err != nil {
 		return nil, bad("the manifest is not one of the OCI format: %w", err)
 	}
 	if head.SchemaVersion != 2 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -180,7 +181,7 @@ func (j *job) readLegacy(ctx context.Context) (legacy, error) {
 	if raw.Descriptor.MediaType != ocispec.MediaTypeImageManifest {
 		return l, fmt.Errorf("tag %s holds a %q, not signatures: remove it or sign without --legacy-signature", l.tag, raw.Descriptor.MediaType)
 	}
-	if err := json.Unmarshal(raw.Bytes, &l.content); err != nil {
+	if err := boundedjson.Unmarshal(raw.Bytes, &l.content); err != nil {
 		return l, fmt.Errorf("reading the signatures at tag %s: %w", l.tag, err)
 	}
 	l.desc = raw.Descriptor

@@ -5,11 +5,11 @@ package sign
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -62,7 +62,7 @@ func (j *job) images(ctx context.Context, seen map[digest.Digest]bool, depth int
 		return nil, fmt.Errorf("%s nests indexes deeper than %d", j.named, maxDepth)
 	}
 	var index ocispec.Index
-	if err := json.Unmarshal(j.content, &index); err != nil {
+	if err := boundedjson.Unmarshal(j.content, &index); err != nil {
 		return nil, fmt.Errorf("reading the index %s: %w", j.subject.Digest, err)
 	}
 	var jobs []*job

@@ -4,7 +4,6 @@
 package sign
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -149,7 +148,11 @@ func askGitHub(ctx context.Context, address, bearer string) (string, error) {
 	var answer struct {
 		Value string `json:"value"`
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 2*maxToken)).Decode(&answer); err != nil {
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 2*maxToken))
+	if err != nil {
+		return fail(err)
+	}
+	if err := boundedjson.Unmarshal(data, &answer); err != nil {
 		return fail(err)
 	}
 	return answer.Value, nil
@@ -184,7 +187,7 @@ func parseToken(raw string, now time.Time) (Token, error) {
 		Email   string   `json:"email"`
 		Expires *float64 `json:"exp"`
 	}
-	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&claims); err != nil {
+	if err := boundedjson.Unmarshal(body, &claims); err != nil {
 		return Token{}, errors.New("is not a JSON web token: its claims are not JSON")
 	}
 	if claims.Issuer == "" || claims.Subject == "" {

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 
 	"github.com/bpfimg/bpfimg/internal/atomicfile"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -128,7 +129,7 @@ func (d *disk) links(log *slog.Logger) ([]link, error) {
 		var l link
 		data, err := readFile(filepath.Join(d.dir, "links", e.Name()), maxLink)
 		if err == nil {
-			err = json.Unmarshal(data, &l)
+			err = boundedjson.Unmarshal(data, &l)
 		}
 		if err == nil && l.file() != e.Name() {
 			err = errors.New("its content does not fit its name")

@@ -4,11 +4,11 @@
 package testregistry
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,7 +24,7 @@ func ManyReferrers(before, after int) Action {
 		answer := newCapture()
 		next.ServeHTTP(answer, r)
 		var real ocispec.Index
-		if err := json.Unmarshal(answer.body.Bytes(), &real); err != nil {
+		if err := boundedjson.Unmarshal(answer.body.Bytes(), &real); err != nil {
 			writeError(w, internal(err))
 			return
 		}

@@ -4,7 +4,6 @@
 package testregistry
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -139,7 +139,7 @@ func nameManifest(target string, more []string, m *storedManifest) (tags []strin
 // acceptManifest takes any JSON object whose two names for its type agree.
 func acceptManifest(contentType string, data []byte) (*storedManifest, error) {
 	var head manifestHead
-	if err := json.Unmarshal(data, &head); err != nil {
+	if err := boundedjson.Unmarshal(data, &head); err != nil {
 		return nil, fmt.Errorf("the manifest is not JSON: %w", err)
 	}
 	mediaType, _, err := mime.ParseMediaType(contentType)

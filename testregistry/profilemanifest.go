@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -146,7 +147,7 @@ var giteaManifest = refusingManifest(func(r *Registry, p pushed) *apiError {
 	var version struct {
 		SchemaVersion int `json:"schemaVersion"`
 	}
-	_ = json.Unmarshal(p.data, &version) // it was decoded before
+	_ = boundedjson.Unmarshal(p.data, &version) // it was decoded before
 	switch {
 	case len(p.data) > giteaMaxManifest:
 		return refuse(http.StatusRequestEntityTooLarge, "MANIFEST_INVALID", "Manifest exceeds maximum size")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -21,7 +22,7 @@ import (
 func saysSubject(says bool) deviation {
 	return on(kindManifest, http.MethodPut, func(r *Registry, w http.ResponseWriter, a asked, next http.Handler) {
 		var head manifestHead
-		_ = json.Unmarshal(peek(a.Request, r.opts.MaxManifest), &head) // the registry proper refuses it
+		_ = boundedjson.Unmarshal(peek(a.Request, r.opts.MaxManifest), &head) // the registry proper refuses it
 		answer := newCapture()
 		next.ServeHTTP(answer, a.Request)
 		answer.header.Del("OCI-Subject")
@@ -71,7 +72,7 @@ func referrersOnSite(_ *Registry, next http.Handler) http.Handler {
 func listed(change func(r *Registry, a asked, list []ocispec.Descriptor) []ocispec.Descriptor) deviation {
 	return answering(kindReferrers, http.MethodGet, func(r *Registry, a asked, answer *capture) {
 		var index ocispec.Index
-		if answer.status != http.StatusOK || json.Unmarshal(answer.body.Bytes(), &index) != nil {
+		if answer.status != http.StatusOK || boundedjson.Unmarshal(answer.body.Bytes(), &index) != nil {
 			return
 		}
 		if body, err := json.Marshal(referrersIndex(change(r, a, index.Manifests))); err == nil {

@@ -5,12 +5,13 @@ package testregistry
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 )
 
 // asked is a request a deviation looks at.
@@ -62,7 +63,7 @@ func refusingManifest(check func(r *Registry, p pushed) *apiError) deviation {
 		if wholeDigest().MatchString(a.target) {
 			p.tag = ""
 		}
-		if json.Unmarshal(p.data, &p.head) != nil {
+		if boundedjson.Unmarshal(p.data, &p.head) != nil {
 			return nil
 		}
 		return check(r, p)
@@ -141,7 +142,7 @@ func errorBody(body []byte) (list []map[string]any, err error) {
 	var all struct {
 		Errors []map[string]any `json:"errors"`
 	}
-	if err := json.Unmarshal(body, &all); err != nil {
+	if err := boundedjson.Unmarshal(body, &all); err != nil {
 		return nil, err
 	}
 	if len(all.Errors) == 0 {

@@ -4,12 +4,12 @@
 package testregistry
 
 import (
-	"encoding/json"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -94,7 +94,7 @@ func (s *store) restore(d *disk, l link, log *slog.Logger) {
 func newStored(mediaType string, d digest.Digest, data []byte) *storedManifest {
 	m := &storedManifest{mediaType: mediaType, data: data, digest: d}
 	// What cannot be parsed was refused when it was put.
-	_ = json.Unmarshal(data, &m.head)
+	_ = boundedjson.Unmarshal(data, &m.head)
 	return m
 }
 

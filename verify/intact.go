@@ -4,10 +4,10 @@
 package verify
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,7 +24,7 @@ func intact(img *pull.Image) ([]digest.Digest, error) {
 		return nil, err
 	}
 	var manifest ocispec.Manifest
-	if err := json.Unmarshal(img.Manifest.Bytes, &manifest); err != nil {
+	if err := boundedjson.Unmarshal(img.Manifest.Bytes, &manifest); err != nil {
 		return nil, fmt.Errorf("the image manifest is not JSON: %w", err)
 	}
 	if err := rehash("the image config", img.Config, manifest.Config.Digest); err != nil {
@@ -56,7 +56,7 @@ func lists(root image.Manifest, child digest.Digest) error {
 		return err
 	}
 	var index ocispec.Index
-	if err := json.Unmarshal(root.Bytes, &index); err != nil {
+	if err := boundedjson.Unmarshal(root.Bytes, &index); err != nil {
 		return fmt.Errorf("the index is not JSON: %w", err)
 	}
 	for _, m := range index.Manifests {

@@ -4,12 +4,12 @@
 package verify
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/pull"
 )
 
@@ -61,10 +61,16 @@ func parseSimpleSigning(payload []byte) (simpleSigning, error) {
 	if len(payload) > maxPayload {
 		return claim, fmt.Errorf("has a payload over the limit of %d bytes", maxPayload)
 	}
-	if err := checkKeys(json.NewDecoder(bytes.NewReader(payload)), ""); err != nil {
+	dec, err := boundedjson.NewDecoder(payload)
+	if err != nil {
 		return claim, fmt.Errorf("is not a simple-signing payload: %w", err)
 	}
-	dec := json.NewDecoder(bytes.NewReader(payload))
+	if err := checkKeys(dec, ""); err != nil {
+		return claim, fmt.Errorf("is not a simple-signing payload: %w", err)
+	}
+	if dec, err = boundedjson.NewDecoder(payload); err != nil {
+		return claim, fmt.Errorf("is not a simple-signing payload: %w", err)
+	}
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&claim); err != nil {
 		return claim, fmt.Errorf("is not a simple-signing payload: %w", err)

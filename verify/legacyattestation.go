@@ -4,7 +4,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/pull"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
@@ -128,7 +128,10 @@ func readEnvelope(data []byte) (*protodsse.Envelope, error) {
 
 // readMembers reads a JSON object, and nothing after it, into members.
 func readMembers(data []byte, members map[string]any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
+	dec, err := boundedjson.NewDecoder(data)
+	if err != nil {
+		return err
+	}
 	if token, err := dec.Token(); err != nil {
 		return err
 	} else if token != json.Delim('{') {

@@ -8,11 +8,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -102,7 +102,7 @@ func addLegacyProofs(m *protobundle.VerificationMaterial, annotations map[string
 	}
 	if text := annotations[schemas.AnnotationCosignTimestamp]; text != "" {
 		var stamp struct{ SignedRFC3161Timestamp []byte }
-		if err := json.Unmarshal([]byte(text), &stamp); err != nil {
+		if err := boundedjson.Unmarshal([]byte(text), &stamp); err != nil {
 			return fmt.Errorf("has a timestamp that cannot be read: %w", err)
 		}
 		m.TimestampVerificationData = &protobundle.TimestampVerificationData{
@@ -124,14 +124,14 @@ func legacyLogEntry(text []byte) (*protorekor.TransparencyLogEntry, error) {
 			LogID          string `json:"logID"`
 		}
 	}
-	if err := json.Unmarshal(text, &kept); err != nil {
+	if err := boundedjson.Unmarshal(text, &kept); err != nil {
 		return nil, err
 	}
 	var kind struct {
 		Kind    string `json:"kind"`
 		Version string `json:"apiVersion"`
 	}
-	if err := json.Unmarshal(kept.Payload.Body, &kind); err != nil {
+	if err := boundedjson.Unmarshal(kept.Payload.Body, &kind); err != nil {
 		return nil, fmt.Errorf("its body: %w", err)
 	}
 	id, err := hex.DecodeString(kept.Payload.LogID)

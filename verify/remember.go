@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/atomicfile"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/pull"
 	"github.com/bpfimg/bpfimg/schemas"
 )
@@ -170,7 +171,7 @@ func readVerdict(path string) (*verdict, error) {
 		return nil, err
 	}
 	var found verdict
-	if err := json.Unmarshal(data, &found); err != nil {
+	if err := boundedjson.Unmarshal(data, &found); err != nil {
 		return nil, fmt.Errorf("verdict %s: %w", path, err)
 	}
 	return &found, nil

@@ -4,13 +4,13 @@
 package verify
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -55,7 +55,10 @@ func statementOfBundle(b *bundle.Bundle) (statement, error) {
 // as it is.
 func readStatement(payload []byte) (statement, error) {
 	var s statement
-	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec, err := boundedjson.NewDecoder(payload)
+	if err != nil {
+		return s, err
+	}
 	if token, err := dec.Token(); err != nil {
 		return s, err
 	} else if token != json.Delim('{') {

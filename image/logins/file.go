@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
@@ -89,11 +90,11 @@ func parseFile(where string, data []byte) (*file, error) {
 	if len(strings.TrimSpace(string(data))) == 0 {
 		return f, nil
 	}
-	if json.Unmarshal(data, &f.all) != nil || f.all == nil {
+	if boundedjson.Unmarshal(data, &f.all) != nil || f.all == nil {
 		return nil, fmt.Errorf("credentials in %s: it is no JSON object", where)
 	}
 	for key, to := range map[string]any{keyAuths: &f.auths, keyStore: &f.store, keyHelpers: &f.helpers} {
-		if raw, ok := f.all[key]; ok && json.Unmarshal(raw, to) != nil {
+		if raw, ok := f.all[key]; ok && boundedjson.Unmarshal(raw, to) != nil {
 			return nil, fmt.Errorf("credentials in %s: %q is not what docker or podman write there", where, key)
 		}
 	}
@@ -161,7 +162,7 @@ func (f *file) keys(name string) []string {
 func (f *file) entry(name string) (*Login, error) {
 	for _, key := range f.keys(name) {
 		var e entry
-		if json.Unmarshal(f.auths[key], &e) != nil {
+		if boundedjson.Unmarshal(f.auths[key], &e) != nil {
 			return nil, fmt.Errorf("credentials in %s: those of %q are malformed", f.where, key)
 		}
 		if e == (entry{}) {

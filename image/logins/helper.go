@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
@@ -51,7 +52,7 @@ func helperGet(ctx context.Context, helper, server string) (*authn.AuthConfig, e
 		return nil, err
 	}
 	var answer helperAnswer
-	if json.Unmarshal(out, &answer) != nil {
+	if boundedjson.Unmarshal(out, &answer) != nil {
 		return nil, fmt.Errorf("%s%s answered something that is no JSON", helperPrefix, helper)
 	}
 	switch {
