@@ -6,7 +6,6 @@ package sign
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 )
 
 // maxToken bounds an identity token, in bytes: servers take headers of 8 KiB or

@@ -155,7 +155,8 @@ func TestVendors(t *testing.T) {
 			if !slices.ContainsFunc(vendorSteps, func(s struct {
 				name string
 				do   func(r *vendorRig) error
-			}) bool {
+			},
+			) bool {
 				return s.name == step
 			}) {
 				t.Errorf("%s: there is no step %q", name, step)
