@@ -55,6 +55,9 @@ const (
 	// maxReferrerManifest bounds a referrer's manifest in bytes; cosign's are
 	// below 1 KiB.
 	maxReferrerManifest = 256 << 10
+	// smallManifest is what is read of a referrer's manifest although the list says
+	// that it is smaller, in bytes.
+	smallManifest = 64 << 10
 	// maxBundle bounds a bundle in bytes; one by a key is about 1 KiB, with
 	// certificates and log entries below 20 KiB, with a large statement more.
 	maxBundle = 1 << 20
