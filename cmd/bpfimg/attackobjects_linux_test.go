@@ -76,6 +76,40 @@ func TestLargeObjects(t *testing.T) {
 	}
 }
 
+// TestObjectsThatNeverLoad: what no kernel could load is not kept.
+func TestObjectsThatNeverLoad(t *testing.T) {
+	r := newAttackRig(t)
+	good := verifytest.Must[[]byte](t)(os.ReadFile("../../examples/xdp-counter/counter.bpf.o"))
+	other := bytes.Clone(good)
+	other[18], other[19] = 62, 0 // the machine: x86-64 (System V ABI, "ELF Header")
+	for i, row := range []struct {
+		name   string
+		object []byte
+		want   string
+	}{
+		{name: "object of no bytes", object: []byte{}, want: "an empty file"},
+		{name: "object of zeros", object: make([]byte, 4096), want: "not an ELF file"},
+		{name: "object that is text", object: []byte("#!/bin/sh\n"), want: "not an ELF file"},
+		{name: "object that is cut", object: good[:len(good)/2], want: "object"},
+		{name: "object for another machine", object: other, want: "object"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			v := r.newVictim(t, "team/app"+strconv.Itoa(i))
+			v.sign(v.contain(row.object))
+			root := "root" + strconv.Itoa(i)
+			for _, trust := range []string{"", "--key cosign.pub"} {
+				out := r.command(append(append([]string{"--root", root, "pull"}, strings.Fields(trust)...), v.ref.String())...)
+				if out.code != exitFailed || !strings.Contains(out.stderr, row.want) || !strings.Contains(out.stderr, "counter.bpf.o") {
+					t.Errorf("%s: exit code %d, want %q:\n%s%s", trust, out.code, row.want, out.stdout, out.stderr)
+				}
+				if out := r.command("--root", root, "images", "-o", "json"); strings.Contains(out.stdout, v.ref.Name()) {
+					t.Errorf("it is kept:\n%s", out.stdout)
+				}
+			}
+		})
+	}
+}
+
 // buildMany makes an image of n objects like the one, whose program is xdp_count.
 func (m *measuredCommand) buildMany(object []byte, n int) image.Reference {
 	m.t.Helper()
