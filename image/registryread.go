@@ -5,9 +5,11 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
@@ -113,7 +115,7 @@ func readAtMost(resp *http.Response, limit int64) ([]byte, error) {
 	if resp.ContentLength > limit {
 		return nil, fmt.Errorf("the registry announces %d bytes, at most %d are allowed: %w", resp.ContentLength, limit, ErrTooLarge)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	data, err := readParts(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the registry's answer: %w", err)
 	}
@@ -121,6 +123,26 @@ func readAtMost(resp *http.Response, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("the registry's answer is over %d bytes: %w", limit, ErrTooLarge)
 	}
 	return data, nil
+}
+
+// readParts is [io.ReadAll], which leaves behind several times what it returns: here
+// nothing is copied but once, at the end.
+func readParts(r io.Reader) ([]byte, error) {
+	const first, most = 4 << 10, 256 << 10 // bytes
+	var parts [][]byte
+	part := make([]byte, 0, first)
+	for {
+		n, err := r.Read(part[len(part):cap(part)])
+		part = part[:len(part)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return slices.Concat(append(parts, part)...), nil
+		case err != nil:
+			return nil, err
+		case len(part) == cap(part):
+			parts, part = append(parts, part), make([]byte, 0, min(2*cap(part), most))
+		}
+	}
 }
 
 // Blob implements [Source].

@@ -52,6 +52,7 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"manifest of a referrer that the list calls smaller, bytes", smallManifest},
 		{"bundle fetched, bytes", maxBundle},
 		{fmt.Sprintf("bundles and legacy attestations over %d bytes together, bytes", smallBundle), maxLargeBundles},
+		{"manifest of legacy signatures or attestations, bytes", maxLegacyManifest},
 		{"legacy signatures", maxLegacy},
 		{"legacy attestations", maxLegacy},
 		{"legacy attestation, bytes", maxBundle},

@@ -112,8 +112,8 @@ func documentsOf() []hostileDocument {
 		{name: "manifest", document: image, put: at("/manifests/v1", ocispec.MediaTypeImageManifest), command: "pull"},
 		{name: "index", document: index, put: at("/manifests/v1", ocispec.MediaTypeImageIndex), command: "pull"},
 		{name: "referrers page", document: index, put: at("/referrers/", ocispec.MediaTypeImageIndex), command: "pull", want: "possible signatures: 1"},
-		{name: "tag for signatures", document: image, put: at("/manifests/SIG", ocispec.MediaTypeImageManifest), command: "pull", want: "possible signatures: 1"},
-		{name: "tag for attestations", document: image, put: at("/manifests/ATT", ocispec.MediaTypeImageManifest), command: "pull", want: "possible signatures: 1"},
+		{name: "tag for signatures", document: image, size: 2 << 20, put: at("/manifests/SIG", ocispec.MediaTypeImageManifest), command: "pull", want: "possible signatures: 1"},
+		{name: "tag for attestations", document: image, size: 2 << 20, put: at("/manifests/ATT", ocispec.MediaTypeImageManifest), command: "pull", want: "possible signatures: 1"},
 		{name: "tag list", document: `{"name":"x","tags":[LIST],"x":{MEMBERS}}`, put: at("/tags/list", "application/json"), command: "ls {name}", alone: true},
 		{
 			name: "bundle", document: `{"mediaType":"` + schemas.MediaTypeBundle + `","verificationMaterial":{"tlogEntries":[LIST]},"dsseEnvelope":{MEMBERS}}`,

@@ -179,6 +179,7 @@ func exhaustions(t *testing.T) []exhaustion {
 				Manifests: v.padded(24, image.MaxManifest),
 			})
 		}, command: "copy {ref} oci:copied:v2", code: exitFailed, want: "bytes together: over the size limit"},
+		{name: "everything as large as may be at once, pulled", prepare: (*victim).everythingLarge, command: "pull", want: "sha256:"},
 		{name: "referrer loop, shown as a tree", prepare: (*victim).loop, command: "tree", want: "sha256:"},
 		{name: "manifest that never ends", prepare: func(v *victim) {
 			v.fault("/manifests/v1", testregistry.Flood(ocispec.MediaTypeImageManifest, -1), 0)
@@ -291,6 +292,53 @@ func (v *victim) padded(n int, size int64) (list []ocispec.Descriptor) {
 		list = append(list, desc)
 	}
 	return list
+}
+
+// everythingLarge makes the good image one of an index, and everything that is read of
+// both as large as it may be, and different.
+func (v *victim) everythingLarge() {
+	v.t.Helper()
+	pad := func(data []byte, size int) string {
+		return string(append(data, bytes.Repeat([]byte(" "), size-len(data))...))
+	}
+	serve := func(name, mediaType, data string) ocispec.Descriptor {
+		d := digest.FromString(data)
+		for _, name := range []string{name, d.String()} {
+			if name != "" {
+				v.fault("/manifests/"+name, answering(http.StatusOK, mediaType, data), 0)
+			}
+		}
+		return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
+	}
+	child := serve("", ocispec.MediaTypeImageManifest, pad(mustJSON(v.t, v.read(v.good)), image.MaxManifest))
+	child.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	index := serve("v1", ocispec.MediaTypeImageIndex, pad(mustJSON(v.t, ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{child},
+	}), image.MaxManifest))
+	for _, subject := range []ocispec.Descriptor{index, child} {
+		list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
+		attached := func(name string, size int) ocispec.Descriptor {
+			return serve("", ocispec.MediaTypeImageManifest, pad(mustJSON(v.t, ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: schemas.MediaTypeBundle,
+				Config: v.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{},
+				Subject:     &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+				Annotations: map[string]string{"name": name},
+			}), size))
+		}
+		for i := range 128 {
+			one := attached(strconv.Itoa(i), 16<<10)
+			one.Size = 1000
+			list.Manifests = append(list.Manifests, one)
+		}
+		v.fault("/referrers/"+subject.Digest.String(), answering(http.StatusOK, ocispec.MediaTypeImageIndex, pad(mustJSON(v.t, list), image.MaxManifest)), 0)
+		for _, suffix := range []string{".sig", ".att"} {
+			tag := "sha256-" + subject.Digest.Encoded() + suffix
+			serve(tag, ocispec.MediaTypeImageManifest, pad(mustJSON(v.t, ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+				Config: v.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{}, Annotations: map[string]string{"tag": tag},
+			}), 2<<20))
+		}
+	}
 }
 
 // attachPadded lists what padded makes as the referrers of everything.
