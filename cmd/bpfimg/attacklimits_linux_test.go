@@ -168,15 +168,15 @@ func exhaustions(t *testing.T) []exhaustion {
 			v.sign(v.good)
 		}, command: "pull", want: "sha256:"},
 		{name: "referrers that are listed as small and have 4 MiB each, pulled", prepare: func(v *victim) {
-			v.attachPadded(24, 1000)
+			v.attachPadded(20, 1000)
 		}, command: "pull", want: "sha256:"},
 		{name: "referrers with 4 MiB each, copied", prepare: func(v *victim) {
-			v.attachPadded(24, image.MaxManifest)
+			v.attachPadded(20, image.MaxManifest)
 		}, command: "copy {ref} oci:copied:v1", want: "sha256:"},
 		{name: "index of manifests with 4 MiB each, copied", prepare: func(v *victim) {
 			v.document("v1", ocispec.MediaTypeImageIndex, ocispec.Index{
 				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
-				Manifests: v.padded(24, image.MaxManifest),
+				Manifests: v.padded(20, image.MaxManifest),
 			})
 		}, command: "copy {ref} oci:copied:v2", code: exitFailed, want: "bytes together: over the size limit"},
 		{name: "everything as large as may be at once, pulled", prepare: (*victim).everythingLarge, command: "pull", want: "sha256:"},

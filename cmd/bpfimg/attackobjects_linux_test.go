@@ -37,37 +37,42 @@ func TestLargeObjects(t *testing.T) {
 	many := m.buildMany(small, 1000)
 	noise := make([]byte, 30<<20)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // it never fails
-	large := append(bytes.Clone(small), noise...)
-	zeros := append(bytes.Clone(small), make([]byte, 60<<20)...)
+	// Below each name is one object; nil: 1000 small ones.
+	objects := map[string][]byte{"many": nil, "large": append(bytes.Clone(small), noise...), "zeros": append(bytes.Clone(small), make([]byte, 60<<20)...)}
+	images := map[string]*victim{}
 	for i, row := range []struct {
-		name string
-		// object is the one of the image; nil: it has 1000 small ones.
-		object  []byte
+		name    string
+		object  string
 		command string
 		code    int
 		want    string
 	}{
-		{name: "1000 objects, pulled", command: "pull --key cosign.pub", want: "sha256:"},
-		{name: "1000 objects, verified", command: "verify --key cosign.pub", want: "verified"},
-		{name: "1000 objects, inspected", command: "inspect", want: "xdp_00999"},
-		{name: "object of 30 MiB, pulled", object: large, command: "pull --key cosign.pub", want: "sha256:"},
-		{name: "object of 30 MiB, verified", object: large, command: "verify --key cosign.pub", want: "verified"},
-		{name: "object of 30 MiB, inspected", object: large, command: "inspect", want: "xdp_count"},
-		{name: "object of 60 MiB that is packed to nothing", object: zeros, command: "pull --key cosign.pub", code: exitFailed, want: "over the limit"},
+		{name: "1000 objects, pulled", object: "many", command: "pull --key cosign.pub", want: "sha256:"},
+		{name: "1000 objects, verified", object: "many", command: "verify --key cosign.pub", want: "verified"},
+		{name: "1000 objects, inspected", object: "many", command: "inspect", want: "xdp_00999"},
+		{name: "object of 30 MiB, pulled", object: "large", command: "pull --key cosign.pub", want: "sha256:"},
+		{name: "object of 30 MiB, verified", object: "large", command: "verify --key cosign.pub", want: "verified"},
+		{name: "object of 30 MiB, inspected", object: "large", command: "inspect", want: "xdp_count"},
+		{name: "object of 60 MiB that is packed to nothing", object: "zeros", command: "pull --key cosign.pub", code: exitFailed, want: "over the limit"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			v := m.newVictim(t, "team/app"+strconv.Itoa(i))
-			if row.object == nil {
+			object, v := objects[row.object], images[row.object]
+			switch {
+			case v != nil:
+			case object == nil:
+				v = m.newVictim(t, "team/"+row.object)
 				v.sign(v.copy(many, v.ref))
-			} else {
-				v.sign(v.contain(row.object))
+			default:
+				v = m.newVictim(t, "team/"+row.object)
+				v.sign(v.contain(object))
 			}
+			images[row.object] = v
 			args := append([]string{"--root", "root" + strconv.Itoa(i)}, strings.Fields(row.command)...)
 			out, kib := m.measure(append(args, v.ref.String())...)
 			if out.code != row.code || !strings.Contains(out.stdout+out.stderr, row.want) {
 				t.Errorf("exit code %d, want %d and %q:\n%.500s%.500s", out.code, row.code, row.want, out.stdout, out.stderr)
 			}
-			allowed := maxExtraMemory + int64(min(memoryPerObjectByte*len(row.object), maxObjectMemory))>>10
+			allowed := maxExtraMemory + int64(min(memoryPerObjectByte*len(object), maxObjectMemory))>>10
 			t.Logf("%d KiB over the %d KiB of an idle command; %d are allowed", kib-m.idle, m.idle, allowed)
 			if kib-m.idle > allowed {
 				t.Errorf("took %d KiB over the %d KiB of an idle command; %d are allowed", kib-m.idle, m.idle, allowed)
