@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +32,7 @@ type fileLock struct{ f *os.File }
 // tryLock takes the lock at path, or returns nil and the holder's process id
 // ("unknown" before it has written it).
 func tryLock(path string) (*fileLock, string, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := limited.Open(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, "", fmt.Errorf("opening the lock: %w", err)
 	}

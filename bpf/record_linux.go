@@ -15,6 +15,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -63,7 +64,7 @@ var errDamaged = errors.New("damaged")
 
 // record reads one record; nil without an error when there is none.
 func (m *Manager) record(name string) (*schemas.Instance, error) {
-	f, err := os.Open(m.recordPath(name))
+	f, err := limited.Open(m.recordPath(name), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // maxUngzipped bounds what a compressed archive may become, in bytes: it is
@@ -61,18 +62,18 @@ func isGzip(start []byte) (bool, error) {
 
 // openArchiveFile opens a regular file, uncompressed if need be.
 func openArchiveFile(ctx context.Context, path string) (*archiveFile, error) {
-	info, err := os.Stat(path)
+	f, err := limited.Open(path, os.O_RDONLY, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %w", path, ErrNotFound)
+	case errors.Is(err, limited.ErrNotRegular):
+		return nil, fmt.Errorf("%w; oci:DIR reads a folder", err)
 	case err != nil:
 		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file; oci:DIR reads a folder", path)
 	}
-	f, err := os.Open(path)
+	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, joined.Errors(err, f.Close())
 	}
 	start := make([]byte, maxMagic)
 	n, err := f.ReadAt(start, 0)

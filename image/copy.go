@@ -142,6 +142,9 @@ type copier struct {
 	// what went into it.
 	batch sinkBatch
 	puts  []copyPut
+	// heldSmall and heldLarge count the bytes of the manifests of what is attached, see
+	// [copier.takeRoom].
+	heldSmall, heldLarge int
 
 	mu     sync.Mutex
 	copied map[digest.Digest]bool

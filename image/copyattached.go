@@ -22,6 +22,15 @@ var legacySuffixes = []string{".sig", ".att", ".sbom"}
 // are listed of one image, or as many of several.
 const maxAttached = maxManifests + MaxReferrers
 
+// The manifests of all that is attached are held until the copy is done, in bytes.
+// Those over smallAttached share a part of their own, so that they cannot crowd out
+// a signature.
+const (
+	smallAttached    = 64 << 10
+	maxSmallAttached = 8 << 20
+	maxLargeAttached = 8 << 20
+)
+
 // copyAttached copies what refers to the images, and what refers to that. Over the
 // limits it goes on with what cosign 2 attached by tag, which is known by name.
 func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
@@ -70,7 +79,10 @@ func (c *copier) copyReferrers(ctx context.Context, subject Reference, seen map[
 		if err != nil {
 			return nil, err
 		}
-		images = append(images, found...)
+		for _, m := range found {
+			// Whose referrers are to be looked for; all their bytes would be too much.
+			images = append(images, Manifest{Descriptor: m.Descriptor})
+		}
 	}
 	return images, nil
 }
@@ -118,8 +130,28 @@ func (c *copier) copyAttachment(ctx context.Context, m Manifest, dstRef Referenc
 	if err != nil {
 		return nil, c.skip(ctx, m.Descriptor, &sourceError{err})
 	}
+	if err := c.takeRoom(nodes); err != nil {
+		return nil, c.skip(ctx, m.Descriptor, &sourceError{err})
+	}
 	found, err := c.copyNodes(ctx, copyPut{nodes: nodes, dstRef: dstRef, attached: true})
 	return found, c.skip(ctx, m.Descriptor, err)
+}
+
+// takeRoom counts what the manifests of one attachment hold.
+func (c *copier) takeRoom(nodes []planNode) error {
+	size := 0
+	for _, node := range nodes {
+		size += len(node.manifest.Bytes)
+	}
+	held, most := &c.heldSmall, maxSmallAttached
+	if size > smallAttached {
+		held, most = &c.heldLarge, maxLargeAttached
+	}
+	if *held+size > most {
+		return fmt.Errorf("the manifests of what is attached are over %d bytes together; this one, of %d bytes, is left out: %w", most, size, ErrTooLarge)
+	}
+	*held += size
+	return nil
 }
 
 // skip reports and forgives what is wrong with a referrer itself at its source.

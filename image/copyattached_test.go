@@ -4,9 +4,11 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -209,6 +211,45 @@ func TestCopyManyReferrers(t *testing.T) {
 		if err != nil || skipped != wantSkipped || len(got) != want || !got[legacy.manifest.Descriptor.Digest.String()] {
 			t.Errorf("%s: %v, %d manifests and %d skipped, want %d and %d", name, err, len(got), skipped, want, wantSkipped)
 		}
+	}
+}
+
+// TestCopyLargeReferrers: large manifests are left out once they are too much together,
+// and hide neither small ones nor those that still fit.
+func TestCopyLargeReferrers(t *testing.T) {
+	t.Parallel()
+	ref := mustParse(t, "localhost/a:v1")
+	src := crowded{map[string]Manifest{}, map[digest.Digest][]byte{}, map[string][]ocispec.Descriptor{}}
+	im := newImage(t, "a", nil)
+	src.add("v1", im)
+	want := noting{im.manifest.Descriptor.Digest.String(): true}
+	for i, row := range []struct {
+		size   int
+		copied bool
+	}{{3 << 20, true}, {4 << 20, true}, {2 << 20, false}, {1 << 20, true}, {smallAttached, true}, {smallAttached + 1, false}, {1000, true}} {
+		sig := referrerOf(t, im.manifest, fmt.Sprint(i))
+		m := sig.manifest
+		m.Bytes = append(bytes.Clone(m.Bytes), bytes.Repeat([]byte(" "), row.size-len(m.Bytes))...)
+		m.Descriptor = describe(m.Descriptor.MediaType, m.Bytes)
+		sig.manifest = m
+		src.add(m.Descriptor.Digest.String(), sig)
+		at := im.manifest.Descriptor.Digest.String()
+		src.referrers[at] = append(src.referrers[at], m.Descriptor)
+		if row.copied {
+			want[m.Descriptor.Digest.String()] = true
+		}
+	}
+	got, skipped := noting{}, 0
+	_, err := Copy(t.Context(), got, ref, src, ref, CopyOptions{Referrers: true, Progress: func(e Event) {
+		if e.State == EventSkipped {
+			skipped++
+			if !errors.Is(e.Err, ErrTooLarge) {
+				t.Errorf("skipped, because %v", e.Err)
+			}
+		}
+	}})
+	if err != nil || skipped != 2 || !maps.Equal(got, want) {
+		t.Errorf("%v, %d skipped, got %v, want %v", err, skipped, got, want)
 	}
 }
 

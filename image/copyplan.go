@@ -21,6 +21,9 @@ const (
 	maxIndexDepth = 2
 	maxManifests  = 64
 	maxLayers     = 64
+	// maxPlanned bounds the manifests of one index together, in bytes: they are all
+	// held until the last of them is there.
+	maxPlanned = 8 << 20
 )
 
 // planNode is one manifest to copy and the blobs it needs.
@@ -41,6 +44,8 @@ type planner struct {
 	have  func(ocispec.Descriptor) bool
 	nodes []planNode
 	seen  map[digest.Digest]bool
+	// size is what all manifests hold together, in bytes.
+	size int64
 }
 
 // add appends m, which is below depth indexes, and all below it.
@@ -73,6 +78,9 @@ func (p *planner) addChildren(ctx context.Context, m Manifest, depth int) error 
 			continue
 		}
 		p.seen[desc.Digest] = true
+		if p.size += max(desc.Size, 0); p.size > maxPlanned {
+			return fmt.Errorf("its manifests are over %d bytes together: %w", maxPlanned, ErrTooLarge)
+		}
 		if wanted = append(wanted, desc); len(p.seen) > maxManifests {
 			return fmt.Errorf("it has more than %d manifests: %w", maxManifests, ErrTooLarge)
 		}

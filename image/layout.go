@@ -94,17 +94,17 @@ func (l *layout) manifest(ctx context.Context, ref Reference) (Manifest, error) 
 		return Manifest{}, err
 	}
 	if ref.digest != "" {
-		return l.manifestAt(digest.Digest(ref.digest))
+		return l.manifestAt(digest.Digest(ref.digest), manifestLimit(ctx))
 	}
 	for _, name := range []string{ref.String(), ref.tag} {
 		for _, entry := range l.entries {
 			if entry.name() == name {
-				return l.manifestAt(entry.Digest)
+				return l.manifestAt(entry.Digest, manifestLimit(ctx))
 			}
 		}
 	}
 	if entry, ok := l.cosignAttached(ref.tag); ok {
-		return l.manifestAt(entry.Digest)
+		return l.manifestAt(entry.Digest, manifestLimit(ctx))
 	}
 	return Manifest{}, fmt.Errorf("no image %q: %w", ref.tag, ErrNotFound)
 }
@@ -125,8 +125,8 @@ func (l *layout) lacksLayers(ctx context.Context) bool {
 	return len(images) == 0
 }
 
-func (l *layout) manifestAt(d digest.Digest) (Manifest, error) {
-	data, err := l.content(d, MaxManifest)
+func (l *layout) manifestAt(d digest.Digest, limit int64) (Manifest, error) {
+	data, err := l.content(d, limit)
 	if err != nil {
 		return Manifest{}, err
 	}

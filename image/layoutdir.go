@@ -10,16 +10,21 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // dirFiles are the files of a folder. Links out of it are not followed, and what
-// is no regular file is not opened: a named pipe would never answer.
+// is no regular file is not read: a named pipe would never answer.
 type dirFiles struct{ root *os.Root }
 
 // openLayoutDir opens an image layout in a folder.
 func openLayoutDir(dir string) (*layout, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("opening the layout: %s is not a folder", dir) // a named pipe would be waited for
+	}
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", dir, ErrNotFound)
@@ -36,7 +41,7 @@ func openLayoutDir(dir string) (*layout, error) {
 
 // list implements [layoutFiles].
 func (d dirFiles) list(folder string, limit int) (names []string, err error) {
-	f, err := d.root.Open(folder)
+	f, err := d.root.OpenFile(folder, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -60,22 +65,21 @@ func (d dirFiles) list(folder string, limit int) (names []string, err error) {
 
 // read implements [layoutFiles].
 func (d dirFiles) read(name string, limit int64) (data []byte, err error) {
-	info, err := d.root.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	f, err := limited.OpenIn(d.root, name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	case info.Size() > limit:
-		return nil, fmt.Errorf("%s is %d bytes, at most %d are allowed: %w", name, info.Size(), limit, ErrTooLarge)
 	}
-	f, err := d.root.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = joined.Errors(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s is %d bytes, at most %d are allowed: %w", name, info.Size(), limit, ErrTooLarge)
+	}
 	data = make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -90,7 +91,7 @@ func layoutFolders(blobs map[digest.Digest]bool) []string {
 
 // addFile copies one file into the archive.
 func addFile(archive *tar.Writer, name, path string) (err error) {
-	f, err := os.Open(path)
+	f, err := limited.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

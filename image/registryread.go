@@ -5,9 +5,11 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
@@ -46,7 +48,7 @@ func (r *Registry) readManifest(ctx context.Context, ref Reference, known *Manif
 		q = byName
 	}
 	var m Manifest
-	err := r.read(ctx, op, q, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) (err error) {
+	err := r.read(ctx, op, q, effort{bodyLimit: manifestLimit(ctx)}, func(ctx context.Context, s *session) (err error) {
 		if known != nil && s.stillNames(ctx, ref, *known) {
 			m = *known
 			return nil
@@ -89,7 +91,7 @@ func (s *session) manifest(ctx context.Context, ref Reference) (Manifest, error)
 	if err := transport.CheckError(resp, http.StatusOK); err != nil {
 		return Manifest{}, err
 	}
-	data, err := readDocument(resp)
+	data, err := readAtMost(resp, manifestLimit(ctx))
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -107,18 +109,40 @@ func (s *session) manifest(ctx context.Context, ref Reference) (Manifest, error)
 
 // readDocument reads a JSON document of at most [MaxManifest] bytes; the guard
 // enforces the same limit for senders that do not announce a length.
-func readDocument(resp *http.Response) ([]byte, error) {
-	if resp.ContentLength > MaxManifest {
-		return nil, fmt.Errorf("the registry announces %d bytes, at most %d are allowed: %w", resp.ContentLength, MaxManifest, ErrTooLarge)
+func readDocument(resp *http.Response) ([]byte, error) { return readAtMost(resp, MaxManifest) }
+
+func readAtMost(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("the registry announces %d bytes, at most %d are allowed: %w", resp.ContentLength, limit, ErrTooLarge)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, MaxManifest+1))
+	data, err := readParts(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the registry's answer: %w", err)
 	}
-	if len(data) > MaxManifest {
-		return nil, fmt.Errorf("the registry's answer is over %d bytes: %w", MaxManifest, ErrTooLarge)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("the registry's answer is over %d bytes: %w", limit, ErrTooLarge)
 	}
 	return data, nil
+}
+
+// readParts is [io.ReadAll], which leaves behind several times what it returns: here
+// nothing is copied but once, at the end.
+func readParts(r io.Reader) ([]byte, error) {
+	const first, most = 4 << 10, 256 << 10 // bytes
+	var parts [][]byte
+	part := make([]byte, 0, first)
+	for {
+		n, err := r.Read(part[len(part):cap(part)])
+		part = part[:len(part)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return slices.Concat(append(parts, part)...), nil
+		case err != nil:
+			return nil, err
+		case len(part) == cap(part):
+			parts, part = append(parts, part), make([]byte, 0, min(2*cap(part), most))
+		}
+	}
 }
 
 // Blob implements [Source].

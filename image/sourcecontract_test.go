@@ -35,6 +35,9 @@ func TestSourceContract(t *testing.T) {
 				t.Run(fmt.Sprintf("nobody's %d", round+1), func(t *testing.T) { contractNobodys(t, src, f) })
 				t.Run(fmt.Sprintf("wrong descriptor %d", round+1), func(t *testing.T) { contractWrongDescriptor(t, src, f) })
 			}
+			if !p.noReferrers {
+				t.Run("limit", func(t *testing.T) { contractLimit(t, p) })
+			}
 			t.Run("context", func(t *testing.T) { contractContext(t, p) })
 			for what := range f.items() {
 				for how, damage := range damages {
@@ -80,6 +83,19 @@ func contractGood(t *testing.T, p place, src image.Source, f *fixture) {
 		m, err = src.Manifest(t.Context(), ref.WithDigest(list[0].Digest.String()))
 		f.referrer.isGood(t, "the list of referrers", m, err)
 	}
+}
+
+// contractLimit asks for a manifest that may be a byte too large, and then as large as
+// it is.
+func contractLimit(t *testing.T, p place) {
+	f := newFixture(t)
+	src, ref := p.open(t, f), mustReference(t, name).WithDigest(f.referrer.desc.Digest.String())
+	m, err := src.Manifest(image.WithManifestLimit(t.Context(), f.referrer.desc.Size-1), ref)
+	if !errors.Is(err, image.ErrTooLarge) {
+		t.Errorf("over the limit: got %d bytes, %v, want ErrTooLarge", len(m.Bytes), err)
+	}
+	m, err = src.Manifest(image.WithManifestLimit(t.Context(), f.referrer.desc.Size), ref)
+	f.referrer.isGood(t, "a limit", m, err)
 }
 
 // contractNobodys asks for what is not there.

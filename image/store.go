@@ -124,7 +124,7 @@ func (s *Store) manifest(ctx context.Context, ref Reference) (Manifest, error) {
 		return Manifest{}, err
 	}
 	if ref.digest != "" {
-		return s.manifestAt(digest.Digest(ref.digest))
+		return s.manifestAt(digest.Digest(ref.digest), manifestLimit(ctx))
 	}
 	index, err := s.loadIndex()
 	if err != nil {
@@ -132,15 +132,15 @@ func (s *Store) manifest(ctx context.Context, ref Reference) (Manifest, error) {
 	}
 	for _, entry := range index.Manifests {
 		if entry.Annotations[ocispec.AnnotationRefName] == ref.String() {
-			return s.manifestAt(entry.Digest)
+			return s.manifestAt(entry.Digest, manifestLimit(ctx))
 		}
 	}
 	return Manifest{}, fmt.Errorf("no such image: %w", ErrNotFound)
 }
 
-// manifestAt reads the manifest with a digest. Its type is the one it carries.
-func (s *Store) manifestAt(d digest.Digest) (Manifest, error) {
-	data, err := s.readBlob(d, MaxManifest)
+// manifestAt reads the manifest with a digest, of at most limit bytes. Its type is the one it carries.
+func (s *Store) manifestAt(d digest.Digest, limit int64) (Manifest, error) {
+	data, err := s.readBlob(d, limit)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -196,7 +196,7 @@ func (s *Store) Referrers(ctx context.Context, ref Reference) ([]ocispec.Descrip
 // annotations are read from the manifest: in index.json, one a stranger chose
 // could pass for an image's name.
 func (s *Store) referrer(d digest.Digest) (ocispec.Descriptor, bool) {
-	m, err := s.manifestAt(d)
+	m, err := s.manifestAt(d, MaxManifest)
 	if err != nil {
 		return ocispec.Descriptor{}, false
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -213,20 +214,20 @@ func (s *Store) hashBlob(d digest.Digest) (size int64, err error) {
 
 // hashFile reads a file of any size, which d should name, piece by piece.
 func hashFile(path string, d digest.Digest) (size int64, err error) {
-	info, err := os.Stat(path)
+	f, err := limited.Open(path, os.O_RDONLY, 0)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return 0, ErrNotFound
-	case err != nil:
-		return 0, err
-	case !info.Mode().IsRegular():
+	case errors.Is(err, limited.ErrNotRegular):
 		return 0, ErrDigestMismatch
-	}
-	f, err := os.Open(path)
-	if err != nil {
+	case err != nil:
 		return 0, err
 	}
 	defer func() { err = joined.Errors(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
 	got, err := d.Algorithm().FromReader(f)
 	if err == nil && got != d {
 		err = ErrDigestMismatch

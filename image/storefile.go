@@ -16,6 +16,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -163,7 +164,7 @@ func (s *Store) readBlob(d digest.Digest, limit int64) ([]byte, error) {
 
 // readFile reads a regular file of at most limit bytes.
 func readFile(path string, limit int64) (data []byte, err error) {
-	f, err := os.Open(path)
+	f, err := limited.Open(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNotFound)
 	}
@@ -174,9 +175,6 @@ func readFile(path string, limit int64) (data []byte, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	if info.Size() > limit {
 		return nil, fmt.Errorf("%s is %d bytes, at most %d are allowed: %w", path, info.Size(), limit, ErrTooLarge)

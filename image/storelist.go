@@ -88,7 +88,7 @@ func (s *Store) created(d digest.Digest) time.Time {
 		return s.configCreated(*content.Config)
 	}
 	for _, child := range content.Manifests {
-		if m, err := s.manifestAt(child.Digest); err == nil && kindOf(m.Descriptor.MediaType) == kindImage {
+		if m, err := s.manifestAt(child.Digest, MaxManifest); err == nil && kindOf(m.Descriptor.MediaType) == kindImage {
 			return s.created(child.Digest)
 		}
 	}

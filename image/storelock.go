@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // errLocked is what tryLock answers while someone else holds the lock.
@@ -34,7 +35,7 @@ func lockFile(ctx context.Context, path string) (unlock func() error, err error)
 // open file, so that it ends with the process, however that ends. It excludes
 // other goroutines too.
 func openLocked(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	f, err := limited.Open(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
 	}

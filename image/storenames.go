@@ -170,7 +170,7 @@ func (s *Store) Whole(ctx context.Context, ref Reference, images ...digest.Diges
 		if !attachedTo(entry, ref, images) {
 			return false
 		}
-		_, err := s.manifestAt(entry.Digest)
+		_, err := s.manifestAt(entry.Digest, MaxManifest)
 		return err != nil
 	})
 	return !damaged, nil

@@ -89,7 +89,7 @@ func (f *sharedSource) Manifest(ctx context.Context, ref Reference) (Manifest, e
 		return f.src.Manifest(ctx, ref) // which words the error
 	}
 	var fetched *Manifest
-	data, err := f.once(ctx, ref, digest.Digest(ref.digest), MaxManifest, func() ([]byte, error) {
+	data, err := f.once(ctx, ref, digest.Digest(ref.digest), manifestLimit(ctx), func() ([]byte, error) {
 		m, err := readManifest(ctx, f.src, ref)
 		fetched = &m
 		return m.Bytes, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 )
@@ -102,7 +103,7 @@ func (s *Store) syncEach(blobs []digest.Digest) error {
 }
 
 func (s *Store) syncBlob(d digest.Digest) error {
-	f, err := os.OpenFile(s.blobPath(d), os.O_RDWR, 0) // some systems sync only what can be written
+	f, err := limited.Open(s.blobPath(d), os.O_RDWR, 0) // some systems sync only what can be written
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("blob %s: %w", d, errMissingBlob) // another process has just removed it
 	}

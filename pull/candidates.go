@@ -191,11 +191,13 @@ func (s *search) bundleLayer(ctx context.Context, desc ocispec.Descriptor) (*oci
 	if desc.Size > maxReferrerManifest+maxBundle {
 		return nil, fmt.Errorf("%w: it is listed with %d bytes, at most %d are read", image.ErrTooLarge, desc.Size, maxReferrerManifest+maxBundle)
 	}
-	said := min(desc.Size, maxReferrerManifest)
+	said := max(min(desc.Size, maxReferrerManifest), 0)
 	if err := s.reserve("manifest", said, maxReferrerManifest); err != nil {
 		return nil, err
 	}
-	m, err := s.f.src.Manifest(ctx, s.f.ref.WithDigest(desc.Digest.String()))
+	// What is read is kept, so that no more may come than was reserved, or than is
+	// little enough in each of them.
+	m, err := s.f.src.Manifest(image.WithManifestLimit(ctx, max(said, smallManifest)), s.f.ref.WithDigest(desc.Digest.String()))
 	switch {
 	case err != nil:
 		return nil, err

@@ -53,7 +53,7 @@ func (s *search) lookUp(ctx context.Context, form *legacyForm) *legacy {
 	if tag == "" {
 		return l
 	}
-	m, err := s.f.src.Manifest(ctx, s.f.ref.WithTag(tag))
+	m, err := s.f.src.Manifest(image.WithManifestLimit(ctx, maxLegacyManifest), s.f.ref.WithTag(tag))
 	if errors.Is(err, image.ErrNotFound) || errors.Is(err, image.ErrUnauthorized) {
 		return l
 	}

@@ -55,6 +55,9 @@ const (
 	// maxReferrerManifest bounds a referrer's manifest in bytes; cosign's are
 	// below 1 KiB.
 	maxReferrerManifest = 256 << 10
+	// smallManifest is what is read of a referrer's manifest although the list says
+	// that it is smaller, in bytes.
+	smallManifest = 16 << 10
 	// maxBundle bounds a bundle in bytes; one by a key is about 1 KiB, with
 	// certificates and log entries below 20 KiB, with a large statement more.
 	maxBundle = 1 << 20
@@ -66,8 +69,11 @@ const (
 	// maxLegacy bounds the legacy signatures, and the legacy attestations,
 	// maxPayload the payload of each signature in bytes; one is about 250. An
 	// attestation may be as large as a bundle, and shares what bundles share.
-	maxLegacy  = 64
-	maxPayload = 64 << 10
+	maxLegacy = 64
+	// maxLegacyManifest bounds the manifest that has them, in bytes: 64 of them take
+	// half a MiB with certificates and log entries.
+	maxLegacyManifest = 2 << 20
+	maxPayload        = 64 << 10
 	// maxAnnotations bounds the annotations of either in bytes:
 	// signature, certificate, chain and log entry.
 	maxAnnotations = 64 << 10

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/bpf/inspect"
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -31,6 +32,9 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"Description, bytes", maxDescription},
 		{"objects in a Description", maxEntries},
 		{"depth of nested JSON", maxNesting},
+		{"elements of all arrays of a document", int64(boundedjson.Default.Elements)},
+		{"members of all objects of a document", int64(boundedjson.Default.Members)},
+		{"members of one object", int64(boundedjson.Default.Keys)},
 		{"layers (other formats)", maxLayers},
 		{"window of a zstd frame, bytes", maxWindow},
 		{"layers, those with BTF included", maxArtifactLayers},
@@ -45,8 +49,10 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"candidates looked at", MaxCandidates},
 		{"all that is looked at, bytes", MaxLooked},
 		{"manifest of a referrer, bytes", maxReferrerManifest},
+		{"manifest of a referrer that the list calls smaller, bytes", smallManifest},
 		{"bundle fetched, bytes", maxBundle},
 		{fmt.Sprintf("bundles and legacy attestations over %d bytes together, bytes", smallBundle), maxLargeBundles},
+		{"manifest of legacy signatures or attestations, bytes", maxLegacyManifest},
 		{"legacy signatures", maxLegacy},
 		{"legacy attestations", maxLegacy},
 		{"legacy attestation, bytes", maxBundle},

@@ -8,12 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/schemas"
 )
 
@@ -70,9 +70,8 @@ func NewPredicate(name string, body []byte) (Predicate, error) {
 	return Predicate{Type: uri, Body: slices.Clone(bytes.TrimSpace(body))}, nil
 }
 
-// checkJSON refuses what is no JSON object, and what two JSON readers
-// understand differently: a key given twice (the first or the last may win),
-// text that is no UTF-8, and data after the document.
+// checkJSON refuses what is no JSON object, and what two JSON readers understand
+// differently: see [boundedjson.Rules].
 func checkJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return errors.New("it is not UTF-8")
@@ -80,60 +79,16 @@ func checkJSON(data []byte) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return errors.New("it is not a JSON object")
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	// Numbers stay text: one too large for a float is JSON all the same.
-	dec.UseNumber()
-	if err := checkValue(dec, 0); err != nil {
-		return err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more follows the JSON object")
+	err := boundedjson.CheckKeys(data, boundedjson.Limits{Depth: maxNesting}, anyKeys)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("it is not JSON: %w", err)
+	case err != nil:
+		return fmt.Errorf("it %w", err)
 	}
 	return nil
 }
 
-// checkValue reads one value.
-func checkValue(dec *json.Decoder, depth int) error {
-	token, err := dec.Token()
-	if err != nil {
-		return fmt.Errorf("it is not JSON: %w", err)
-	}
-	open, ok := token.(json.Delim)
-	if !ok {
-		return nil
-	}
-	if depth == maxNesting {
-		return fmt.Errorf("it nests deeper than %d", maxNesting)
-	}
-	seen := map[string]bool{}
-	for dec.More() {
-		if open == '{' {
-			if err := checkKey(dec, seen); err != nil {
-				return err
-			}
-		}
-		if err := checkValue(dec, depth+1); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.Token(); err != nil {
-		return fmt.Errorf("it is not JSON: %w", err)
-	}
-	return nil
-}
-
-func checkKey(dec *json.Decoder, seen map[string]bool) error {
-	token, err := dec.Token()
-	if err != nil {
-		return fmt.Errorf("it is not JSON: %w", err)
-	}
-	key, ok := token.(string)
-	if !ok {
-		return errors.New("it is not JSON: a key is no string")
-	}
-	if seen[key] {
-		return fmt.Errorf("it has the key %.80q twice", key)
-	}
-	seen[key] = true
-	return nil
-}
+// anyKeys is for keys that are the author's own.
+var anyKeys = boundedjson.NewRules(nil, nil)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/atomicfile"
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -144,7 +145,7 @@ func (d *disk) links(log *slog.Logger) ([]link, error) {
 }
 
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := limited.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

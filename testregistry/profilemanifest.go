@@ -4,7 +4,6 @@
 package testregistry
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -95,7 +94,10 @@ var strictJSON = refusingManifest(func(_ *Registry, p pushed) *apiError {
 		Subject       *descriptor       `json:"subject"`
 		Annotations   map[string]string `json:"annotations"`
 	}
-	dec := json.NewDecoder(bytes.NewReader(p.data))
+	dec, err := boundedjson.NewDecoder(p.data)
+	if err != nil {
+		return invalid
+	}
 	dec.DisallowUnknownFields()
 	if dec.Decode(&m) != nil || m.MediaType == "" || strings.Contains(m.MediaType+m.ArtifactType, ";") {
 		return invalid

@@ -21,6 +21,11 @@ import (
 // maxSubjects bounds the subjects of a statement; cosign writes one.
 const maxSubjects = 64
 
+// maxPredicateMembers bounds the members of all objects of a predicate that conditions
+// are asked about: each costs some 300 bytes there. In an SBOM of the largest size
+// that is read there are about 25,000.
+const maxPredicateMembers = 32768
+
 // statementType is the version of in-toto statements that cosign signs images
 // with, statementTypeOld the one it makes attestations of
 // (in-toto/attestation, spec/v1/statement.md and spec/v0.1.0/README.md).
@@ -158,6 +163,9 @@ func (s statement) isSignature() bool { return s.predicate == schemas.PredicateC
 // content is the predicate in the form conditions read; each key once.
 func (s statement) content() (map[string]any, error) {
 	var body structpb.Struct
+	if err := boundedjson.Check(s.body, boundedjson.Limits{Members: maxPredicateMembers}); err != nil {
+		return nil, fmt.Errorf("has a predicate that cannot be read: it %w", err)
+	}
 	if err := body.UnmarshalJSON(s.body); err != nil {
 		return nil, fmt.Errorf("has a predicate that cannot be read: %w", err)
 	}

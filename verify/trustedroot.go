@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/limited"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -55,6 +56,9 @@ func ParseTrustedRoot(data []byte, name string) (*TrustedRoot, error) {
 func parseTrustedRoot(data []byte) (*root.TrustedRoot, error) {
 	if len(data) > MaxTrustedRoot {
 		return nil, fmt.Errorf("over the limit of %d bytes", MaxTrustedRoot)
+	}
+	if err := boundedjson.Check(data, boundedjson.Default); err != nil {
+		return nil, err
 	}
 	message, err := root.NewTrustedRootProtobuf(data)
 	if err != nil {

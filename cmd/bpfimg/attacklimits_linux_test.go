@@ -6,15 +6,18 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/bpfimg/bpfimg/testregistry"
 	"github.com/bpfimg/bpfimg/verify/verifytest"
@@ -71,8 +74,8 @@ func (m *measuredCommand) measure(args ...string) (outcome, int64) {
 type exhaustion struct {
 	name    string
 	prepare func(v *victim)
-	// command is what asks for the image, whose reference comes last; default:
-	// verify by key.
+	// command is what asks for the image, whose reference is at {ref} or comes last;
+	// default: verify by key.
 	command string
 	code    int
 	want    string
@@ -91,7 +94,12 @@ func TestExhaustion(t *testing.T) {
 				command = "verify --key cosign.pub"
 			}
 			args := append([]string{"--root", "root" + strconv.Itoa(i)}, strings.Fields(command)...) // nothing is there yet
-			out, kib := m.measure(append(args, v.ref.String())...)
+			if at := slices.Index(args, "{ref}"); at >= 0 {
+				args[at] = v.ref.String()
+			} else {
+				args = append(args, v.ref.String())
+			}
+			out, kib := m.measure(args...)
 			if out.code != row.code || !regexp.MustCompile(row.want).MatchString(out.stdout+out.stderr) {
 				t.Errorf("exit code %d, want %d and %q:\n%s%s", out.code, row.code, row.want, out.stdout, out.stderr)
 			}
@@ -159,6 +167,19 @@ func exhaustions(t *testing.T) []exhaustion {
 			}
 			v.sign(v.good)
 		}, command: "pull", want: "sha256:"},
+		{name: "referrers that are listed as small and have 4 MiB each, pulled", prepare: func(v *victim) {
+			v.attachPadded(20, 1000)
+		}, command: "pull", want: "sha256:"},
+		{name: "referrers with 4 MiB each, copied", prepare: func(v *victim) {
+			v.attachPadded(20, image.MaxManifest)
+		}, command: "copy {ref} oci:copied:v1", want: "sha256:"},
+		{name: "index of manifests with 4 MiB each, copied", prepare: func(v *victim) {
+			v.document("v1", ocispec.MediaTypeImageIndex, ocispec.Index{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+				Manifests: v.padded(20, image.MaxManifest),
+			})
+		}, command: "copy {ref} oci:copied:v2", code: exitFailed, want: "bytes together: over the size limit"},
+		{name: "everything as large as may be at once, pulled", prepare: (*victim).everythingLarge, command: "pull", want: "sha256:"},
 		{name: "referrer loop, shown as a tree", prepare: (*victim).loop, command: "tree", want: "sha256:"},
 		{name: "manifest that never ends", prepare: func(v *victim) {
 			v.fault("/manifests/v1", testregistry.Flood(ocispec.MediaTypeImageManifest, -1), 0)
@@ -253,6 +274,78 @@ func (v *victim) attachSpaces(size int64) {
 		Layers: []ocispec.Descriptor{layer}, Subject: &v.good,
 	})
 	v.fault("/blobs/"+layer.Digest.String(), testregistry.Flood("application/octet-stream", size), 0)
+}
+
+// padded makes n manifests of 4 MiB each that refer to the good image, and returns
+// them as a list that says size of each.
+func (v *victim) padded(n int, size int64) (list []ocispec.Descriptor) {
+	v.t.Helper()
+	for i := range n {
+		data := mustJSON(v.t, ocispec.Manifest{
+			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+			ArtifactType: schemas.MediaTypeBundle, Config: v.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")),
+			Layers: []ocispec.Descriptor{}, Subject: &v.good, Annotations: map[string]string{"number": strconv.Itoa(i)},
+		})
+		data = append(data, bytes.Repeat([]byte(" "), image.MaxManifest-len(data))...)
+		desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(data), Size: size}
+		v.fault("/manifests/"+desc.Digest.String(), answering(http.StatusOK, desc.MediaType, string(data)), 0)
+		list = append(list, desc)
+	}
+	return list
+}
+
+// everythingLarge makes the good image one of an index, and everything that is read of
+// both as large as it may be, and different.
+func (v *victim) everythingLarge() {
+	v.t.Helper()
+	pad := func(data []byte, size int) string {
+		return string(append(data, bytes.Repeat([]byte(" "), size-len(data))...))
+	}
+	serve := func(name, mediaType, data string) ocispec.Descriptor {
+		d := digest.FromString(data)
+		for _, name := range []string{name, d.String()} {
+			if name != "" {
+				v.fault("/manifests/"+name, answering(http.StatusOK, mediaType, data), 0)
+			}
+		}
+		return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
+	}
+	child := serve("", ocispec.MediaTypeImageManifest, pad(mustJSON(v.t, v.read(v.good)), image.MaxManifest))
+	child.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	index := serve("v1", ocispec.MediaTypeImageIndex, pad(mustJSON(v.t, ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{child},
+	}), image.MaxManifest))
+	for _, subject := range []ocispec.Descriptor{index, child} {
+		list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
+		attached := func(name string, size int) ocispec.Descriptor {
+			return serve("", ocispec.MediaTypeImageManifest, pad(mustJSON(v.t, ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: schemas.MediaTypeBundle,
+				Config: v.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{},
+				Subject:     &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+				Annotations: map[string]string{"name": name},
+			}), size))
+		}
+		for i := range 128 {
+			one := attached(strconv.Itoa(i), 16<<10)
+			one.Size = 1000
+			list.Manifests = append(list.Manifests, one)
+		}
+		v.fault("/referrers/"+subject.Digest.String(), answering(http.StatusOK, ocispec.MediaTypeImageIndex, pad(mustJSON(v.t, list), image.MaxManifest)), 0)
+		for _, suffix := range []string{".sig", ".att"} {
+			tag := "sha256-" + subject.Digest.Encoded() + suffix
+			serve(tag, ocispec.MediaTypeImageManifest, pad(mustJSON(v.t, ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+				Config: v.blob(ocispec.MediaTypeEmptyJSON, []byte("{}")), Layers: []ocispec.Descriptor{}, Annotations: map[string]string{"tag": tag},
+			}), 2<<20))
+		}
+	}
+}
+
+// attachPadded lists what padded makes as the referrers of everything.
+func (v *victim) attachPadded(n int, size int64) {
+	v.t.Helper()
+	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: v.padded(n, size)}
+	v.fault("/referrers/", testregistry.Replace(mustJSON(v.t, list)), 0)
 }
 
 // loop makes the referrers of everything the image itself, its signature, and

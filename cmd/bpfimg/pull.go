@@ -160,6 +160,9 @@ func (p *puller) pull(ctx context.Context) (*pull.Image, error) {
 		if _, err := p.judge.check(ctx, img); err != nil {
 			return nil, err
 		}
+	} else if _, _, err := verify.Describe(img); err != nil {
+		// Whoever judges it reads the objects, too.
+		return nil, fmt.Errorf("pulling %s: nothing could load it: %w", p.ref, err)
 	}
 	memo.Seal() // what nobody reads, such as a large referrer, is not fetched to be kept
 	if err := noteUnasked(ctx, p.store, memo, p.ref, img.Root.Descriptor.Digest.String(), img.Manifest.Descriptor.Digest.String()); err != nil {

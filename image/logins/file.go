@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
+	"github.com/bpfimg/bpfimg/internal/limited"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
@@ -66,14 +67,14 @@ func readFile(path string) (*file, error) {
 }
 
 func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	if path == os.DevNull { // how to say that there are none
+		return nil, nil
+	}
+	f, err := limited.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("%s is a folder", path)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("%s is over the limit of %d bytes", path, maxFile)

@@ -4,9 +4,13 @@
 package logins
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/bpfimg/bpfimg/internal/limited"
 )
 
 // TestExactLimits: what is as large as it may be is taken, and a byte more is refused.
@@ -45,5 +49,16 @@ func TestExactLimits(t *testing.T) {
 		if err := row.read(row.limit + 1); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s of one byte more than %d: got %v, want %q", row.name, row.limit, err, want)
 		}
+	}
+}
+
+// TestNoFile: the empty device says that there are no logins; other things that are no
+// files are not waited for.
+func TestNoFile(t *testing.T) {
+	if f, err := readFile(os.DevNull); err != nil || len(f.auths) != 0 {
+		t.Errorf("%s: %v", os.DevNull, err)
+	}
+	if _, err := readFile(t.TempDir()); !errors.Is(err, limited.ErrNotRegular) {
+		t.Errorf("a folder: %v", err)
 	}
 }

@@ -87,7 +87,7 @@ func check(data []byte, limits Limits, rules *Rules) error {
 	if err := json.Unmarshal(data, new(nothing)); err != nil {
 		// It has no type of its own.
 		if strings.HasSuffix(err.Error(), "after top-level value") {
-			return errors.New("more follows the JSON document")
+			return errors.New("is JSON, and more follows it")
 		}
 		return err
 	}

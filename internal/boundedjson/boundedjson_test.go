@@ -40,7 +40,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: decoded all the same", tt.doc)
 		}
 	}
-	if err := Check([]byte("{} {}"), Default); err == nil || err.Error() != "more follows the JSON document" {
+	if err := Check([]byte("{} {}"), Default); err == nil || err.Error() != "is JSON, and more follows it" {
 		t.Errorf("two documents: %v", err)
 	}
 	for _, doc := range []string{"", " ", "{", "[1,]", `{"a":1,}`, `{}{}`, `"a`, strings.Repeat("[", 20000)} {

@@ -4,7 +4,7 @@
 // Package limited reads files that others wrote, and never more of one than was
 // asked for.
 //
-// Door: [ReadFile].
+// Doors: [ReadFile], and [Open] for what must be a regular file.
 package limited
 
 import (
