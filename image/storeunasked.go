@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -22,8 +23,9 @@ import (
 // where it is.
 const unaskedFolder = "unasked"
 
-// maxUnasked bounds such a file, in bytes: [MaxReferrers] digests and three tags.
-const maxUnasked = 128 << 10
+// maxUnasked bounds such a file, in bytes: [MaxReferrers] digests, which are up to 138
+// bytes with what is around them, and three tags.
+const maxUnasked = 160 << 10
 
 // Unasked is what a registry has attached to a manifest, or may have, and what was
 // not fetched along with it: what is not in the store is then not known to be
@@ -34,10 +36,23 @@ type Unasked struct {
 	Unlisted  bool            `json:"unlisted,omitempty"`
 	Referrers []digest.Digest `json:"referrers,omitempty"`
 	Tags      []string        `json:"tags,omitempty"`
+	// Needless says that it was left since it was not needed, by who would have taken
+	// more, and not for a limit or for what it is.
+	Needless bool `json:"needless,omitempty"`
 }
 
 // None says that everything was asked for.
 func (u Unasked) None() bool { return !u.Unlisted && len(u.Referrers)+len(u.Tags) == 0 }
+
+// And is what u or v says was left.
+func (u Unasked) And(v Unasked) Unasked {
+	return Unasked{
+		Unlisted:  u.Unlisted || v.Unlisted,
+		Referrers: eachOnce(slices.Concat(u.Referrers, v.Referrers)),
+		Tags:      eachOnce(slices.Concat(u.Tags, v.Tags)),
+		Needless:  u.Needless || v.Needless,
+	}
+}
 
 // SetUnasked records what of the attachments of subject (ref's digest) was left where
 // it is; it replaces an older record.
@@ -109,9 +124,13 @@ func (s *Store) sweepUnasked() {
 		return // there is none, as a rule
 	}
 	for _, entry := range entries {
-		d := digest.Digest(fmt.Sprintf("sha256:%.64s", entry.Name()[min(len(entry.Name()), len("sha256-")):]))
-		if _, err := os.Stat(s.blobPath(d)); errors.Is(err, fs.ErrNotExist) {
-			_ = os.Remove(filepath.Join(s.dir, unaskedFolder, entry.Name()))
+		algorithm, encoded, _ := strings.Cut(entry.Name(), "-")
+		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded)
+		if checkDigest(d.String()) == nil {
+			if _, err := os.Stat(s.blobPath(d)); !errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
 		}
+		_ = os.Remove(filepath.Join(s.dir, unaskedFolder, entry.Name())) // or the next sweep does
 	}
 }

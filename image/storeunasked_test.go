@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,6 +73,42 @@ func TestUnasked(t *testing.T) {
 	}
 	if err := s.SetUnasked(ctx, at.WithTag("v1"), Unasked{}); err == nil {
 		t.Error("recorded for no digest")
+	}
+}
+
+// TestUnaskedSHA512: as much is remembered of an image by either kind of digest, for as
+// long as the image is there.
+func TestUnaskedSHA512(t *testing.T) {
+	t.Parallel()
+	for _, a := range algorithms {
+		s := newStore(t)
+		ref, im := mustParse(t, "localhost/a:v1"), newImage(t, "image", nil)
+		im.put(t, s, ref)
+		m := Manifest{Descriptor: im.manifest.Descriptor, Bytes: im.manifest.Bytes}
+		m.Descriptor.Digest = a.FromBytes(m.Bytes)
+		if err := s.PutManifest(t.Context(), ref, m); err != nil {
+			t.Fatal(err)
+		}
+		at := ref.WithDigest(m.Descriptor.Digest.String())
+		var u Unasked
+		for i := range MaxReferrers {
+			u.Referrers = append(u.Referrers, a.FromString(strconv.Itoa(i)))
+		}
+		if err := s.SetUnasked(t.Context(), at, u); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Prune(t.Context(), PruneOptions{Now: true}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Unasked(t.Context(), at); err != nil || len(got.Referrers) != MaxReferrers {
+			t.Errorf("%s: got %d, %v", a, len(got.Referrers), err)
+		}
+		if err := s.Remove(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+		if left := listOf(t, filepath.Join(s.dir, unaskedFolder)); len(left) != 0 {
+			t.Errorf("%s: the image is gone, and %v is not", a, left)
+		}
 	}
 }
 
