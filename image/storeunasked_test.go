@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,6 +74,60 @@ func TestUnasked(t *testing.T) {
 	}
 	if err := s.SetUnasked(ctx, at.WithTag("v1"), Unasked{}); err == nil {
 		t.Error("recorded for no digest")
+	}
+}
+
+// TestUnaskedOfSeveral: what one repository has says nothing of another; of a name without
+// a note, all notes count.
+func TestUnaskedOfSeveral(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	d := digest.FromString("image").String()
+	a, b, c := mustParse(t, "one.test/a@"+d), mustParse(t, "two.test/b@"+d), mustParse(t, "three.test/c@"+d)
+	left := []digest.Digest{digest.FromString("left")}
+	get := func(ref Reference) Unasked {
+		t.Helper()
+		u, err := s.Unasked(t.Context(), ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	set := func(ref Reference, u Unasked) {
+		t.Helper()
+		if err := s.SetUnasked(t.Context(), ref, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(a, Unasked{Referrers: left})
+	set(b, Unasked{})
+	if len(get(a).Referrers) != 1 || !get(b).None() || len(get(c).Referrers) != 1 {
+		t.Errorf("got %+v, %+v, %+v", get(a), get(b), get(c))
+	}
+	set(b, Unasked{Tags: []string{"x"}, Needless: true})
+	if got := get(c); len(got.Referrers) != 1 || len(got.Tags) != 1 || !got.Needless {
+		t.Errorf("got %+v", got)
+	}
+
+	// Over the limits, more is asked for than needs be.
+	many := Unasked{Referrers: slices.Repeat(left, 2*MaxReferrers)}
+	set(a, many)
+	set(b, many)
+	if got := get(b); len(got.Referrers) != MaxReferrers {
+		t.Errorf("got %d of %d", len(got.Referrers), MaxReferrers)
+	}
+	set(c, many)
+	if got := get(b); !got.Unlisted || len(get(a).Referrers)+len(get(c).Referrers) != 2*MaxReferrers {
+		t.Errorf("got %d, %d and %d", len(get(a).Referrers), len(got.Referrers), len(get(c).Referrers))
+	}
+	for i := range 2 * maxRecorded {
+		set(mustParse(t, "more.test/"+strconv.Itoa(i)+"@"+d), many)
+	}
+	if info, err := os.Stat(s.unaskedPath(digest.Digest(d))); err != nil || info.Size() > maxUnasked {
+		t.Errorf("got %v, %v", info, err)
+	}
+	if got := get(a); got.None() {
+		t.Error("forgotten")
 	}
 }
 
