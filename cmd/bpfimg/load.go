@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -71,10 +70,10 @@ func namelessText(file string, archive image.Archive, im image.ArchivedImage) st
 		what = fmt.Sprintf("%s has no name", im.Ref.Digest())
 	}
 	transport := image.TransportLayoutArchive
-	switch info, err := os.Stat(file); {
+	switch {
 	case file == stdio || isStream(file):
 		return what + "; `bpfimg copy` gives it one, from a file"
-	case err == nil && info.IsDir():
+	case isFolder(file):
 		transport = image.TransportLayout
 	case !archive.KeepsDigests():
 		transport = image.TransportDockerArchive
