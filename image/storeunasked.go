@@ -175,20 +175,22 @@ func (s *Store) unaskedPath(d digest.Digest) string {
 	return filepath.Join(s.dir, unaskedFolder, d.Algorithm().String()+"-"+d.Encoded())
 }
 
-// sweepUnasked deletes the records about manifests that are gone.
+// sweepUnasked deletes the records about manifests that are gone. A record is written
+// before its manifest arrives, so that a new one stays; so does what is no record.
 func (s *Store) sweepUnasked() {
 	entries, err := os.ReadDir(filepath.Join(s.dir, unaskedFolder))
 	if err != nil {
 		return // there is none, as a rule
 	}
 	for _, entry := range entries {
-		algorithm, encoded, _ := strings.Cut(entry.Name(), "-")
-		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), encoded)
-		if checkDigest(d.String()) == nil {
-			if _, err := os.Stat(s.blobPath(d)); !errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
+		algorithm, hex, _ := strings.Cut(entry.Name(), "-")
+		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+		info, err := entry.Info()
+		if err != nil || checkDigest(d.String()) != nil || !s.abandoned(info) {
+			continue
 		}
-		_ = os.Remove(filepath.Join(s.dir, unaskedFolder, entry.Name())) // or the next sweep does
+		if _, err := os.Stat(s.blobPath(d)); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(filepath.Join(s.dir, unaskedFolder, entry.Name()))
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -69,6 +70,10 @@ func TestUnasked(t *testing.T) {
 		t.Errorf("all was asked for: %v", err)
 	}
 	set(Unasked{Unlisted: true})
+	if s.sweepUnasked(); get().None() {
+		t.Error("the image has yet to arrive, and the record is gone")
+	}
+	s.now = func() time.Time { return time.Now().Add(2 * leftoverAge) }
 	if s.sweepUnasked(); len(listOf(t, filepath.Join(dir, unaskedFolder))) != 0 {
 		t.Error("the image is gone, and what is left of it is not")
 	}
@@ -152,6 +157,7 @@ func TestUnaskedSHA512(t *testing.T) {
 		if err := s.SetUnasked(t.Context(), at, u); err != nil {
 			t.Fatal(err)
 		}
+		s.now = func() time.Time { return time.Now().Add(2 * leftoverAge) }
 		if _, err := s.Prune(t.Context(), PruneOptions{Now: true}); err != nil {
 			t.Fatal(err)
 		}
