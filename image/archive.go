@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -76,9 +77,16 @@ func fullName(name string) (Reference, bool) {
 }
 
 // OpenArchive opens a file that `bpfimg save`, skopeo, podman save or docker
-// save wrote, whichever form it has. An image layout wins over docker's list
-// where a file has both, because it keeps the digests.
+// save wrote, whichever form it has, or a folder that is an image layout. An image
+// layout wins over docker's list where a file has both, because it keeps the digests.
 func OpenArchive(ctx context.Context, file string) (Archive, error) {
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		l, err := openLayoutDir(file)
+		if err != nil { // l is no nil Archive then
+			return nil, fmt.Errorf("opening the folder %s: %w", file, err)
+		}
+		return l, nil
+	}
 	f, err := openArchiveFile(ctx, file)
 	if err == nil {
 		var a Archive

@@ -25,7 +25,7 @@ func choose(ctx context.Context, a Archive, where, name string) (ArchivedImage, 
 		return pickPlace(a, where, int(place))
 	}
 	if err := checkDigest(which); err != nil {
-		return ArchivedImage{}, fmt.Errorf("%w: %s is selected by %q: want @N, where 0 is the first image, or @sha256:<64 hex digits>", ErrReference, where, clipText(name))
+		return ArchivedImage{}, fmt.Errorf("%w: %s is selected by %q: want @N, where 0 is the first image, or a digest, such as @sha256:<64 hex digits>", ErrReference, where, clipText(name))
 	}
 	return pickDigest(ctx, a, where, which)
 }

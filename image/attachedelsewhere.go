@@ -33,7 +33,10 @@ type sourceAndSink interface {
 	Sink
 }
 
-var _ sourceAndSink = (*AttachedElsewhere)(nil)
+var (
+	_ sourceAndSink = (*AttachedElsewhere)(nil)
+	_ Conditional   = (*AttachedElsewhere)(nil)
+)
 
 // NewAttachedElsewhere reads and writes what is attached in a repository,
 // [REGISTRY/]REPOSITORY, and all else as inner does. The error wraps [ErrReference].
@@ -75,6 +78,15 @@ func (a *AttachedElsewhere) Manifest(ctx context.Context, ref Reference) (Manife
 		}
 	}
 	return m, nil
+}
+
+// ManifestUnless implements [Conditional], where inner does, for tags of images.
+func (a *AttachedElsewhere) ManifestUnless(ctx context.Context, ref Reference, known Manifest) (Manifest, error) {
+	inner, ok := a.inner.(Conditional)
+	if !ok || ref.digest != "" || IsAttachmentTag(ref.tag) {
+		return a.Manifest(ctx, ref)
+	}
+	return inner.ManifestUnless(ctx, ref, known)
 }
 
 // Blob implements [Source].

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -41,6 +42,7 @@ func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
 	for len(images) > 0 {
 		subject := c.srcRef.WithDigest(images[0].Descriptor.Digest.String())
 		images = images[1:]
+		c.reportUnasked(ctx, subject)
 		if len(seen) < maxAttached {
 			found, err := c.copyReferrers(ctx, subject, seen)
 			if err != nil {
@@ -53,6 +55,25 @@ func (c *copier) copyAttached(ctx context.Context, images []Manifest) error {
 		}
 	}
 	return nil
+}
+
+// reportUnasked says what a store lacks of what is attached to subject, since nobody
+// asked for it: a copy of it must not be taken for all there is.
+func (c *copier) reportUnasked(ctx context.Context, subject Reference) {
+	store, ok := c.src.(*Store)
+	if !ok {
+		return
+	}
+	u, err := store.Unasked(ctx, subject)
+	what := "all that may else be"
+	switch {
+	case err == nil && u.None():
+		return
+	case len(u.Referrers) > 0: // of tags it is not known whether there is something
+		what = strconv.Itoa(len(u.Referrers))
+	}
+	c.skipped(ocispec.Descriptor{Digest: digest.Digest(subject.digest)},
+		fmt.Errorf("%s attached to %s, never fetched into the local store: `bpfimg pull --refresh` does", what, subject))
 }
 
 // copyReferrers copies the referrers of subject that are not seen yet, and returns

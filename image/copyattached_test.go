@@ -11,12 +11,52 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
+
+// TestCopyFromStoreWithout: what a store was never asked to fetch is missed, of the index
+// and of the images in it, and of no source that has all.
+func TestCopyFromStoreWithout(t *testing.T) {
+	t.Parallel()
+	src := newTree(t)
+	root := src.ref.WithDigest(digestOf(t, src.Store, src.ref))
+	child := src.ref.WithDigest(newImage(t, "one", nil).manifest.Descriptor.Digest.String())
+	left := []digest.Digest{digest.FromString("left")}
+	for _, tt := range []struct {
+		at     Reference
+		record Unasked
+		says   string
+	}{
+		{root, Unasked{}, ""},
+		{root, Unasked{Referrers: left, Tags: []string{"sha256-x.sig"}}, "1 attached to " + root.String() + ", never fetched"},
+		{child, Unasked{Referrers: left}, "1 attached to " + child.String() + ", never fetched"},
+		{child, Unasked{Unlisted: true}, "all that may else be attached to " + child.String() + ", never fetched"},
+	} {
+		if err := src.SetUnasked(t.Context(), tt.at, tt.record); err != nil {
+			t.Fatal(err)
+		}
+		said := ""
+		opts := CopyOptions{Referrers: true, Progress: func(e Event) {
+			if e.State == EventSkipped {
+				said += e.Err.Error()
+			}
+		}}
+		if _, err := Copy(t.Context(), newStore(t), src.ref, src.Store, src.ref, opts); err != nil {
+			t.Fatal(err)
+		}
+		if (said == "") != (tt.says == "") || !strings.HasPrefix(said, tt.says) {
+			t.Errorf("got %q, want %q", said, tt.says)
+		}
+		if err := src.SetUnasked(t.Context(), tt.at, Unasked{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // TestCopySkipsBadReferrers: junk anyone can attach does not stop a copy, and a
 // signature behind it arrives.

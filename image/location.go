@@ -78,8 +78,8 @@ const helmPrefix = "oci://"
 //	oci-archive:FILE[:NAME]         one in a tar file
 //	docker-archive:FILE[:REFERENCE] what docker save and podman save write
 //
-// DIR and FILE end at the first colon. Instead of a name, @sha256:… and :@N select
-// an image by its digest or its place. The error wraps [ErrReference].
+// DIR and FILE end at the first colon. Instead of a name, @sha256:…, @sha512:… and
+// :@N select an image by its digest or its place. The error wraps [ErrReference].
 func ParseLocation(s string) (Location, error) {
 	for prefix, instead := range foreignTransports {
 		if strings.HasPrefix(s, prefix) {
@@ -107,8 +107,10 @@ func (t transportKind) parse(s, rest string) (Location, error) {
 		return l, err
 	}
 	l.Path, l.Name = cutPath(rest, runtime.GOOS == "windows")
-	if path, digest, ok := strings.Cut(l.Path, selector+"sha256"); ok && digest == "" { // the name begins after sha256:
-		l.Path, l.Name = path, selector+"sha256:"+l.Name
+	for _, a := range algorithms {
+		if path, ok := strings.CutSuffix(l.Path, selector+a.String()); ok { // what follows the colon is a digest
+			l.Path, l.Name = path, selector+a.String()+":"+l.Name
+		}
 	}
 	switch {
 	case l.Path == "":
@@ -141,7 +143,7 @@ func (l Location) String() string {
 		return "store:" + l.Reference.String()
 	case l.Name == "":
 		return l.Transport + ":" + l.Path
-	case strings.HasPrefix(l.Name, selector+"sha256:"):
+	case strings.HasPrefix(l.Name, selector) && strings.Contains(l.Name, ":"): // a digest
 		return l.Transport + ":" + l.Path + l.Name
 	}
 	return l.Transport + ":" + l.Path + ":" + l.Name

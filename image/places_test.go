@@ -27,6 +27,7 @@ func mustLocate(t testing.TB, s string) Location {
 
 func TestParseLocation(t *testing.T) {
 	t.Parallel()
+	longDigest := "sha512:" + strings.Repeat("0", 128)
 	tests := []struct{ in, transport, path, name, text string }{
 		{"docker://localhost:5000/a:v1", TransportRegistry, "", "", "localhost:5000/a:v1"},
 		{"localhost:5000/a", TransportRegistry, "", "", "localhost:5000/a:latest"},
@@ -40,6 +41,8 @@ func TestParseLocation(t *testing.T) {
 		{"oci:dir@" + someDigest, TransportLayout, "dir", "@" + someDigest, "oci:dir@" + someDigest},
 		{"oci:dir:@" + someDigest, TransportLayout, "dir", "@" + someDigest, "oci:dir@" + someDigest},
 		{"oci:dir:v1@" + someDigest, TransportLayout, "dir", "v1@" + someDigest, "oci:dir:v1@" + someDigest},
+		{"oci:dir@" + longDigest, TransportLayout, "dir", "@" + longDigest, "oci:dir@" + longDigest},
+		{"oci-archive:d@x/a.tar:v1@" + longDigest, TransportLayoutArchive, "d@x/a.tar", "v1@" + longDigest, "oci-archive:d@x/a.tar:v1@" + longDigest},
 		{"oci-archive:d@x/a.tar:@1", TransportLayoutArchive, "d@x/a.tar", "@1", "oci-archive:d@x/a.tar:@1"},
 		{"oci://localhost:5000/charts/a:v1", TransportRegistry, "", "", "localhost:5000/charts/a:v1"},
 		{"oci://ghcr.io/a/b", TransportRegistry, "", "", "ghcr.io/a/b:latest"},

@@ -142,8 +142,8 @@ func (b *storeBatch) close() {
 }
 
 // eachOnce leaves repetitions out: images share blobs, and referrers their config.
-func eachOnce(list []digest.Digest) (all []digest.Digest) {
-	seen := map[digest.Digest]bool{}
+func eachOnce[T comparable](list []T) (all []T) {
+	seen := map[T]bool{}
 	for _, d := range list {
 		if !seen[d] {
 			seen[d] = true

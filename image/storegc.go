@@ -43,6 +43,9 @@ func (s *Store) Remove(ctx context.Context, ref Reference) error {
 		if len(removed) == 0 {
 			return nil, fmt.Errorf("no image %s in the local store: %w", ref, ErrNotFound)
 		}
+		if slices.ContainsFunc(removed, isAttachment) {
+			(&nameBook{s: s, index: index}).forgetWhole(ref)
+		}
 		used, err := s.allBelow(removed)
 		if err != nil {
 			return nil, err
@@ -56,6 +59,12 @@ func (s *Store) Remove(ctx context.Context, ref Reference) error {
 			return err
 		}, nil
 	})
+}
+
+// isAttachment says whether entry is a tag of what cosign 2 attached to an image.
+func isAttachment(entry ocispec.Descriptor) bool {
+	ref, ok := entryReference(entry)
+	return ok && IsAttachmentTag(ref.tag)
 }
 
 // names says whether ref means entry.

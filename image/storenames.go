@@ -130,6 +130,17 @@ func (b *nameBook) markWhole(ref Reference, d digest.Digest, images []digest.Dig
 	}
 }
 
+// forgetWhole forgets that all is there of the images in ref's repository: something
+// that cosign 2 attached by a tag was removed.
+func (b *nameBook) forgetWhole(ref Reference) {
+	for i := range b.index.Manifests {
+		if entry := &b.index.Manifests[i]; entry.Annotations[annotationWhole] != "" && inRepository(*entry, ref) {
+			entry.Annotations = maps.Clone(entry.Annotations)
+			delete(entry.Annotations, annotationWhole)
+		}
+	}
+}
+
 // tagged records at entry, the new name dst, where its image was known before.
 func (b *nameBook) tagged(entry *ocispec.Descriptor, src, dst Reference) {
 	if !b.s.records {
@@ -150,7 +161,8 @@ func inRepository(entry ocispec.Descriptor, ref Reference) bool {
 
 // Whole says whether the images with the given digests, which ref names or an index that
 // ref names, were stored with all that was attached to them then, by a [Copy] with
-// CopyOptions.Whole, and whether the manifests of that are still intact.
+// CopyOptions.Whole, whether the manifests of that are still intact, and whether nobody
+// has since left something where it is that he had no need of ([Unasked]).
 func (s *Store) Whole(ctx context.Context, ref Reference, images ...digest.Digest) (bool, error) {
 	index, err := s.loadIndex()
 	if err := joined.Errors(ctx.Err(), ref.check(), err); err != nil {
@@ -163,6 +175,13 @@ func (s *Store) Whole(ctx context.Context, ref Reference, images ...digest.Diges
 	list := recorded(index.Manifests[i], annotationWhole)
 	for _, image := range images {
 		if !slices.Contains(list, image.String()) {
+			return false, nil
+		}
+		left, err := s.Unasked(ctx, ref.WithDigest(image.String()))
+		if ctx.Err() != nil {
+			return false, err
+		}
+		if err != nil || left.Needless && !left.None() {
 			return false, nil
 		}
 	}

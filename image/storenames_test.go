@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -271,6 +272,47 @@ func TestWhole(t *testing.T) {
 	newImage(t, "other", nil).put(t, dst, src.ref)
 	if whole(src.ref, root) {
 		t.Error("the tag names something else now")
+	}
+}
+
+// TestWholeNoMore: what nobody fetched since, as he did not need it, is missing, and so is
+// a tag of cosign 2 that was removed.
+func TestWholeNoMore(t *testing.T) {
+	t.Parallel()
+	src, dst := newTree(t), newStore(t)
+	root := digest.Digest(digestOf(t, src.Store, src.ref))
+	at := src.ref.WithDigest(root.String())
+	tag := src.ref.WithTag(LegacyTag(root, ".sig"))
+	newImage(t, "legacy", nil).put(t, src.Store, tag)
+	left := []digest.Digest{digest.FromString("left")}
+	for _, tt := range []struct {
+		name string
+		do   func() error
+		want bool
+	}{
+		{"nothing", func() error { return nil }, true},
+		{"left for a limit", func() error { return dst.SetUnasked(t.Context(), at, Unasked{Referrers: left}) }, true},
+		{"not needed", func() error { return dst.SetUnasked(t.Context(), at, Unasked{Referrers: left, Needless: true}) }, false},
+		{"not needed, but here", func() error {
+			return dst.SetUnasked(t.Context(), at, Unasked{Referrers: []digest.Digest{root}, Needless: true})
+		}, true},
+		{"not readable", func() error { return os.WriteFile(dst.unaskedPath(root), []byte("{"), 0o600) }, false},
+		{"fetched", func() error { return dst.SetUnasked(t.Context(), at, Unasked{}) }, true},
+		{"removed another repository's", func() error {
+			other := mustParse(t, "localhost/other").WithTag(tag.tag)
+			return joined.Errors(dst.Tag(t.Context(), tag, other), dst.Remove(t.Context(), other))
+		}, true},
+		{"removed", func() error { return dst.Remove(t.Context(), tag) }, false},
+	} {
+		if _, err := Copy(t.Context(), dst, src.ref, src.Store, src.ref, CopyOptions{Referrers: true, Whole: []digest.Digest{root}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := tt.do(); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if got, err := dst.Whole(t.Context(), src.ref, root); err != nil || got != tt.want {
+			t.Errorf("%s: got %v, %v", tt.name, got, err)
+		}
 	}
 }
 

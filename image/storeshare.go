@@ -153,14 +153,23 @@ func (f *sharedSource) once(ctx context.Context, ref Reference, d digest.Digest,
 	return data, err
 }
 
-// lock takes the lock on d, and says so when that takes long.
+// lock takes the lock on d, and says so when that takes long. Nothing is said after it
+// has returned, when a command may have ended.
 func (f *sharedSource) lock(ctx context.Context, ref Reference, d digest.Digest) (unlock func(), err error) {
 	if err := f.store.prepare(); err != nil {
 		return nil, err
 	}
 	if f.waiting != nil {
-		timer := time.AfterFunc(f.patience, func() { f.waiting(ref, d) })
-		defer timer.Stop()
+		said := make(chan struct{})
+		timer := time.AfterFunc(f.patience, func() {
+			defer close(said)
+			f.waiting(ref, d)
+		})
+		defer func() {
+			if !timer.Stop() {
+				<-said
+			}
+		}()
 	}
 	return lockShared(ctx, f.store.sharedPath(d)+".lock")
 }

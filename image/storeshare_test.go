@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -175,6 +176,38 @@ func TestShareWaitEnds(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// TestShareSaysNothingLater: what is said of waiting is said before the wait ends.
+func TestShareSaysNothingLater(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	ref := mustParse(t, "localhost/a:v1")
+	src := &oneImage{im: newImage(t, "late", nil)}
+	layer := src.im.descs[1]
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := lockShared(t.Context(), s.sharedPath(layer.Digest)+".lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var returned atomic.Bool
+		shared := &sharedSource{store: s, src: src, patience: sharePatience, waiting: func(Reference, digest.Digest) {
+			cancel()
+			synctest.Wait() // until who waited has returned, or waits for this
+			if returned.Load() {
+				t.Error("it returned before this was said")
+			}
+		}}
+		if _, err := shared.Blob(ctx, ref, layer, MaxLayer); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		returned.Store(true)
+	})
 }
 
 // TestShareDamagedFile: what waits in tmp/ is hashed like everything else.

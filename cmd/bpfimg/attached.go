@@ -27,6 +27,13 @@ func (s *session) attached(registry *image.Registry) (sign.Repository, error) {
 	return elsewhere, nil
 }
 
+// elsewhere says that what is attached to images is looked for in another repository
+// than theirs.
+func (s *session) elsewhere() bool {
+	repository, _ := s.term.lookup(envRepository)
+	return repository != ""
+}
+
 // attachedName is the repository that has what is attached to ref.
 func attachedName(registry sign.Repository, ref image.Reference) string {
 	if elsewhere, ok := registry.(*image.AttachedElsewhere); ok {

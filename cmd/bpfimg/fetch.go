@@ -191,32 +191,64 @@ func (s *session) keep(ctx context.Context, f *fetched, ref image.Reference) (wa
 func (s *session) copyToStore(ctx context.Context, f *fetched, ref image.Reference) {
 	store, err := s.store()
 	if err == nil {
-		err = noteUnasked(ctx, store, f.memo, ref, f.verified.IndexDigest(), f.verified.Digest())
-	}
-	if err == nil {
-		_, err = image.Copy(ctx, store, ref, f.memo, ref, image.CopyOptions{Referrers: true, Have: f.memo.Has})
+		note := unaskedNote{store: store, memo: f.memo, needless: true, elsewhere: s.elsewhere()}
+		err = note.around(ctx, ref, []string{f.verified.IndexDigest(), f.verified.Digest()}, func() error {
+			_, err := image.Copy(ctx, store, ref, f.memo, ref, image.CopyOptions{Referrers: true, Have: f.memo.Has})
+			return err
+		})
 	}
 	if err != nil {
 		s.term.notice("warning: %s is not kept in the local store: %v", ref, err)
 	}
 }
 
-// noteUnasked records what of the attachments of some digests ("" for none) is not
-// going to be in the store, as nobody asked for it: it must not be taken for absent
-// later. Where not even the list was asked for, an older record stays.
-func noteUnasked(ctx context.Context, store *image.Store, memo *pull.Memo, ref image.Reference, subjects ...string) error {
+// unaskedNote records what of the attachments of an image is not going to be in the
+// store, as nobody asked for it: it must not be taken for absent later.
+type unaskedNote struct {
+	store *image.Store
+	memo  *pull.Memo
+	// needless: what was left was not needed, where a pull would have taken it.
+	needless bool
+	// elsewhere: another repository was asked than the image's own, of which an older
+	// note stays as it is.
+	elsewhere bool
+}
+
+// around keeps the image, and writes the note for the digests in ref's repository ("" for
+// none). Until it is kept, what an older note says was left may still be missing.
+func (n unaskedNote) around(ctx context.Context, ref image.Reference, subjects []string, keep func() error) error {
+	if err := n.write(ctx, ref, subjects, true); err != nil {
+		return err
+	}
+	if err := keep(); err != nil {
+		return err
+	}
+	return n.write(ctx, ref, subjects, n.elsewhere)
+}
+
+// write replaces an older note, or adds to it. One stays where not even the list was
+// asked for.
+func (n unaskedNote) write(ctx context.Context, ref image.Reference, subjects []string, add bool) error {
 	for _, subject := range subjects {
 		if subject == "" {
 			continue
 		}
 		at := ref.WithDigest(subject)
-		unasked := memo.Unasked(at)
+		unasked := n.memo.Unasked(at)
+		unasked.Needless = n.needless
 		if unasked.Unlisted {
-			if _, err := store.Manifest(ctx, at); err == nil {
+			if _, err := n.store.Manifest(ctx, at); err == nil {
 				continue
 			}
 		}
-		if err := store.SetUnasked(ctx, at, unasked); err != nil {
+		if add {
+			old, err := n.store.Unasked(ctx, at)
+			if err != nil {
+				continue // it says that anything may be missing, which is true
+			}
+			unasked = old.And(unasked)
+		}
+		if err := n.store.SetUnasked(ctx, at, unasked); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ func loadCommand(term *terminal) *cli.Command {
 		Usage:     "read the images of a file into the local store",
 		ArgsUsage: "-i FILE",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read, or - for standard input: of bpfimg save, podman save, docker save, skopeo copy or oras backup"},
+			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "the file to read, or - for standard input: of bpfimg save, podman save, docker save, skopeo copy or oras backup; or the folder of an image layout"},
 			outputFlag(), timeoutFlag(),
 		},
 		Action: withStore(term, func(s *session, store *image.Store) error {
@@ -45,7 +45,7 @@ func (s *session) load(store *image.Store, file string) (err error) {
 	var results []imageResult
 	for _, im := range archive.Images() {
 		if !im.Full {
-			s.term.notice("warning: left out: %q is no whole name; take it with `bpfimg copy oci-archive:%s store:NAME`", im.Name, file+selected(im))
+			s.term.notice("warning: left out: %s", namelessText(file, archive, im))
 			continue
 		}
 		if err := s.loadOne(ctx, store, archive, im, bar.event); err != nil {
@@ -61,6 +61,24 @@ func (s *session) load(store *image.Store, file string) (err error) {
 		s.term.notice("warning: %s is a docker archive, which keeps no manifests: the digests are new, and no signature fits them", file)
 	}
 	return s.printImages(results)
+}
+
+// namelessText says how to take an image without a whole name.
+func namelessText(file string, archive image.Archive, im image.ArchivedImage) string {
+	what := fmt.Sprintf("%q is no whole name", im.Name)
+	if im.Name == "" {
+		what = fmt.Sprintf("%s has no name", im.Ref.Digest())
+	}
+	transport := image.TransportLayoutArchive
+	switch {
+	case file == stdio || isStream(file):
+		return what + "; `bpfimg copy` gives it one, from a file"
+	case isFolder(file):
+		transport = image.TransportLayout
+	case !archive.KeepsDigests():
+		transport = image.TransportDockerArchive
+	}
+	return fmt.Sprintf("%s; take it with `bpfimg copy %s:%s store:NAME`", what, transport, file+selected(im))
 }
 
 // selected is what follows a file's name to mean one image in it.

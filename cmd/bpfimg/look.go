@@ -25,6 +25,8 @@ func (s *session) look(ctx context.Context, arg string) (*pull.Image, error) {
 	}
 	l, err := parseLocation(arg)
 	switch {
+	case isFolder(arg):
+		return nil, usagef("%s is a folder: oci:%s is the image layout in it", arg, arg)
 	case looksLikeFile(arg):
 		data, err := limited.ReadFile(arg, inspect.MaxObject)
 		if err != nil {

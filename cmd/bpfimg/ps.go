@@ -131,8 +131,10 @@ func hooksText(st bpf.Status) string {
 
 // shortDigest keeps the first 12 hex digits, as docker does.
 func shortDigest(d string) string {
-	hex := strings.TrimPrefix(d, "sha256:")
-	return hex[:min(12, len(hex))]
+	if _, hex, ok := strings.Cut(d, ":"); ok {
+		d = hex
+	}
+	return d[:min(12, len(d))]
 }
 
 func sinceText(t time.Time) string {

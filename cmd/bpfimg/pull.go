@@ -12,7 +12,6 @@ import (
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/pull"
-	"github.com/bpfimg/bpfimg/sign"
 	"github.com/bpfimg/bpfimg/verify"
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
@@ -78,9 +77,6 @@ type puller struct {
 	judge  *judge // nil: nothing was said about whom to trust
 	store  *image.Store
 	cached *pull.Cached
-	// elsewhere says that what is attached is in another repository now than it may have
-	// been when the store got it.
-	elsewhere bool
 }
 
 func (s *session) newPuller(ref image.Reference) (p *puller, err error) {
@@ -104,7 +100,6 @@ func (p *puller) open(progress func(image.Event)) (image.Shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.elsewhere = source != sign.Repository(registry)
 	shared := p.s.shared(p.store, source)
 	p.cached = &pull.Cached{Local: p.store, Remote: shared}
 	return shared, nil
@@ -120,9 +115,10 @@ func (p *puller) fetch(ctx context.Context, src image.Source) (*pull.Image, erro
 
 // unmoved returns the image in the store if it is what the registry has under this tag,
 // an earlier pull took all that was attached to it, nothing of that is damaged, and
-// it is trusted, where that was asked for.
+// it is trusted, where that was asked for. Which repository that pull looked for
+// attachments in is only known if it was the image's own.
 func (p *puller) unmoved(ctx context.Context) (*pull.Image, error) {
-	if p.elsewhere || p.s.c.Bool("refresh") {
+	if p.s.elsewhere() || p.s.c.Bool("refresh") {
 		return nil, nil
 	}
 	src, err := p.cached.Unmoved(ctx, p.ref)
@@ -165,17 +161,23 @@ func (p *puller) pull(ctx context.Context) (*pull.Image, error) {
 		return nil, fmt.Errorf("pulling %s: nothing could load it: %w", p.ref, err)
 	}
 	memo.Seal() // what nobody reads, such as a large referrer, is not fetched to be kept
-	if err := noteUnasked(ctx, p.store, memo, p.ref, img.Root.Descriptor.Digest.String(), img.Manifest.Descriptor.Digest.String()); err != nil {
-		return nil, fmt.Errorf("keeping %s in the local store: %w", p.ref, err)
-	}
-	opts := image.CopyOptions{Referrers: true, Have: memo.Has}
-	if foundAll(img) {
-		opts.Whole = []digest.Digest{img.Root.Descriptor.Digest, img.Manifest.Descriptor.Digest}
-	}
-	if _, err := image.Copy(ctx, p.store, p.ref, memo, p.ref, opts); err != nil {
+	if err := p.keep(ctx, img, memo); err != nil {
 		return nil, fmt.Errorf("keeping %s in the local store: %w", p.ref, err)
 	}
 	return img, nil
+}
+
+func (p *puller) keep(ctx context.Context, img *pull.Image, memo *pull.Memo) error {
+	images := []digest.Digest{img.Root.Descriptor.Digest, img.Manifest.Descriptor.Digest}
+	opts := image.CopyOptions{Referrers: true, Have: memo.Has}
+	if foundAll(img) && !p.s.elsewhere() {
+		opts.Whole = images
+	}
+	note := unaskedNote{store: p.store, memo: memo, elsewhere: p.s.elsewhere()}
+	return note.around(ctx, p.ref, []string{images[0].String(), images[1].String()}, func() error {
+		_, err := image.Copy(ctx, p.store, p.ref, memo, p.ref, opts)
+		return err
+	})
 }
 
 // foundAll says whether another attempt would bring no more: what is missing of what

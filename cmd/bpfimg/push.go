@@ -50,6 +50,7 @@ func (s *session) push(ref image.Reference) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	opts.Progress = s.counted(func(image.Event) {}).event
 	desc, err := image.Copy(ctx, registry, ref, store, ref, opts)
 	if err != nil {
 		return "", fmt.Errorf("pushing %s: %w", ref, err)
