@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -22,8 +23,9 @@ import (
 // where it is.
 const unaskedFolder = "unasked"
 
-// maxUnasked bounds such a file, in bytes: [MaxReferrers] digests and three tags.
-const maxUnasked = 128 << 10
+// maxUnasked bounds such a file, in bytes: [MaxReferrers] digests, of sha512 up to 138
+// bytes each, and two tags.
+const maxUnasked = 256 << 10
 
 // Unasked is what a registry has attached to a manifest, or may have, and what was
 // not fetched along with it: what is not in the store is then not known to be
@@ -102,14 +104,20 @@ func (s *Store) unaskedPath(d digest.Digest) string {
 	return filepath.Join(s.dir, unaskedFolder, d.Algorithm().String()+"-"+d.Encoded())
 }
 
-// sweepUnasked deletes the records about manifests that are gone.
+// sweepUnasked deletes the records about manifests that are gone. A record is written
+// before its manifest arrives, so that a new one stays; so does what is no record.
 func (s *Store) sweepUnasked() {
 	entries, err := os.ReadDir(filepath.Join(s.dir, unaskedFolder))
 	if err != nil {
 		return // there is none, as a rule
 	}
 	for _, entry := range entries {
-		d := digest.Digest(fmt.Sprintf("sha256:%.64s", entry.Name()[min(len(entry.Name()), len("sha256-")):]))
+		algorithm, hex, _ := strings.Cut(entry.Name(), "-")
+		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+		info, err := entry.Info()
+		if err != nil || checkDigest(d.String()) != nil || !s.abandoned(info) {
+			continue
+		}
 		if _, err := os.Stat(s.blobPath(d)); errors.Is(err, fs.ErrNotExist) {
 			_ = os.Remove(filepath.Join(s.dir, unaskedFolder, entry.Name()))
 		}

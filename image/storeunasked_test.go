@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -67,6 +69,31 @@ func TestUnasked(t *testing.T) {
 		t.Errorf("all was asked for: %v", err)
 	}
 	set(Unasked{Unlisted: true})
+	if s.sweepUnasked(); get().None() {
+		t.Error("the image has yet to arrive, and the record is gone")
+	}
+	long := at.WithDigest(digest.SHA512.FromString("{}").String())
+	if err := os.MkdirAll(filepath.Dir(s.blobPath(digest.Digest(long.Digest()))), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.blobPath(digest.Digest(long.Digest())), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := Unasked{}
+	for i := range MaxReferrers {
+		all.Referrers = append(all.Referrers, digest.SHA512.FromString(strconv.Itoa(i)))
+	}
+	if err := s.SetUnasked(ctx, long, all); err != nil {
+		t.Fatal(err)
+	}
+	s.now = func() time.Time { return time.Now().Add(2 * leftoverAge) }
+	s.sweepUnasked()
+	if u, err := s.Unasked(ctx, long); err != nil || len(u.Referrers) != MaxReferrers {
+		t.Errorf("the image is there, by sha512, and of its record %d are left: %v", len(u.Referrers), err)
+	}
+	if err := os.Remove(s.blobPath(digest.Digest(long.Digest()))); err != nil {
+		t.Fatal(err)
+	}
 	if s.sweepUnasked(); len(listOf(t, filepath.Join(dir, unaskedFolder))) != 0 {
 		t.Error("the image is gone, and what is left of it is not")
 	}
