@@ -214,8 +214,9 @@ func TestSlowImageIsNoLateSignature(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t)
-		c.legacy(1) // which is not asked for before it is needed
-		slow := testregistry.Fault{Method: http.MethodGet, Path: "/blobs/", Times: 2, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		c.junk(1, schemas.MediaTypeBundle, schemas.PredicateCosignSign)
+		c.legacy(1) // which is not asked for before that has been looked at
+		slow := testregistry.Fault{Method: http.MethodGet, Path: "/blobs/", Times: 3, Do: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			time.Sleep(20 * time.Second) // of the bubble
 			next.ServeHTTP(w, r)
 		}}
