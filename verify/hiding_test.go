@@ -230,3 +230,38 @@ func TestSlowImageIsNoLateSignature(t *testing.T) {
 		}
 	})
 }
+
+// TestAskLessOfAPolicy: whatever a rule demands is found with few requests among 22
+// attestations of another type.
+func TestAskLessOfAPolicy(t *testing.T) {
+	t.Parallel()
+	const sign = schemas.PredicateCosignSign
+	sigstore := verifytest.NewGoodSigstore(t)
+	identity := fmt.Sprintf("identities: [{issuer: %q, subject: %q}]", verifytest.Issuer, verifytest.Subject)
+	for _, row := range []struct{ name, policy string }{
+		{"key", "rules: [{RULE, keys: [good.pub]}]"},
+		{"identity", "rules: [{RULE, " + identity + "}]"},
+		{"two keys and an identity", "rules: [{RULE, keys: [good.pub, other.pub], threshold: 3, " + identity + "}]"},
+		{"attestation", "rules: [{RULE, keys: [good.pub], attestations: [{type: slsaprovenance1}]}]"},
+		{"two attestations, one by another", "rules: [{RULE, keys: [good.pub], attestations: [{type: slsaprovenance1}, {type: vuln, keys: [other.pub]}]}]"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCrowd(t)
+			c.junk(22, schemas.MediaTypeBundle, "https://spdx.dev/Document")
+			c.bundle(c.key, sign, sign)
+			c.bundle(c.other, sign, sign)
+			c.attach(schemas.MediaTypeBundle, sign, sigstore.Sign(t, verifytest.Statement(c.image.Digest.String(), sign)))
+			c.bundle(c.key, provenance, provenance)
+			const vuln = "https://cosign.sigstore.dev/attestation/vuln/v1"
+			c.bundle(c.other, vuln, vuln)
+			v, err := c.check(c.serve(nil), c.policy(sigstore, row.policy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := c.requests(); n > 13 {
+				t.Errorf("%d requests, %+v: %+v", n, v.Seen(), c.recorder.Calls())
+			}
+		})
+	}
+}
