@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,6 +101,81 @@ func TestUnasked(t *testing.T) {
 	if err := s.SetUnasked(ctx, at.WithTag("v1"), Unasked{}); err == nil {
 		t.Error("recorded for no digest")
 	}
+}
+
+// TestUnaskedTogether: several processes write, read and sweep the records, and nobody
+// reads half a one.
+func TestUnaskedTogether(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := mustParse(t, "registry.test/net/counter@"+digest.FromString("image").String())
+	records := []Unasked{{Unlisted: true}, {}}
+	for i := range MaxReferrers {
+		records[1].Referrers = append(records[1].Referrers, digest.FromString(strconv.Itoa(i)))
+	}
+	var all sync.WaitGroup
+	for _, record := range records {
+		s := newStoreAt(t, dir)
+		all.Go(func() {
+			for range 20 {
+				if err := s.SetUnasked(t.Context(), at, record); err != nil {
+					t.Error(err)
+				}
+				s.sweepUnasked()
+				if u, err := s.Unasked(t.Context(), at); err != nil || !u.Unlisted && len(u.Referrers) != MaxReferrers {
+					t.Errorf("got %d referrers, %v", len(u.Referrers), err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestUnaskedOfACheckedStore: a record is part of a good store, and one that cannot be
+// written is no silent loss.
+func TestUnaskedOfACheckedStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newStoreAt(t, dir)
+	ref := mustParse(t, "registry.test/net/counter:v1")
+	im := newImage(t, "image", nil)
+	im.put(t, s, ref)
+	at := ref.WithDigest(im.manifest.Descriptor.Digest.String())
+	left := Unasked{Referrers: []digest.Digest{digest.FromString("left")}}
+	if err := s.SetUnasked(t.Context(), at, left); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := s.Check(t.Context()); err != nil || len(report.Problems) > 0 {
+		t.Errorf("got %+v, %v", report, err)
+	}
+	if u, err := s.Unasked(t.Context(), at); err != nil || !reflect.DeepEqual(u, left) {
+		t.Errorf("after the check: %+v, %v", u, err)
+	}
+	if err := s.Remove(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	s.now = func() time.Time { return time.Now().Add(2 * leftoverAge) }
+	if s.sweepUnasked(); len(listOf(t, filepath.Join(dir, unaskedFolder))) != 0 {
+		t.Error("the image was removed, and its record is kept for ever")
+	}
+	if err := os.RemoveAll(filepath.Join(dir, unaskedFolder)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, unaskedFolder), nil, 0o600); err != nil { // nobody may write there, not even root
+		t.Fatal(err)
+	}
+	if err := s.SetUnasked(t.Context(), at, left); err == nil {
+		t.Error("the record was not written, and nobody heard of it")
+	}
+}
+
+func newStoreAt(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := OpenStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func listOf(t *testing.T, dir string) []os.DirEntry {
