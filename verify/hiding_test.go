@@ -4,6 +4,7 @@
 package verify_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -266,4 +267,37 @@ func TestAskLessOfAPolicy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// reluctant ends a read of one blob only a while after it was told to.
+type reluctant struct {
+	image.Source
+	blob  string
+	ended bool
+}
+
+func (r *reluctant) Blob(ctx context.Context, ref image.Reference, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if desc.Digest.String() != r.blob {
+		return r.Source.Blob(ctx, ref, desc, limit)
+	}
+	<-ctx.Done()
+	time.Sleep(time.Second) // of the bubble
+	r.ended = true
+	return nil, ctx.Err()
+}
+
+// TestEnoughIsOver: nothing is read any more when a search has ended, so that what is
+// recorded then of what was left is whole.
+func TestEnoughIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t)
+		c.bundle(c.key, schemas.PredicateCosignSign, schemas.PredicateCosignSign)
+		src := &reluctant{Source: c.serve(nil), blob: c.latest.String()}
+		img := verifytest.Must[*pull.Image](t)(pull.Fetch(t.Context(), src, c.ref, pull.Options{OnDemand: true}))
+		synctest.Wait()
+		if img.Enough(); !src.ended {
+			t.Error("a candidate is still being read")
+		}
+	})
 }
