@@ -82,6 +82,7 @@ func TestReferrersLimits(t *testing.T) {
 		{name: "one request when there is the API", serve: pages(usual, junkReferrers(0, 2)), want: 2, requests: 1},
 		{name: "too many", serve: pages(usual, junkReferrers(0, 2000)), want: MaxReferrers, requests: 1},
 		{name: "pages, one empty", serve: pages(usual, three...), want: 2, requests: 3},
+		{name: "pages, the first one empty", serve: pages(usual, nil, nil, junkReferrers(0, 1)), want: 1, requests: 3},
 		{name: "pages of the registry's inner name", serve: pages(inner, three...), want: 2, requests: 3},
 		{name: "link that cannot be followed", serve: pages(`<ftp://x%s?page=%d>; rel="next"`, three...), requests: 1, text: "cannot be followed"},
 		{name: "such a link when there are enough", serve: pages(`<ftp://x%s?page=%d>; rel="next"`, junkReferrers(0, 2000), nil), want: MaxReferrers, requests: 1},
@@ -235,6 +236,26 @@ func TestFallbackTagReadAs(t *testing.T) {
 		if len(list) != tt.want || !errors.Is(err, tt.wraps) {
 			t.Errorf("%s: got %d referrers, %v", tt.name, len(list), err)
 		}
+	}
+}
+
+// TestFallbackTagIsTheIndex: what an index holds is not attached to it where a registry
+// resolves the tag to the index itself.
+func TestFallbackTagIsTheIndex(t *testing.T) {
+	t.Parallel()
+	page := httptest.NewRecorder()
+	sendIndex(page, junkReferrers(0, 2))
+	host, _ := serve(t, answer(func(w http.ResponseWriter, req *http.Request) {
+		if strings.Contains(req.URL.Path, "/referrers/") {
+			http.NotFound(w, req)
+			return
+		}
+		sendIndex(w, junkReferrers(0, 2))
+	}))
+	index := digest.FromBytes(page.Body.Bytes())
+	list, err := testClient(t, RegistryOptions{}).Referrers(t.Context(), mustParse(t, host+"/a@"+index.String()))
+	if len(list) != 0 || err != nil {
+		t.Errorf("got %d referrers, %v", len(list), err)
 	}
 }
 

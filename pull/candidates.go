@@ -35,6 +35,8 @@ type search struct {
 	// left is how many candidates may still be looked at, all how many bytes may
 	// still be read and large how many of these for what is not small.
 	left, all, large int64
+	// reserved is how many of those left are not for referrers.
+	reserved int64
 }
 
 func newSearch(f *fetch, subject digest.Digest, seen *sync.Map) *search {
@@ -70,6 +72,7 @@ func (s *search) everything(ctx context.Context) []Candidate {
 	lookups.Wait()
 	jobs := list
 	for _, t := range tags {
+		s.reserved += t.share()
 		jobs = append(jobs, job{form: t.form, fetch: t.layers})
 	}
 	likelyFirst(jobs, Wanted{Signature: true})
@@ -143,12 +146,19 @@ func (s *search) sawNotary(d digest.Digest, artifactType string) {
 	s.notary[d] = true
 }
 
+// release ends the reservation for t, whose turn it is.
+func (s *search) release(t *legacy) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved -= t.share()
+}
+
 // claim takes up to n candidates out of what may still be looked at, and says how
 // many. The rest is counted.
 func (s *search) claim(n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	got := int(min(int64(n), s.left))
+	got := int(min(int64(n), max(s.left-s.reserved, 0)))
 	s.left -= int64(got)
 	s.looked.Looked += got
 	s.looked.OverLimit += n - got
@@ -171,6 +181,9 @@ func (s *search) referrer(ctx context.Context, desc ocispec.Descriptor) []Candid
 	}
 	if err == nil {
 		c.Bundle, err = s.f.src.Blob(ctx, s.f.ref, *layer, maxBundle)
+	}
+	if fetchAgain(err) || Unanswered(err) {
+		s.seen.Delete(desc.Digest) // another source may have it whole
 	}
 	c.Err = err
 	return []Candidate{c}

@@ -19,9 +19,14 @@ type hunt struct {
 	searches []*trail
 	// ready is closed when the first batch has been begun.
 	ready chan struct{}
-	// begin runs what brings an arrival, with a context that ends with the hunt.
-	begin func(t *trail, fetch func(context.Context) arrival)
-	stop  context.CancelFunc
+	// ctx is for what is begun next. It ends with the hunt, or when its time is over:
+	// that runs from the start, and anew from when somebody asks for more, since an
+	// image may take long to download in between.
+	ctx     context.Context
+	renew   func()
+	asked   bool
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
 // trail is one search of a hunt.
@@ -50,20 +55,35 @@ type arrival struct {
 }
 
 func newHunt(ctx context.Context, timeout time.Duration) *hunt {
-	ctx, stop := context.WithTimeout(ctx, timeout)
-	return &hunt{
-		ready: make(chan struct{}), stop: stop,
-		begin: func(t *trail, fetch func(context.Context) arrival) {
-			t.pending++
-			t.begun++
-			n := t.begun
-			go func() {
-				a := fetch(ctx)
-				a.n = n
-				t.arrivals <- a
-			}()
-		},
+	all, stop := context.WithCancel(ctx)
+	first, done := context.WithTimeout(all, timeout)
+	h := &hunt{ready: make(chan struct{}), ctx: first}
+	h.renew = func() { h.ctx, done = context.WithTimeout(all, timeout) }
+	h.cancel = func() {
+		stop()
+		done() // all has ended, and the first one with it: this frees the timer
 	}
+	return h
+}
+
+// begin runs what brings an arrival.
+func (h *hunt) begin(t *trail, fetch func(context.Context) arrival) {
+	t.pending++
+	t.begun++
+	n, ctx := t.begun, h.ctx
+	h.running.Go(func() {
+		a := fetch(ctx)
+		a.n = n
+		t.arrivals <- a
+	})
+}
+
+// stop ends the hunt. It returns when nothing of it is under way any more: what is
+// recorded of it then, such as by a [Memo], is all there will be.
+func (h *hunt) stop() {
+	h.cancel()
+	<-h.ready
+	h.running.Wait()
 }
 
 // follow adds a search: for one subject at the source of f. seen are the referrers
@@ -101,6 +121,10 @@ func (h *hunt) more(ctx context.Context, want Wanted) (found []Candidate, more b
 	if !h.wait(ctx) {
 		return nil, false
 	}
+	if !h.asked {
+		h.asked = true
+		h.renew()
+	}
 	for _, t := range h.searches {
 		if !t.listed {
 			h.list(t)
@@ -136,9 +160,14 @@ func (h *hunt) wait(ctx context.Context) bool {
 // launch begins the next batch of t: what is most likely, and what is as likely as
 // that. It says whether there was anything.
 func (h *hunt) launch(t *trail, want Wanted) bool {
+	room, begun := min(t.batch, maxParallel-t.pending), 0
+	if spare := t.spare(); spare <= 0 {
+		t.tagsFirst(want)
+	} else if t.awaitsTag(want) {
+		room = min(room, spare)
+	}
 	likelyFirst(t.queue, want)
-	begun := 0
-	for room := min(t.batch, maxParallel-t.pending); begun < room && len(t.queue) > 0; begun++ {
+	for ; begun < room && len(t.queue) > 0; begun++ {
 		j := t.queue[0]
 		if begun > 0 && j.likely(want) != t.last {
 			break
@@ -155,6 +184,27 @@ func (h *hunt) launch(t *trail, want Wanted) bool {
 	}
 	t.batch = min(2*t.batch, maxParallel)
 	return begun > 0
+}
+
+// spare is how many referrers may be looked at before a tag that may hold what is
+// wanted is.
+func (t *trail) spare() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int(t.left) - reservedForTags
+}
+
+// awaitsTag says that there is such a tag.
+func (t *trail) awaitsTag(want Wanted) bool {
+	return slices.ContainsFunc(t.queue, func(j job) bool { return j.form != nil && j.likely(want) == may })
+}
+
+// tagsFirst has such tags looked at next, whatever the list says of referrers: these
+// must not use up all that may be looked at.
+func (t *trail) tagsFirst(want Wanted) {
+	for i, j := range t.queue {
+		t.queue[i].due = j.due || j.form != nil && j.likely(want) == may
+	}
 }
 
 // dropReferrers leaves all the rest, for the limit. One of them is counted already.

@@ -66,6 +66,11 @@ func (s *search) lookUp(ctx context.Context, form *legacyForm) *legacy {
 	return l
 }
 
+// share is how many of its layers are looked at whatever else there is.
+func (l *legacy) share() int64 {
+	return int64(min(len(l.found), reservedForTags/len(legacyForms)))
+}
+
 // layers returns what the first n layers hold, and a word about the others.
 func (l *legacy) layers(ctx context.Context, n int) []Candidate {
 	said := Candidate{Kind: l.form.kind, Subject: l.subject.String(), Manifest: l.manifest}

@@ -30,6 +30,8 @@ type Wanted struct {
 type job struct {
 	desc ocispec.Descriptor
 	form *legacyForm // of a tag; nil for a referrer
+	// due: a tag whose turn has come, whatever else there is.
+	due bool
 	// failed: there is no list, and this says why.
 	failed bool
 	// fetch returns the candidates in it, up to n of those at a tag.
@@ -47,6 +49,7 @@ func (j job) claim(s *search, tags [2]*legacy) int {
 	}
 	for _, t := range tags {
 		if t.form == j.form {
+			s.release(t)
 			return t.claim(min(len(t.found), maxLegacy))
 		}
 	}
@@ -56,7 +59,8 @@ func (j job) claim(s *search, tags [2]*legacy) int {
 // How likely a job is to bring what is wanted. Nothing is left out for what a list
 // says, or does not say: registries give other types, and leave out annotations.
 const (
-	says     = iota // it says that it is that
+	due      = iota // it must be looked at before the limit is reached
+	says            // it says that it is that
 	may             // nothing speaks against it
 	unclear         // it may be anything
 	unlikely        // it says that it is something else
@@ -67,6 +71,8 @@ func (j job) likely(want Wanted) int {
 	predicate := j.desc.Annotations[annotationPredicate]
 	bundle := strings.HasPrefix(j.desc.ArtifactType, bundleTypes)
 	switch {
+	case j.due:
+		return due
 	case j.failed:
 		return says
 	case j.form != nil && (j.form.kind == KindLegacy && want.Signature || j.form.kind == KindLegacyAttestation && len(want.Predicates) > 0):

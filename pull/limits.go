@@ -80,6 +80,9 @@ const (
 	// maxParallel bounds the requests for one subject's candidates that are
 	// under way together.
 	maxParallel = 16
+	// reservedForTags is how many of [MaxCandidates] are kept for what cosign 2 has at
+	// its tags, so that referrers that say they are wanted cannot hide it.
+	reservedForTags = 16
 	// firstBatch is how many likely candidates are fetched before anybody has
 	// judged one; each further batch is twice as large, up to maxParallel.
 	firstBatch = 4

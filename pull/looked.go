@@ -6,6 +6,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 
@@ -66,12 +67,13 @@ func Unanswered(err error) bool {
 	var (
 		network net.Error
 		answer  *image.RegistryError
+		file    *fs.PathError
 	)
 	switch {
 	case errors.As(err, &answer) && answer.Status != 0:
 		return answer.Status >= http.StatusInternalServerError || answer.Status == http.StatusTooManyRequests ||
 			answer.Status == http.StatusRequestTimeout
-	case errors.As(err, &network):
+	case errors.As(err, &network), errors.As(err, &file):
 		return true
 	}
 	return answer != nil // cut off, or no list at all

@@ -6,6 +6,7 @@ package pull
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -47,6 +48,7 @@ func TestLimitsInTheSpecification(t *testing.T) {
 		{"one object, bytes", inspect.MaxObject},
 		{"referrers listed", image.MaxReferrers},
 		{"candidates looked at", MaxCandidates},
+		{"of these, kept for the tags of cosign 2", reservedForTags},
 		{"all that is looked at, bytes", MaxLooked},
 		{"manifest of a referrer, bytes", maxReferrerManifest},
 		{"manifest of a referrer that the list calls smaller, bytes", smallManifest},
@@ -61,6 +63,25 @@ func TestLimitsInTheSpecification(t *testing.T) {
 	} {
 		if line := fmt.Sprintf("\n| %s | %d |\n", row.what, row.limit); !strings.Contains(string(spec), line) {
 			t.Errorf("docs/spec.md lacks the line%s", line)
+		}
+	}
+}
+
+// TestLimitsOnOtherPages: what people read about the search says the same numbers.
+func TestLimitsOnOtherPages(t *testing.T) {
+	t.Parallel()
+	for page, text := range map[string]string{
+		"trust.md": fmt.Sprintf("At most %d candidates and %d MiB are looked at for each digest, of the layers at a tag of cosign 2 at most %d, "+
+			"and for %.0f seconds from when the first is needed. Of the %[1]d, the last %[5]d are kept for those tags",
+			MaxCandidates, MaxLooked>>20, maxLegacy, defaultCandidateTimeout.Seconds(), reservedForTags),
+		"attacks.md": fmt.Sprintf("| %d are listed, %d of them and %d MiB looked at |", image.MaxReferrers, MaxCandidates, MaxLooked>>20),
+	} {
+		doc, err := os.ReadFile(filepath.Join("..", "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(string(doc)), " "), text) {
+			t.Errorf("docs/%s lacks %q", page, text)
 		}
 	}
 }

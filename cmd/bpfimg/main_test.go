@@ -58,6 +58,11 @@ func TestExitCodes(t *testing.T) {
 		{bpf.ErrUsage, exitUsage},
 		{verify.ErrNotTrusted, exitNotTrusted},
 		{errors.Join(image.ErrNotFound, verify.ErrNotTrusted), exitNotTrusted},
+		// What could not be found out is neither a refusal nor absent.
+		{verify.ErrUndecided, exitFailed},
+		{errors.Join(verify.ErrUndecided, image.ErrNotFound), exitFailed},
+		{errors.Join(verify.ErrUndecided, fs.ErrPermission), exitFailed},
+		{errors.Join(verify.ErrUndecided, verify.ErrNotTrusted), exitNotTrusted},
 		{image.ErrNotFound, exitNotFound},
 		{bpf.ErrNoInstance, exitNotFound},
 		{bpf.ErrNoTarget, exitNotFound},

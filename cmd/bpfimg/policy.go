@@ -130,11 +130,11 @@ func (s *session) fetchImage(ctx context.Context, ref image.Reference, trust ver
 			return nil, fmt.Errorf("local store: %w", err)
 		}
 	}
-	registry, err := s.registry(nil)
+	cached, err := s.cached(store)
 	if err != nil {
 		return nil, err
 	}
-	img, err := pull.Fetch(ctx, &pull.Cached{Local: store, Remote: registry}, ref, opts)
+	img, err := pull.Fetch(ctx, cached, ref, opts)
 	switch {
 	case err == nil:
 		return img, nil
