@@ -158,7 +158,7 @@ func (p *puller) pull(ctx context.Context) (*pull.Image, error) {
 	}
 	if p.judge != nil {
 		if _, err := p.judge.check(ctx, img); err != nil {
-			return nil, err
+			return nil, p.s.lookedElsewhere(err)
 		}
 	}
 	memo.Seal() // what nobody reads, such as a large referrer, is not fetched to be kept
