@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -36,9 +35,6 @@ func loadCommand(term *terminal) *cli.Command {
 func (s *session) load(store *image.Store, file string) (err error) {
 	ctx, cancel := s.deadline()
 	defer cancel()
-	if info, err := os.Stat(file); err == nil && info.IsDir() {
-		return usagef("load: %s is a folder: take what is in it with `bpfimg copy oci:%s store:NAME`", file, file)
-	}
 	archive, err := s.openArchive(ctx, file)
 	if err != nil {
 		return err
