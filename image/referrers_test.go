@@ -479,7 +479,7 @@ func TestImmutableAttachment(t *testing.T) {
 	one, two := referrerOf(t, im.manifest, "one"), referrerOf(t, im.manifest, "two")
 	one.put(t, r, ref.WithDigest(one.manifest.Descriptor.Digest.String()))
 	err = two.tryPut(t.Context(), r, ref.WithDigest(two.manifest.Descriptor.Digest.String()))
-	if !errors.Is(err, ErrAttachmentImmutable) || !errors.Is(err, ErrImmutable) {
+	if !errors.Is(err, ErrAttachmentImmutable) || !errors.Is(err, ErrImmutable) || !strings.Contains(err.Error(), ": tag sha256-") {
 		t.Errorf("got %v", err)
 	}
 	list, err := r.Referrers(t.Context(), ref.WithDigest(im.manifest.Descriptor.Digest.String()))

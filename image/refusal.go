@@ -73,8 +73,6 @@ var refusals = []struct {
 	cause error
 	is    func(complaint) bool
 }{
-	// What the tag is for is known where it was written, not by the answer.
-	{ErrAttachmentImmutable, func(complaint) bool { return false }},
 	{ErrImmutable, complaint.isImmutable},
 	{ErrQuota, complaint.isQuota},
 	{ErrNoRepository, func(c complaint) bool { return c.status == http.StatusNotFound && c.code("NAME_UNKNOWN") }},
@@ -110,6 +108,10 @@ func (c complaint) isQuota() bool {
 // tells one of [refusals]; nil otherwise. It reads the answer itself, before it has
 // become a [*RegistryError], and that error alike.
 func refusedWrite(err error) error {
+	var tag *immutableTagError // what a tag is for is known where it was written, not by the answer
+	if errors.As(err, &tag) {
+		return tag
+	}
 	for _, r := range refusals {
 		if errors.Is(err, r.cause) {
 			return r.cause

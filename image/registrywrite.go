@@ -6,7 +6,6 @@ package image
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -29,16 +28,23 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 	if err != nil {
 		return fmt.Errorf("pushing manifest %s: %w", ref, err)
 	}
+	put := func(ctx context.Context, s *session) (subject string, err error) {
+		subject, err = s.putManifest(ctx, ref, m)
+		if ref.digest == "" && IsAttachmentTag(ref.tag) {
+			err = immutableAttachment(ref.tag, err)
+		}
+		return subject, err
+	}
 	err = r.write(ctx, operation{"pushing manifest", ref}, effort{bodyLimit: MaxManifest}, func(ctx context.Context, s *session) error {
 		if head.Subject == nil {
 			if s.hasManifest(ctx, ref, m) {
 				return nil
 			}
-			_, err := s.putManifest(ctx, ref, m)
+			_, err := put(ctx, s)
 			return err
 		}
 		subject := ref.WithDigest(head.Subject.Digest.String())
-		kept, err := s.putManifest(ctx, ref, m)
+		kept, err := put(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -47,9 +53,6 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		}
 		return r.ensureReferrer(ctx, s, subject, head.entry(m))
 	})
-	if ref.digest == "" && IsAttachmentTag(ref.tag) {
-		err = immutableAttachment(ref.tag, err)
-	}
 	return refusedType(head, err)
 }
 
@@ -78,14 +81,23 @@ func (r *Registry) isListed(ctx context.Context, s *session, subject Reference, 
 // ErrAttachmentImmutable: the tag that a registry cannot move is one that attaches
 // something to an image, and changes with everything that is attached. It is an
 // [ErrImmutable], too.
-var ErrAttachmentImmutable = fmt.Errorf("%w, and what is attached to the image needs that", ErrImmutable)
+var ErrAttachmentImmutable = fmt.Errorf("%w, and each signature or attestation moves it", ErrImmutable)
+
+// immutableTagError is [ErrAttachmentImmutable] of a tag, which need not be in the
+// reference of what was being written.
+type immutableTagError struct{ tag string }
+
+func (e *immutableTagError) Error() string {
+	return fmt.Sprintf("tag %s: %v", e.tag, ErrAttachmentImmutable)
+}
+func (e *immutableTagError) Unwrap() error { return ErrAttachmentImmutable }
 
 // immutableAttachment adds [ErrAttachmentImmutable] to the error of writing such a tag.
 func immutableAttachment(tag string, err error) error {
-	if !isImmutable(err) || errors.Is(err, ErrAttachmentImmutable) {
+	if !isImmutable(err) {
 		return err
 	}
-	return fmt.Errorf("tag %s: %w: %w", tag, ErrAttachmentImmutable, err)
+	return fmt.Errorf("%w: %w", &immutableTagError{tag}, err)
 }
 
 // PutFallback implements [FallbackWriter].

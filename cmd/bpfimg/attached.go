@@ -4,10 +4,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/sign"
+	"github.com/bpfimg/bpfimg/verify"
 )
 
 // envRepository names the repository of signatures and attestations, as in cosign.
@@ -40,4 +42,23 @@ func attachedName(registry sign.Repository, ref image.Reference) string {
 		return elsewhere.Place(ref).Name()
 	}
 	return ref.Name()
+}
+
+// elsewhereError is a refusal of an image whose signatures were looked for in another
+// repository alone.
+type elsewhereError struct {
+	err        error
+	repository string
+}
+
+func (e elsewhereError) Error() string { return e.err.Error() }
+func (e elsewhereError) Unwrap() error { return e.err }
+
+// lookedElsewhere adds to a refusal in which repository signatures were looked for, if
+// that is not the image's own.
+func (s *session) lookedElsewhere(err error) error {
+	if repository, _ := s.term.lookup(envRepository); repository != "" && errors.Is(err, verify.ErrNotTrusted) {
+		return elsewhereError{err, repository}
+	}
+	return err
 }

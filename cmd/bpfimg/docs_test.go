@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// documents are the pages people read, with line continuations joined.
+// documents are the pages people read, by their names without docs/, with line
+// continuations joined.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := filepath.Glob("../../docs/*.md")
@@ -26,7 +27,7 @@ func documents(t *testing.T) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all[filepath.Base(name)] = strings.ReplaceAll(string(data), "\\\n", " ")
+		all[strings.TrimPrefix(strings.TrimPrefix(filepath.ToSlash(name), "../../"), "docs/")] = strings.ReplaceAll(string(data), "\\\n", " ")
 	}
 	return all
 }

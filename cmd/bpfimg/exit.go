@@ -100,6 +100,7 @@ func exitCodeOf(errs []error) int {
 func hint(err error) string {
 	var permission *bpf.PermissionError
 	var compilation *compile.Error
+	var elsewhere elsewhereError
 	switch {
 	case errors.As(err, &compilation):
 		return safe(compilation.Hint)
@@ -113,6 +114,8 @@ func hint(err error) string {
 		return "give another --name, or `bpfimg stop` it first"
 	case errors.Is(err, inspect.ErrNotBPF):
 		return "compile with: clang -g -O2 -target bpf -c FILE.bpf.c -o FILE.bpf.o"
+	case errors.As(err, &elsewhere):
+		return safe("signatures were looked for in " + elsewhere.repository + " alone, which COSIGN_REPOSITORY names, and not beside the image")
 	case errors.Is(err, context.DeadlineExceeded):
 		return "the other side did not answer in time; try again, or give a longer --timeout"
 	}

@@ -110,7 +110,7 @@ func (s *session) fetchThrough(ctx context.Context, store *image.Store, cached *
 	}
 	v, err := s.fetchFrom(ctx, memo, first, ref, j)
 	if err != nil {
-		return nil, err
+		return nil, s.lookedElsewhere(err)
 	}
 	return &fetched{verified: v, memo: memo}, nil
 }

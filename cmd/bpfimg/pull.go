@@ -154,7 +154,7 @@ func (p *puller) pull(ctx context.Context) (*pull.Image, error) {
 	}
 	if p.judge != nil {
 		if _, err := p.judge.check(ctx, img); err != nil {
-			return nil, err
+			return nil, p.s.lookedElsewhere(err)
 		}
 	} else if _, _, err := verify.Describe(img); err != nil {
 		// Whoever judges it reads the objects, too.
