@@ -233,7 +233,8 @@ func (c *copier) copyNodes(ctx context.Context, p copyPut) ([]Manifest, error) {
 func (c *copier) copyOften(ctx context.Context, p copyPut) error {
 	for round := 1; ; round++ {
 		err := c.copyOnce(ctx, p)
-		if !errors.Is(err, errMissingBlob) {
+		again := errors.Is(err, errMissingBlob) || round == 1 && errors.Is(err, ErrBlobsMissing)
+		if !again {
 			return err
 		}
 		if round == putRounds {

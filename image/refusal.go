@@ -27,6 +27,10 @@ var (
 	// ErrBodyTooLarge: a request was larger than the registry, or a proxy before
 	// it, takes.
 	ErrBodyTooLarge = errors.New("the request is larger than is taken there")
+	// ErrBlobsMissing: a manifest was refused for want of what it names, which the
+	// registry may have said it has. Its word on that is not taken again: put the blobs
+	// once more, and then the manifest.
+	ErrBlobsMissing = errors.New("the registry lacks something that the manifest names")
 )
 
 // complaint is what is looked at of an answer that is an error.
@@ -77,6 +81,7 @@ var refusals = []struct {
 	{ErrQuota, complaint.isQuota},
 	{ErrNoRepository, func(c complaint) bool { return c.status == http.StatusNotFound && c.code("NAME_UNKNOWN") }},
 	{ErrBodyTooLarge, func(c complaint) bool { return c.status == http.StatusRequestEntityTooLarge }},
+	{ErrBlobsMissing, complaint.lacksBlobs},
 }
 
 // isImmutable: 400 of ECR ("… cannot be overwritten because the repository is
@@ -92,6 +97,12 @@ func (c complaint) isImmutable() bool {
 	return c.code("TAG_ALREADY_EXISTS") ||
 		c.code("MANIFEST_INVALID") && c.says("http 403 forbidden") ||
 		c.says("immutab", "cannot be overwritten", "does not allow updating assets")
+}
+
+// lacksBlobs: 400 or 404 with the code for it, and what Artifactory says of a blob that
+// it found in another of its repositories (gardener/cc-utils#1752).
+func (c complaint) lacksBlobs() bool {
+	return c.code("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN") || c.code("MANIFEST_INVALID") && c.says("failed to copy blob")
 }
 
 // isQuota: 403 of Quay and Harbor, and of DigitalOcean, whose token server says it.

@@ -82,6 +82,9 @@ type Registry struct {
 	referrerLocks map[Reference]*sync.Mutex
 	// listing are the repositories, by name, whose referrers API has answered.
 	listing map[string]bool
+	// doubted are the repositories, by name, that have said they have a blob which they
+	// lack.
+	doubted map[string]bool
 }
 
 var (
@@ -120,6 +123,7 @@ func newRegistry(opts RegistryOptions) *Registry {
 		sessions:      map[sessionKey]*sessionSlot{},
 		referrerLocks: map[Reference]*sync.Mutex{},
 		listing:       map[string]bool{},
+		doubted:       map[string]bool{},
 	}
 	if r.transport == nil {
 		r.transport = newTransport()

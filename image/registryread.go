@@ -47,15 +47,28 @@ func (r *Registry) readManifest(ctx context.Context, ref Reference, known *Manif
 	if ref.digest == "" {
 		q = byName
 	}
-	var m Manifest
+	var (
+		m    Manifest
+		none bool
+	)
 	err := r.read(ctx, op, q, effort{bodyLimit: manifestLimit(ctx)}, func(ctx context.Context, s *session) (err error) {
 		if known != nil && s.stillNames(ctx, ref, *known) {
 			m = *known
 			return nil
 		}
 		m, err = s.manifest(ctx, ref)
+		if subject, ok := taggedSubject(ref); ok && s.hidden(ctx, subject, err) {
+			if s.mirror {
+				return errNoneHere
+			}
+			none = true
+			return nil
+		}
 		return err
 	})
+	if none {
+		return Manifest{}, fmt.Errorf("%s %s: %w: the registry denies it, as some do with what is not there", op.name, ref, ErrNotFound)
+	}
 	if q == byName && IsAttachmentTag(ref.tag) {
 		if none := r.forgiven(op, err); none != nil {
 			return Manifest{}, none

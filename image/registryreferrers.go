@@ -74,7 +74,7 @@ func (s *session) allReferrers(ctx context.Context, ref Reference) ([]ocispec.De
 		return list, err
 	}
 	index, err := s.fallbackIndex(ctx, ref)
-	if errors.Is(err, ErrFallbackTaken) || s.hidden(ctx, ref, err) {
+	if errors.Is(err, ErrFallbackTaken) {
 		return nil, nil
 	}
 	return saneReferrers(index.Manifests), err
@@ -248,7 +248,7 @@ func (s *session) fallbackIndex(ctx context.Context, subject Reference) (ocispec
 		format *formatError
 	)
 	switch {
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound, s.hidden(ctx, subject, err):
 		return index, nil
 	case errors.As(err, &format):
 		return index, fmt.Errorf("fallback tag %s: %w: %w", tag, ErrFallbackTaken, err)

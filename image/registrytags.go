@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
 	"github.com/bpfimg/bpfimg/internal/joined"
@@ -32,6 +33,16 @@ const (
 // IsAttachmentTag says whether a tag is one that attaches something to a digest,
 // in the forms of cosign 2 and of registries without the referrers API.
 func IsAttachmentTag(tag string) bool { return attachmentTag().MatchString(tag) }
+
+// taggedSubject is the image that a tag attaches something to, where the tag holds its
+// whole digest: that of a SHA-512 is cut.
+func taggedSubject(ref Reference) (image Reference, ok bool) {
+	const prefix, length = "sha256-", len("sha256-") + 64
+	if ref.digest != "" || !strings.HasPrefix(ref.tag, prefix) || !IsAttachmentTag(ref.tag) {
+		return Reference{}, false
+	}
+	return ref.WithTag("").WithDigest("sha256:" + ref.tag[len(prefix):length]), true
+}
 
 // ParseRepository parses [REGISTRY/]REPOSITORY, without tag or digest. The tag of
 // the result is not meant. The error wraps [ErrReference].

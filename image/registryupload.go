@@ -35,6 +35,9 @@ func (r *Registry) putBlob(ctx context.Context, ref Reference, desc ocispec.Desc
 		mountFrom = ""
 	}
 	u := &upload{desc: desc, mountFrom: r.mountable(ref, mountFrom), read: data, transfers: r.transfers, progress: r.progress}
+	r.mu.Lock()
+	u.doubted = r.doubted[ref.Name()]
+	r.mu.Unlock()
 	work := effort{bodyLimit: MaxManifest, moved: u.moved}
 	err := r.write(ctx, operation{"pushing blob", at}, work, func(ctx context.Context, s *session) error {
 		return u.send(ctx, s)

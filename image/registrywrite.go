@@ -6,6 +6,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -53,6 +54,11 @@ func (r *Registry) PutManifest(ctx context.Context, ref Reference, m Manifest) e
 		}
 		return r.ensureReferrer(ctx, s, subject, head.entry(m))
 	})
+	if errors.Is(err, ErrBlobsMissing) {
+		r.mu.Lock()
+		r.doubted[ref.Name()] = true
+		r.mu.Unlock()
+	}
 	return refusedType(head, err)
 }
 

@@ -40,6 +40,8 @@ type upload struct {
 	read      blobReader
 	transfers *transfers
 	progress  reporter
+	// doubted: the repository says that it has what it lacks, so it is not asked.
+	doubted bool
 
 	// content is read when it is needed; opened says that it was.
 	content []byte
@@ -106,8 +108,10 @@ func (u *upload) inParts() bool { return !u.whole && u.desc.Size > u.chunk }
 // begin starts an upload, unless the repository has the blob or gets it from
 // another one.
 func (u *upload) begin(ctx context.Context, s *session) (there bool, err error) {
-	if there, err := s.hasBlob(ctx, u.desc); there || err != nil {
-		return there, err
+	if !u.doubted {
+		if there, err := s.hasBlob(ctx, u.desc); there || err != nil {
+			return there, err
+		}
 	}
 	resp, err := s.startUpload(ctx, u.desc, u.mountFrom)
 	if err != nil && u.mountFrom != "" {

@@ -125,6 +125,7 @@ type job struct {
 	signer  signature.SignerVerifier
 	public  crypto.PublicKey
 	opts    Options
+	blobs   []blob // that were put
 }
 
 // at is the same job for the manifest m.
@@ -196,6 +197,7 @@ func (j *job) verify(sig, message []byte) bool {
 // putBlob stores data beside the image and returns its descriptor.
 func (j *job) putBlob(ctx context.Context, mediaType string, data []byte) (ocispec.Descriptor, error) {
 	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
+	j.blobs = append(j.blobs, blob{desc, data})
 	if err := j.repo.PutBlob(ctx, j.ref, desc, data, ""); err != nil {
 		return desc, fmt.Errorf("writing %s: %w", mediaType, err)
 	}
@@ -218,8 +220,31 @@ func (j *job) putManifest(ctx context.Context, tag string, m ocispec.Manifest) (
 	if tag != "" {
 		at = j.ref.WithTag(tag)
 	}
-	if err := j.repo.PutManifest(ctx, at, put); err != nil {
+	err = j.repo.PutManifest(ctx, at, put)
+	if errors.Is(err, image.ErrBlobsMissing) {
+		if err = j.putBlobsAgain(ctx); err == nil {
+			err = j.repo.PutManifest(ctx, at, put)
+		}
+	}
+	if err != nil {
 		return put, fmt.Errorf("writing the signature manifest: %w", err)
 	}
 	return put, nil
+}
+
+// blob is one that was put for the manifest to come.
+type blob struct {
+	desc ocispec.Descriptor
+	data []byte
+}
+
+// putBlobsAgain puts all of them where the registry has said that it has one, and lacks
+// it.
+func (j *job) putBlobsAgain(ctx context.Context) error {
+	for _, b := range j.blobs {
+		if err := j.repo.PutBlob(ctx, j.ref, b.desc, b.data, ""); err != nil {
+			return fmt.Errorf("writing %s: %w", b.desc.MediaType, err)
+		}
+	}
+	return nil
 }

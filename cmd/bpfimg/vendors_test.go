@@ -76,7 +76,7 @@ var vendorSteps = []struct {
 // Sentences that explain what does not work.
 const (
 	noList       = "needs no such list, only a tag" // the hint for a fallback tag that is something else
-	otherForm    = "sign with --legacy-signature"
+	otherForm    = "sign with a key and --legacy-signature"
 	noAttesting  = "attestations have no other form"
 	letMove      = "let the tags sha256-* be moved"
 	mayNotWrite  = "log in with `bpfimg login`"
@@ -219,7 +219,7 @@ func newVendorRig(t *testing.T, p testregistry.Profile) *vendorRig {
 // lookup is the environment of its commands.
 func (r *vendorRig) lookup(name string) (string, bool) {
 	switch name {
-	case "HOME", "BPFIMG_ROOT":
+	case "HOME":
 		return r.folder, true
 	case "DOCKER_AUTH_CONFIG":
 		return fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, r.host, base64.StdEncoding.EncodeToString([]byte("anyone:anything"))), true
@@ -236,7 +236,7 @@ func (r *vendorRig) run(args ...string) error {
 	r.t.Helper()
 	var out, errs bytes.Buffer
 	term := &terminal{in: strings.NewReader(""), out: &out, err: &errs, lookup: r.lookup}
-	r.code = run(r.t.Context(), append([]string{"bpfimg"}, args...), term)
+	r.code = run(r.t.Context(), append([]string{"bpfimg", "--root", r.folder}, args...), term)
 	if r.out = out.String(); r.code != exitDone {
 		return errors.New(errs.String())
 	}
