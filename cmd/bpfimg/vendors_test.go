@@ -52,6 +52,7 @@ var vendorSteps = []struct {
 	{"verify", func(r *vendorRig) error { return r.run("verify", "--key", r.file("0.pub"), r.app()) }},
 	{"copy from", func(r *vendorRig) error { return r.run("copy", r.app(), "oci:"+r.file("from")+":v1") }},
 	{"copy to", func(r *vendorRig) error {
+		// From a layout; "copy from" goes the other way.
 		copied := r.host + "/net/copied:v1"
 		if err := r.run("copy", "oci:"+r.seed+":v1", copied); err != nil {
 			return err
@@ -111,6 +112,59 @@ var vendorLimits = map[string]map[string]string{
 	"distribution-classes": {
 		"sign": unknownClass, "second sign": otherForm, "attest": noAttesting, "sign --recursive": otherForm, "copy to": otherForm,
 	},
+}
+
+// vendorNotes are the numbers under which docs/registries.md explains what bpfimg says.
+var vendorNotes = map[string]int{
+	noList: 1, unknownType: 2, unknownClass: 2, otherForm: 2, noAttesting: 3, mayNotWrite: 4, notSigned: 4, letMove: 5,
+}
+
+// vendorColumns are the steps in the table there; all others work with every profile.
+var vendorColumns = []struct{ step, second string }{
+	{"sign", "second sign"},
+	{"attest", ""},
+	{"sign --legacy-signature", "second legacy"},
+	{"sign --recursive", ""},
+	{"copy to", ""},
+	{"verify", ""},
+	{"run", ""},
+}
+
+// TestVendorTable: the table in the documentation is what [TestVendors] sees.
+func TestVendorTable(t *testing.T) {
+	t.Parallel()
+	var table strings.Builder
+	table.WriteString("| profile |")
+	for _, c := range vendorColumns {
+		fmt.Fprintf(&table, " `%s` |", c.step)
+	}
+	table.WriteString("\n|---|" + strings.Repeat("---|", len(vendorColumns)) + "\n")
+	for _, p := range testregistry.Profiles() {
+		limits := vendorLimits[p.Name]
+		fmt.Fprintf(&table, "| `%s` |", p.Name)
+		for _, c := range vendorColumns {
+			cell := "yes"
+			if said, limited := limits[c.step]; limited {
+				cell = fmt.Sprintf("no (%d)", vendorNotes[said])
+			} else if said, limited := limits[c.second]; limited {
+				cell = fmt.Sprintf("once (%d)", vendorNotes[said])
+			}
+			table.WriteString(" " + cell + " |")
+		}
+		table.WriteString("\n")
+		for step := range limits {
+			if !slices.ContainsFunc(vendorColumns, func(c struct{ step, second string }) bool { return step == c.step || step == c.second }) {
+				t.Errorf("%s: the table has no column for %q", p.Name, step)
+			}
+		}
+	}
+	doc, err := os.ReadFile("../../docs/registries.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), "\n\n"+table.String()+"\n") {
+		t.Errorf("docs/registries.md does not have this table:\n%s", table.String())
+	}
 }
 
 // TestVendors goes through all that people do with a registry, at each vendor's.
