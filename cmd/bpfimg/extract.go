@@ -93,7 +93,7 @@ func (s *session) objects(ctx context.Context, arg string) (extraction, []pull.O
 		return result, nil, err
 	}
 	result.Reference = l.String()
-	if s.c.String("key") == "" && s.c.String("policy") == "" && !s.identityGiven() {
+	if !s.trustGiven() {
 		img, err := s.unverified(ctx, l)
 		if err != nil {
 			return result, nil, err
@@ -122,10 +122,7 @@ func (s *session) unverified(ctx context.Context, l image.Location) (img *pull.I
 	if err != nil {
 		return nil, err
 	}
-	read := func(origin *image.Origin) (err error) {
-		img, err = pull.Fetch(ctx, origin.Source, origin.Ref, pull.Options{Platform: s.c.String("platform"), SkipCandidates: true})
-		return err
-	}
+	read := s.fetchTo(ctx, &img)
 	if l.Transport != image.TransportRegistry || mode == pullMissing {
 		err = s.wherever(ctx, l, read)
 		return img, err
