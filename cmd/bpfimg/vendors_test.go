@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bpfimg/bpfimg/image"
@@ -285,11 +286,16 @@ func (r *vendorRig) app() string { return r.host + "/net/app:v1" }
 
 func (r *vendorRig) file(name string) string { return filepath.Join(r.folder, name) }
 
+// oneCommand runs at a time in this process: the library has its flag for help once.
+var oneCommand sync.Mutex
+
 // run is a command, whose error is all that it printed.
 func (r *vendorRig) run(args ...string) error {
 	r.t.Helper()
 	var out, errs bytes.Buffer
 	term := &terminal{in: strings.NewReader(""), out: &out, err: &errs, lookup: r.lookup}
+	oneCommand.Lock()
+	defer oneCommand.Unlock()
 	r.code = run(r.t.Context(), append([]string{"bpfimg", "--root", r.folder}, args...), term)
 	if r.out = out.String(); r.code != exitDone {
 		return errors.New(errs.String())
