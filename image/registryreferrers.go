@@ -74,7 +74,11 @@ func (s *session) allReferrers(ctx context.Context, ref Reference) ([]ocispec.De
 		return list, err
 	}
 	index, err := s.fallbackIndex(ctx, ref)
-	if errors.Is(err, ErrFallbackTaken) {
+	var format *formatError
+	switch {
+	case errors.As(err, &format): // what is on the list cannot be known
+		return nil, fmt.Errorf("the list at the fallback tag %s: %w", fallbackTag(ref).tag, format)
+	case errors.Is(err, ErrFallbackTaken):
 		return nil, nil
 	}
 	return saneReferrers(index.Manifests), err
@@ -260,7 +264,7 @@ func (s *session) fallbackIndex(ctx context.Context, subject Reference) (ocispec
 		return index, fmt.Errorf("fallback tag %s: %w, but a %q", tag, ErrFallbackTaken, m.Descriptor.MediaType)
 	}
 	if err := decodeList(m.Bytes, &index); err != nil {
-		return ocispec.Index{}, fmt.Errorf("fallback tag %s: %w: %w", tag, ErrFallbackTaken, err)
+		return ocispec.Index{}, fmt.Errorf("fallback tag %s: %w: %w", tag, ErrFallbackTaken, malformed("%w", err))
 	}
 	return index, nil
 }
