@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/internal/joined"
+	"github.com/bpfimg/bpfimg/internal/pause"
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
@@ -80,12 +81,7 @@ func measured[T any](ctx context.Context, d time.Duration, read func(context.Con
 	if err != nil {
 		return none, joined.Errors(err, counting.Close())
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	_ = pause.For(ctx, d) // what was counted until it was cut short is told
 	after, err := read(context.WithoutCancel(ctx))
 	if err = joined.Errors(err, counting.Close()); err != nil {
 		return none, err

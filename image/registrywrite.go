@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/pause"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -214,7 +215,7 @@ func (r *Registry) ensureReferrer(ctx context.Context, s *session, subject Refer
 		if err := s.putFallbackIndex(ctx, subject, index, entry); err != nil {
 			return immutableAttachment(fallbackTag(subject).tag, err)
 		}
-		if err := pause(ctx, r.retry.settle(time.Since(begin))); err != nil {
+		if err := pause.For(ctx, r.retry.settle(time.Since(begin))); err != nil {
 			return err
 		}
 	}

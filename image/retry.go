@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bpfimg/bpfimg/internal/pause"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -71,18 +72,6 @@ func (r Retry) wait(n int, asked time.Duration) time.Duration {
 func (r Retry) settle(took time.Duration) time.Duration {
 	d := min(max(r.Delay/5, 2*took), r.MaxDelay)
 	return d + time.Duration(rand.Int64N(int64(d)+1))
-}
-
-// pause waits, unless the context ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // transientStatus are the answers worth another attempt.
@@ -168,7 +157,7 @@ func (r Retry) attempt(ctx context.Context, op operation, work effort, f func(co
 		if failures >= r.Attempts || !isTransient(err) || asked > r.MaxDelay || endsWithin(ctx, wait) {
 			return asking(op.failed(err, lastErr, n), asked)
 		}
-		if pause(ctx, wait) != nil {
+		if pause.For(ctx, wait) != nil {
 			return op.failed(err, lastErr, n)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/internal/joined"
 	"github.com/bpfimg/bpfimg/internal/limited"
+	"github.com/bpfimg/bpfimg/internal/pause"
 )
 
 // errLocked is what tryLock answers while someone else holds the lock.
@@ -47,7 +48,7 @@ func openLocked(ctx context.Context, path string) (*os.File, error) {
 		if !errors.Is(err, errLocked) {
 			return nil, joined.Errors(err, f.Close())
 		}
-		if err := pause(ctx, poll); err != nil {
+		if err := pause.For(ctx, poll); err != nil {
 			return nil, joined.Errors(err, f.Close())
 		}
 	}

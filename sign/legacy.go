@@ -15,6 +15,7 @@ import (
 
 	"github.com/bpfimg/bpfimg/image"
 	"github.com/bpfimg/bpfimg/internal/boundedjson"
+	"github.com/bpfimg/bpfimg/internal/pause"
 	"github.com/bpfimg/bpfimg/schemas"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -104,7 +105,7 @@ func (j *job) addLegacy(ctx context.Context, old legacy, layer ocispec.Descripto
 			}
 			continue
 		}
-		if err := pause(ctx, settle(time.Since(begin))); err != nil {
+		if err := pause.For(ctx, settle(time.Since(begin))); err != nil {
 			return ocispec.Descriptor{}, fmt.Errorf("looking at the signatures at tag %s again: %w", old.tag, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bpfimg/bpfimg/image"
+	"github.com/bpfimg/bpfimg/internal/pause"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -43,7 +44,7 @@ func (j *job) confirm(ctx context.Context, m image.Manifest) error {
 		if !errors.Is(err, errNotYet) {
 			return err
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return unlisted(m, err)
 		}
 		err = j.look(ctx, m)
@@ -78,16 +79,4 @@ func (j *job) look(ctx context.Context, m image.Manifest) error {
 
 func unlisted(m image.Manifest, why error) error {
 	return fmt.Errorf("%s: %w: %w", m.Descriptor.Digest, ErrUnlisted, why)
-}
-
-// pause waits, unless the context ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bpfimg/bpfimg/internal/pause"
 )
 
 // Status answers with an HTTP status and, from 400 on, the message as a registry
@@ -156,7 +158,7 @@ func edit(change func(body []byte, header http.Header) []byte) Action {
 // Delay waits before the registry looks at the request, as a network does.
 func Delay(latency time.Duration) Action {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if pause(r, latency) {
+		if pause.For(r.Context(), latency) == nil {
 			next.ServeHTTP(w, r)
 		}
 	}
@@ -171,7 +173,7 @@ func Drip(chunk int, wait time.Duration) Action {
 		control := http.NewResponseController(w)
 		for rest := answer.body.Bytes(); len(rest) > 0; {
 			n := min(max(chunk, 1), len(rest))
-			if control.Flush() != nil || !pause(r, wait) {
+			if control.Flush() != nil || pause.For(r.Context(), wait) != nil {
 				return
 			}
 			if _, err := w.Write(rest[:n]); err != nil {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // Fault makes a registry misbehave for the requests it matches. All fields that
@@ -56,16 +55,4 @@ func (f Fault) Wrap(next http.Handler) http.Handler {
 
 func (f Fault) matches(r *http.Request) bool {
 	return (f.Method == "" || f.Method == r.Method) && strings.Contains(r.URL.Path, f.Path)
-}
-
-// pause waits; false means that the client went away first.
-func pause(r *http.Request, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-r.Context().Done():
-		return false
-	}
 }
